@@ -139,14 +139,6 @@ pub enum Error {
         /// The byte behind its last.
         second_end: u64,
     },
-    /// Read-only and written ranges of one buffer cannot be used by the same dispatch.
-    #[error("{written} is written and {read} is read from the same buffer: give them buffers of their own")]
-    SharedBuffer {
-        /// The argument that is written.
-        written: &'static str,
-        /// The argument that is only read.
-        read: &'static str,
-    },
     /// The tensor or the launch is larger than the device allows.
     #[error("{name}: {needed} exceeds the device's limit of {limit}")]
     TooLarge {

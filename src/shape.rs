@@ -101,12 +101,18 @@ impl View {
     /// no channel.
     pub fn channels(shape: &Shape, axis: usize) -> Result<Self, Error> {
         let dims = shape.dims();
-        let refuse = |expected: String| Error::Shape { name: "x", expected, got: shape.clone() };
+        let refuse = |expected: String| Error::Shape {
+            name: "x",
+            expected,
+            got: shape.clone(),
+        };
         if dims.len() < 2 {
             return Err(refuse("at least 2 dimensions".into()));
         }
         if axis >= dims.len() {
-            return Err(refuse(format!("more than {axis} dimensions, since {axis} is the channel axis")));
+            return Err(refuse(format!(
+                "more than {axis} dimensions, since {axis} is the channel axis"
+            )));
         }
         if dims[axis] == 0 {
             return Err(refuse(format!("at least 1 channel along dimension {axis}")));

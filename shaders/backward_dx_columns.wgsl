@@ -1,0 +1,110 @@
+// Second dispatch of a backward, split columns:
+// dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
+// statistics normalized. Derivation: src/derivation.md.
+// Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, columns, workgroup,
+// state, flags, merge_sums.
+//   x, dy, dx [rows][row_words]  read, read, written; x is not bound (io_x_none) where the running
+//                                statistics normalized and only dx is wanted
+//   state                        saved statistics and partial sums read
+//   gamma [count]                read where there is one
+//   dgamma, dbeta [count]        written where wanted
+// Grid: one workgroup per block of columns and slice of rows, last slice first; where dx is not
+// wanted only the first slice's work.
+@group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dgamma: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
+
+// Leaves (dbeta, dgamma) of every column of this workgroup in the first copy of the scratch.
+fn merge_partials(slice: Slice, lane: u32) {
+    let columns = merge_columns();
+    let ways = select(1u, min(params.copies, params.partials), params.blocks == 1u);
+    for (var i = lane; i < ways * columns; i += WORKGROUP) {
+        let channel = channel_of(slice.first_column + i % columns);
+        var sums = vec2<f32>(0.0);
+        for (var p = i / columns; p < params.partials; p += ways) {
+            sums += state[channel_partial(channel, p)].xy;
+        }
+        merge_scratch[i] = sums;
+    }
+    merge_tree(ways, columns, lane);
+}
+
+fn write_parameters(slice: Slice, lane: u32) {
+    for (var i = lane; i < merge_columns(); i += WORKGROUP) {
+        let channel = slice.first_column + i;
+        if channel < params.count {
+            if has(WANT_DBETA) {
+                dbeta[channel] = merge_scratch[i].x;
+            }
+            if has(WANT_DGAMMA) {
+                dgamma[channel] = merge_scratch[i].y;
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn backward_dx_columns(
+    @builtin(workgroup_id) group_id: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let group = group_index(group_id);
+    if group >= params.groups {
+        return;
+    }
+    let slice = slice_of(params.groups - 1u - group);
+    if !has(WANT_DX) && slice.index != 0u {
+        return;
+    }
+    let merges = !has(USE_RUNNING) || has(WANT_DGAMMA) || has(WANT_DBETA);
+    if merges {
+        merge_partials(slice, lane);
+    }
+    if slice.index == 0u {
+        write_parameters(slice, lane);
+    }
+    let word = word_of(slice, lane);
+    let row_end = lane_row_end(slice, word);
+    if !has(WANT_DX) || row_end == slice.row_begin {
+        return;
+    }
+    var ks: vec4<f32>;
+    var ds: vec4<f32>;
+    var scales: vec4<f32>;
+    // The means of dy and the slopes along x; zero where the statistics were not computed from x.
+    var means: vec4<f32>;
+    var slopes: vec4<f32>;
+    for (var j = 0u; j < WIDTH; j++) {
+        let channel = channel_of(word * WIDTH + j);
+        let saved = state[saved_index(channel)];
+        ks[j] = saved.x;
+        ds[j] = saved.y;
+        scales[j] = saved.z;
+        if has(HAS_GAMMA) {
+            scales[j] *= gamma[channel];
+        }
+        if !has(USE_RUNNING) {
+            let sums = merge_scratch[merge_column(word, lane, j)];
+            means[j] = sums.x / params.n;
+            slopes[j] = saved.z * sums.y / params.n;
+        }
+    }
+    let k = word_from(ks);
+    let d = word_from(ds);
+    let scale = word_from(scales);
+    let mean_dy = word_from(means);
+    let slope = word_from(slopes);
+    let last = row_end - 1u;
+    for (var row = slice.row_begin; row < row_end; row += 2u) {
+        let i0 = row * params.row_words + word;
+        let i1 = min(row + 1u, last) * params.row_words + word;
+        let x0 = load_x(i0);
+        let x1 = load_x(i1);
+        let dy0 = load_dy(i0);
+        let dy1 = load_dy(i1);
+        store_dx(i0, scale * ((dy0 - mean_dy) - ((x0 - k) - d) * slope));
+        if row + 1u < row_end {
+            store_dx(i1, scale * ((dy1 - mean_dy) - ((x1 - k) - d) * slope));
+        }
+    }
+}

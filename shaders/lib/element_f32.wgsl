@@ -1,0 +1,21 @@
+// One word is one f32: for tensors whose rows do not fill whole vec4s.
+// Linked instead of element_f32x4.wgsl; kernels are written in words and serve both.
+alias Word = f32;
+const WIDTH: u32 = 1u;
+
+fn word_sum(w: Word) -> f32 {
+    return w;
+}
+
+fn word_first(w: Word) -> f32 {
+    return w;
+}
+
+// The word whose components are the first WIDTH of `v`.
+fn word_from(v: vec4<f32>) -> Word {
+    return v.x;
+}
+
+fn word_split(w: Word) -> vec4<f32> {
+    return vec4<f32>(w, 0.0, 0.0, 0.0);
+}

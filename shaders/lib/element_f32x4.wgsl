@@ -1,0 +1,21 @@
+// One word is four consecutive f32: the widest load that every backend has.
+// Linked instead of element_f32.wgsl; kernels are written in words and serve both.
+alias Word = vec4<f32>;
+const WIDTH: u32 = 4u;
+
+fn word_sum(w: Word) -> f32 {
+    return (w.x + w.y) + (w.z + w.w);
+}
+
+fn word_first(w: Word) -> f32 {
+    return w.x;
+}
+
+// The word whose components are the first WIDTH of `v`.
+fn word_from(v: vec4<f32>) -> Word {
+    return v;
+}
+
+fn word_split(w: Word) -> vec4<f32> {
+    return w;
+}

@@ -1,0 +1,21 @@
+// The switches of one dispatch, in params.flags; the host half is src/kernels/flags.rs.
+// They are read once per workgroup, so they cost no pipeline of their own.
+const HAS_GAMMA: u32 = 1u;
+const HAS_BETA: u32 = 2u;
+// Normalize by running_mean and running_var instead of the batch's statistics.
+const USE_RUNNING: u32 = 4u;
+// Move running_mean, running_var and num_batches_tracked.
+const UPDATE_RUNNING: u32 = 8u;
+// Weigh every batch so far alike: the weight of this one is 1 / num_batches_tracked.
+const CUMULATIVE: u32 = 16u;
+// num_batches_tracked is there to be counted.
+const HAS_TRACKED: u32 = 32u;
+// Leave (K, d, rstd, var) in the state for the backward pass.
+const SAVE: u32 = 64u;
+const WANT_DX: u32 = 128u;
+const WANT_DGAMMA: u32 = 256u;
+const WANT_DBETA: u32 = 512u;
+
+fn has(flag: u32) -> bool {
+    return (params.flags & flag) != 0u;
+}

@@ -1,0 +1,101 @@
+//! What the planner has to know of a device, in plain numbers.
+
+use crate::{Error, Result};
+
+/// What kind of processor runs the kernels: it decides how the planner cuts the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeviceClass {
+    /// A GPU, or anything that does not say what it is: wide workgroups, many of them.
+    Gpu,
+    /// A software driver (lavapipe, llvmpipe, SwiftShader, WARP): workgroups of one vector
+    /// register, few of them, each streaming a long piece of memory.
+    Cpu,
+}
+
+/// The limits of a device that the planner obeys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// What kind of processor it is.
+    pub class: DeviceClass,
+    /// The most workgroups in one dimension of a dispatch.
+    pub max_groups: u32,
+    /// The most bytes that one binding can show to a kernel.
+    pub max_binding_bytes: u64,
+    /// The most bytes of one buffer.
+    pub max_buffer_bytes: u64,
+    /// What a tensor's offset must be a multiple of, in bytes.
+    pub offset_alignment: u64,
+}
+
+/// Storage buffers in the largest kernel: x, y, state, gamma, beta, running mean and variance.
+const STORAGE_BUFFERS: u32 = 8;
+/// Invocations in a workgroup on a GPU.
+const INVOCATIONS: u32 = 256;
+/// Shared memory of the largest kernel: one moment per column of a workgroup's tile.
+const WORKGROUP_BYTES: u32 = 16_384;
+
+impl Limits {
+    /// Reads them off a wgpu device, and refuses one that cannot run the kernels.
+    pub(super) fn of(device: &wgpu::Device) -> Result<Self> {
+        let limits = device.limits();
+        let at_least = |name, needed: u32, got: u32| {
+            if got < needed {
+                return Err(Error::Unsupported {
+                    name,
+                    needed: needed.into(),
+                    got: got.into(),
+                });
+            }
+            Ok(())
+        };
+        at_least(
+            "max_storage_buffers_per_shader_stage",
+            STORAGE_BUFFERS,
+            limits.max_storage_buffers_per_shader_stage,
+        )?;
+        at_least(
+            "max_compute_invocations_per_workgroup",
+            INVOCATIONS,
+            limits.max_compute_invocations_per_workgroup,
+        )?;
+        at_least(
+            "max_compute_workgroup_size_x",
+            INVOCATIONS,
+            limits.max_compute_workgroup_size_x,
+        )?;
+        at_least(
+            "max_compute_workgroup_storage_size",
+            WORKGROUP_BYTES,
+            limits.max_compute_workgroup_storage_size,
+        )?;
+        let class = match device.adapter_info().device_type {
+            wgpu::DeviceType::Cpu => DeviceClass::Cpu,
+            _ => DeviceClass::Gpu,
+        };
+        Ok(Self {
+            class,
+            max_groups: limits.max_compute_workgroups_per_dimension,
+            max_binding_bytes: limits.max_storage_buffer_binding_size,
+            max_buffer_bytes: limits.max_buffer_size,
+            offset_alignment: limits.min_storage_buffer_offset_alignment.into(),
+        })
+    }
+
+    /// The least that a device of ours asks of its adapter, and all the memory that it can bind.
+    pub(super) fn request(adapter: &wgpu::Limits) -> wgpu::Limits {
+        let floor = wgpu::Limits::downlevel_defaults();
+        wgpu::Limits {
+            max_storage_buffers_per_shader_stage: adapter
+                .max_storage_buffers_per_shader_stage
+                .min(STORAGE_BUFFERS),
+            max_storage_buffer_binding_size: adapter.max_storage_buffer_binding_size,
+            max_buffer_size: adapter.max_buffer_size,
+            max_compute_workgroup_storage_size: adapter
+                .max_compute_workgroup_storage_size
+                .min(WORKGROUP_BYTES),
+            min_storage_buffer_offset_alignment: adapter.min_storage_buffer_offset_alignment,
+            min_uniform_buffer_offset_alignment: adapter.min_uniform_buffer_offset_alignment,
+            ..floor.using_resolution(adapter.clone())
+        }
+    }
+}

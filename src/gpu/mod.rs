@@ -1,0 +1,19 @@
+//! The only folder that speaks to wgpu: the device and its caches, tensors, the recorder, and the
+//! one function that waits.
+
+mod adapter;
+mod device;
+mod limits;
+mod pipeline;
+mod pool;
+mod readback;
+mod recorder;
+mod scope;
+mod tensor;
+
+pub use device::Device;
+pub use limits::{DeviceClass, Limits};
+pub(crate) use pipeline::{Access, Binding, PipelineKey, Program};
+pub(crate) use recorder::Dispatch;
+pub use recorder::Recorder;
+pub use tensor::{DType, Element, Tensor};

@@ -1,0 +1,111 @@
+//! Compiled kernels and what identifies them.
+
+use super::scope::scoped;
+use crate::Result;
+
+/// How a kernel uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Declared `read`.
+    Read,
+    /// Declared `read_write`.
+    ReadWrite,
+}
+
+/// A storage buffer that a kernel declares, at its number and under its WGSL name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Binding {
+    pub(crate) number: u32,
+    pub(crate) name: &'static str,
+    pub(crate) access: Access,
+}
+
+/// What tells one compiled kernel from another on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PipelineKey {
+    pub(crate) kernel: &'static str,
+    /// A number for each choice of linked snippets.
+    pub(crate) variant: u32,
+    pub(crate) workgroup: u32,
+}
+
+/// A kernel with everything linked, ready to compile.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    /// The stem of the shader file, which is also the entry point's name.
+    pub(crate) name: &'static str,
+    pub(crate) sources: Vec<&'static str>,
+    pub(crate) bindings: Vec<Binding>,
+    pub(crate) constants: Vec<(&'static str, f64)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub(super) label: String,
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+    pub(super) bindings: Vec<Binding>,
+}
+
+impl Pipeline {
+    pub(super) fn compile(device: &wgpu::Device, program: &Program) -> Result<Self> {
+        let label = format!("wgnorm.{}", program.name);
+        let mut entries = vec![layout_entry(0, wgpu::BufferBindingType::Uniform)];
+        for binding in &program.bindings {
+            let read_only = binding.access == Access::Read;
+            entries.push(layout_entry(
+                binding.number,
+                wgpu::BufferBindingType::Storage { read_only },
+            ));
+        }
+        scoped(device, &label, 0, || {
+            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(&label),
+                source: wgpu::ShaderSource::Wgsl(program.sources.concat().into()),
+            });
+            let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                label: Some(&label),
+                entries: &entries,
+            });
+            let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(&label),
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+            let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&label),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some(program.name),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    constants: &program.constants,
+                    // Every kernel writes its shared memory before it reads it.
+                    zero_initialize_workgroup_memory: false,
+                },
+                cache: None,
+            });
+            Self {
+                label: label.clone(),
+                pipeline,
+                layout,
+                bindings: program.bindings.clone(),
+            }
+        })
+    }
+}
+
+pub(super) fn layout_entry(
+    binding: u32,
+    ty: wgpu::BufferBindingType,
+) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        count: None,
+    }
+}

@@ -1,0 +1,83 @@
+//! Host half of `shaders/backward_dx_rows.wgsl` and `shaders/backward_dx_columns.wgsl`: dx, dgamma
+//! and dbeta, the last dispatch of every backward.
+
+use super::io::Place;
+use super::{Flags, Io, Kernel, Kernels, Numbers, Output, binding, body, lib, present};
+use crate::Result;
+use crate::gpu::{Recorder, Tensor};
+use crate::plan::Plan;
+
+const BINDINGS: &[(u32, &str)] = &[
+    (binding::STATE, "state"),
+    (binding::GAMMA, "gamma"),
+    (binding::DGAMMA, "dgamma"),
+    (binding::DBETA, "dbeta"),
+];
+
+pub(super) static KERNELS: Kernels = Kernels {
+    rows: Kernel {
+        name: "backward_dx_rows",
+        body: body!("backward_dx_rows"),
+        lib: lib!["rows", "workgroup", "state", "flags", "reduce_shared"],
+        reads_dy: true,
+        output: Output::Dx,
+        bindings: BINDINGS,
+    },
+    columns: Kernel {
+        name: "backward_dx_columns",
+        body: body!("backward_dx_columns"),
+        lib: lib!["columns", "workgroup", "state", "flags", "merge_sums"],
+        reads_dy: true,
+        output: Output::Dx,
+        bindings: BINDINGS,
+    },
+};
+
+/// The tensors of the dispatch.
+pub(crate) struct BackwardDx<'a> {
+    pub(crate) x: &'a Tensor,
+    pub(crate) dy: &'a Tensor,
+    pub(crate) state: &'a Tensor,
+    pub(crate) gamma: Option<&'a Tensor>,
+    pub(crate) dx: Option<&'a Tensor>,
+    pub(crate) dgamma: Option<&'a Tensor>,
+    pub(crate) dbeta: Option<&'a Tensor>,
+}
+
+impl BackwardDx<'_> {
+    pub(crate) fn record(
+        &self,
+        recorder: &mut Recorder<'_>,
+        plan: &Plan,
+        numbers: &Numbers,
+    ) -> Result<()> {
+        let mut tensors = present(&[
+            (binding::STATE, Some(self.state)),
+            (binding::GAMMA, self.gamma),
+            (binding::DGAMMA, self.dgamma),
+            (binding::DBETA, self.dbeta),
+        ]);
+        let x = if numbers.flags.has(Flags::USE_RUNNING) {
+            Place::Absent
+        } else {
+            Place::of(self.x, self.dx, &tensors)
+        };
+        let dy = Place::of(self.dy, self.dx, &tensors);
+        if x.is_bound() {
+            tensors.push((binding::X, self.x));
+        }
+        tensors.push((binding::DY, self.dy));
+        tensors.extend(self.dx.map(|dx| (binding::OUTPUT, dx)));
+        KERNELS.record(
+            recorder,
+            plan,
+            numbers,
+            Io {
+                word: plan.word,
+                x,
+                dy,
+            },
+            &tensors,
+        )
+    }
+}

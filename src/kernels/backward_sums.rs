@@ -1,0 +1,62 @@
+//! Host half of `shaders/backward_sums_rows.wgsl` and `shaders/backward_sums_columns.wgsl`:
+//! partial sums of dy and dy * xhat, the first dispatch of a backward.
+
+use super::io::Place;
+use super::{Io, Kernel, Kernels, Numbers, Output, binding, body, lib};
+use crate::Result;
+use crate::gpu::{Recorder, Tensor};
+use crate::plan::Plan;
+
+const BINDINGS: &[(u32, &str)] = &[(binding::STATE, "state")];
+
+pub(super) static KERNELS: Kernels = Kernels {
+    rows: Kernel {
+        name: "backward_sums_rows",
+        body: body!("backward_sums_rows"),
+        lib: lib!["rows", "workgroup", "state", "reduce_shared"],
+        reads_dy: true,
+        output: Output::None,
+        bindings: BINDINGS,
+    },
+    columns: Kernel {
+        name: "backward_sums_columns",
+        body: body!("backward_sums_columns"),
+        lib: lib!["columns", "workgroup", "state", "merge_sums"],
+        reads_dy: true,
+        output: Output::None,
+        bindings: BINDINGS,
+    },
+};
+
+/// The tensors of the dispatch.
+pub(crate) struct BackwardSums<'a> {
+    pub(crate) x: &'a Tensor,
+    pub(crate) dy: &'a Tensor,
+    pub(crate) state: &'a Tensor,
+}
+
+impl BackwardSums<'_> {
+    pub(crate) fn record(
+        &self,
+        recorder: &mut Recorder<'_>,
+        plan: &Plan,
+        numbers: &Numbers,
+    ) -> Result<()> {
+        let mut tensors = vec![(binding::STATE, self.state)];
+        let x = Place::of(self.x, None, &tensors);
+        let dy = Place::of(self.dy, None, &tensors);
+        tensors.push((binding::X, self.x));
+        tensors.push((binding::DY, self.dy));
+        KERNELS.record(
+            recorder,
+            plan,
+            numbers,
+            Io {
+                word: plan.word,
+                x,
+                dy,
+            },
+            &tensors,
+        )
+    }
+}

@@ -1,0 +1,51 @@
+//! The switches of one dispatch; the WGSL half is shaders/lib/flags.wgsl.
+
+use std::ops::BitOr;
+
+/// A set of switches, see the constants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flags(pub(crate) u32);
+
+impl Flags {
+    pub(crate) const HAS_GAMMA: Self = Self(1);
+    pub(crate) const HAS_BETA: Self = Self(2);
+    pub(crate) const USE_RUNNING: Self = Self(4);
+    pub(crate) const UPDATE_RUNNING: Self = Self(8);
+    pub(crate) const CUMULATIVE: Self = Self(16);
+    pub(crate) const HAS_TRACKED: Self = Self(32);
+    pub(crate) const SAVE: Self = Self(64);
+    pub(crate) const WANT_DX: Self = Self(128);
+    pub(crate) const WANT_DGAMMA: Self = Self(256);
+    pub(crate) const WANT_DBETA: Self = Self(512);
+
+    /// The set itself where `condition` holds, else none.
+    pub(crate) fn when(self, condition: bool) -> Self {
+        if condition { self } else { Self(0) }
+    }
+
+    pub(crate) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    #[cfg(test)]
+    pub(crate) const NAMED: [(&str, Self); 10] = [
+        ("HAS_GAMMA", Self::HAS_GAMMA),
+        ("HAS_BETA", Self::HAS_BETA),
+        ("USE_RUNNING", Self::USE_RUNNING),
+        ("UPDATE_RUNNING", Self::UPDATE_RUNNING),
+        ("CUMULATIVE", Self::CUMULATIVE),
+        ("HAS_TRACKED", Self::HAS_TRACKED),
+        ("SAVE", Self::SAVE),
+        ("WANT_DX", Self::WANT_DX),
+        ("WANT_DGAMMA", Self::WANT_DGAMMA),
+        ("WANT_DBETA", Self::WANT_DBETA),
+    ];
+}
+
+impl BitOr for Flags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}

@@ -1,0 +1,118 @@
+//! Which snippets of shaders/lib/io_*.wgsl and element_*.wgsl a kernel is linked with.
+
+use super::{Word, binding, lib};
+use crate::gpu::{Access, Binding, Tensor};
+
+/// Where the kernel finds an activation that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Place {
+    /// In a buffer that the dispatch only reads.
+    Own,
+    /// In a buffer of which the dispatch writes another range.
+    Shared,
+    /// In the place of the output.
+    Output,
+    /// Nowhere: the kernel does without.
+    Absent,
+}
+
+/// The activation that a kernel writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    None,
+    Y,
+    Dx,
+}
+
+/// One choice of snippets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Io {
+    pub(super) word: Word,
+    pub(super) x: Place,
+    pub(super) dy: Place,
+}
+
+impl Place {
+    /// Where `tensor` is for a dispatch that writes `output` and binds `others` read_write.
+    pub(super) fn of(tensor: &Tensor, output: Option<&Tensor>, others: &[(u32, &Tensor)]) -> Self {
+        if output.is_some_and(|output| tensor.same_place(output)) {
+            return Self::Output;
+        }
+        let shared = output.is_some_and(|output| tensor.same_buffer(output))
+            || others.iter().any(|(_, other)| tensor.same_buffer(other));
+        if shared { Self::Shared } else { Self::Own }
+    }
+
+    /// Whether the activation has a binding of its own.
+    pub(super) fn is_bound(self) -> bool {
+        matches!(self, Self::Own | Self::Shared)
+    }
+
+    fn binding(self, number: u32, name: &'static str) -> Option<Binding> {
+        let access = match self {
+            Self::Own => Access::Read,
+            Self::Shared => Access::ReadWrite,
+            Self::Output | Self::Absent => return None,
+        };
+        Some(Binding {
+            number,
+            name,
+            access,
+        })
+    }
+}
+
+impl Io {
+    /// A number for each choice.
+    pub(super) fn variant(self) -> u32 {
+        (self.word as u32 * 4 + self.x as u32) * 4 + self.dy as u32
+    }
+
+    pub(super) fn sources(self, reads_dy: bool, output: Output) -> Vec<&'static str> {
+        let element: &[&str] = match self.word {
+            Word::F32 => lib!("element_f32"),
+            Word::F32x4 => lib!("element_f32x4"),
+        };
+        let x: &[&str] = match (self.x, output) {
+            (Place::Own, _) => lib!("io_x"),
+            (Place::Shared, _) => lib!("io_x_shared"),
+            (Place::Output, Output::Y) => lib!("io_x_in_y"),
+            (Place::Output, _) => lib!("io_x_in_dx"),
+            (Place::Absent, _) => lib!("io_x_none"),
+        };
+        let dy: &[&str] = match self.dy {
+            _ if !reads_dy => &[],
+            Place::Own | Place::Absent => lib!("io_dy"),
+            Place::Shared => lib!("io_dy_shared"),
+            Place::Output => lib!("io_dy_in_dx"),
+        };
+        let output: &[&str] = match output {
+            Output::None => &[],
+            Output::Y => lib!("io_y"),
+            Output::Dx => lib!("io_dx"),
+        };
+        [element, x, dy, output].concat()
+    }
+
+    pub(super) fn bindings(self, reads_dy: bool, output: Output) -> Vec<Binding> {
+        let written = |name| Binding {
+            number: binding::OUTPUT,
+            name,
+            access: Access::ReadWrite,
+        };
+        let output = match output {
+            Output::None => None,
+            Output::Y => Some(written("y")),
+            Output::Dx => Some(written("dx")),
+        };
+        let dy = if reads_dy {
+            self.dy.binding(binding::DY, "dy")
+        } else {
+            None
+        };
+        [self.x.binding(binding::X, "x"), dy, output]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}

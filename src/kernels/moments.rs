@@ -1,0 +1,85 @@
+//! Host half of `shaders/moments_rows.wgsl` and `shaders/moments_columns.wgsl`: partial moments,
+//! the first dispatch of a forward with batch statistics.
+
+use super::io::Place;
+use super::{Io, Kernel, Kernels, Numbers, Output, binding, body, lib, present};
+use crate::Result;
+use crate::gpu::{Recorder, Tensor};
+use crate::plan::Plan;
+
+const BINDINGS: &[(u32, &str)] = &[
+    (binding::STATE, "state"),
+    (binding::RUNNING_MEAN, "running_mean"),
+    (binding::RUNNING_VAR, "running_var"),
+    (binding::TRACKED, "tracked"),
+];
+
+pub(super) static KERNELS: Kernels = Kernels {
+    rows: Kernel {
+        name: "moments_rows",
+        body: body!("moments_rows"),
+        lib: lib![
+            "rows",
+            "workgroup",
+            "state",
+            "flags",
+            "running",
+            "moments",
+            "statistics",
+            "reduce_shared",
+        ],
+        reads_dy: false,
+        output: Output::None,
+        bindings: BINDINGS,
+    },
+    columns: Kernel {
+        name: "moments_columns",
+        body: body!("moments_columns"),
+        lib: lib![
+            "columns",
+            "workgroup",
+            "state",
+            "flags",
+            "running",
+            "moments",
+            "statistics",
+            "merge_moments",
+        ],
+        reads_dy: false,
+        output: Output::None,
+        bindings: BINDINGS,
+    },
+};
+
+/// The tensors of the dispatch.
+pub(crate) struct Moments<'a> {
+    pub(crate) x: &'a Tensor,
+    pub(crate) state: &'a Tensor,
+    pub(crate) running_mean: Option<&'a Tensor>,
+    pub(crate) running_var: Option<&'a Tensor>,
+    pub(crate) tracked: Option<&'a Tensor>,
+}
+
+impl Moments<'_> {
+    pub(crate) fn record(
+        &self,
+        recorder: &mut Recorder<'_>,
+        plan: &Plan,
+        numbers: &Numbers,
+    ) -> Result<()> {
+        let mut tensors = present(&[
+            (binding::STATE, Some(self.state)),
+            (binding::RUNNING_MEAN, self.running_mean),
+            (binding::RUNNING_VAR, self.running_var),
+            (binding::TRACKED, self.tracked),
+        ]);
+        let x = Place::of(self.x, None, &tensors);
+        tensors.push((binding::X, self.x));
+        let io = Io {
+            word: plan.word,
+            x,
+            dy: Place::Absent,
+        };
+        KERNELS.record(recorder, plan, numbers, io, &tensors)
+    }
+}

@@ -1,0 +1,89 @@
+//! Host half of `shaders/normalize_rows.wgsl` and `shaders/normalize_columns.wgsl`: y, the saved
+//! statistics and the running update; the last dispatch of every forward.
+
+use super::io::Place;
+use super::{Io, Kernel, Kernels, Numbers, Output, binding, body, lib, present};
+use crate::Result;
+use crate::gpu::{Recorder, Tensor};
+use crate::plan::Plan;
+
+const BINDINGS: &[(u32, &str)] = &[
+    (binding::STATE, "state"),
+    (binding::GAMMA, "gamma"),
+    (binding::BETA, "beta"),
+    (binding::RUNNING_MEAN, "running_mean"),
+    (binding::RUNNING_VAR, "running_var"),
+];
+
+pub(super) static KERNELS: Kernels = Kernels {
+    rows: Kernel {
+        name: "normalize_rows",
+        body: body!("normalize_rows"),
+        lib: lib![
+            "rows",
+            "workgroup",
+            "state",
+            "flags",
+            "running",
+            "statistics",
+            "reduce_shared",
+        ],
+        reads_dy: false,
+        output: Output::Y,
+        bindings: BINDINGS,
+    },
+    columns: Kernel {
+        name: "normalize_columns",
+        body: body!("normalize_columns"),
+        lib: lib![
+            "columns",
+            "workgroup",
+            "state",
+            "flags",
+            "running",
+            "moments",
+            "statistics",
+            "merge_moments",
+        ],
+        reads_dy: false,
+        output: Output::Y,
+        bindings: BINDINGS,
+    },
+};
+
+/// The tensors of the dispatch.
+pub(crate) struct Normalize<'a> {
+    pub(crate) x: &'a Tensor,
+    pub(crate) y: &'a Tensor,
+    pub(crate) state: Option<&'a Tensor>,
+    pub(crate) gamma: Option<&'a Tensor>,
+    pub(crate) beta: Option<&'a Tensor>,
+    pub(crate) running_mean: Option<&'a Tensor>,
+    pub(crate) running_var: Option<&'a Tensor>,
+}
+
+impl Normalize<'_> {
+    pub(crate) fn record(
+        &self,
+        recorder: &mut Recorder<'_>,
+        plan: &Plan,
+        numbers: &Numbers,
+    ) -> Result<()> {
+        let mut tensors = present(&[
+            (binding::STATE, self.state),
+            (binding::GAMMA, self.gamma),
+            (binding::BETA, self.beta),
+            (binding::RUNNING_MEAN, self.running_mean),
+            (binding::RUNNING_VAR, self.running_var),
+        ]);
+        let x = Place::of(self.x, Some(self.y), &tensors);
+        tensors.push((binding::X, self.x));
+        tensors.push((binding::OUTPUT, self.y));
+        let io = Io {
+            word: plan.word,
+            x,
+            dy: Place::Absent,
+        };
+        KERNELS.record(recorder, plan, numbers, io, &tensors)
+    }
+}

@@ -1,0 +1,339 @@
+//! Batch norm on tensors that are all the caller's: nothing is allocated, submitted or waited for.
+//!
+//! This is the layer to embed in a framework or a render loop: the caller owns every tensor,
+//! records into an encoder of its own choice ([`Device::record_into`](crate::Device::record_into))
+//! and submits it. One buffer is opaque: the *state*, which a forward with batch statistics leaves
+//! behind for its backward; [`state_len`] says how many f32 it needs. All checks come before the
+//! first command, so a refused call has recorded nothing.
+//!
+//! The forward is Ioffe & Szegedy (2015) with PyTorch's conventions, per channel of n elements:
+//!
+//! ```text
+//! mean = sum x / n            var = sum (x - mean)^2 / n       rstd = 1 / sqrt(var + eps)
+//! y    = (x - mean) * rstd * gamma + beta
+//! running_mean = (1 - m) * running_mean + m * mean
+//! running_var  = (1 - m) * running_var  + m * var * n / (n - 1)
+//! ```
+//!
+//! and the backward, derived in [`crate::derivation`]:
+//!
+//! ```text
+//! dbeta = sum dy              dgamma = sum dy * xhat           xhat = (x - mean) * rstd
+//! dx    = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n)      batch statistics
+//! dx    = gamma * rstd * dy                                        running statistics
+//! ```
+
+use super::checks;
+use super::options::{BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};
+use crate::gpu::{DType, Device, Recorder, Tensor};
+use crate::kernels::{
+    Flags, Numbers, backward_dx::BackwardDx, backward_sums::BackwardSums, moments::Moments,
+    normalize::Normalize,
+};
+use crate::plan::Plan;
+use crate::{Error, Result, Shape, View};
+
+/// The running statistics of a layer, f32 of C elements each.
+#[derive(Clone, Copy, Debug)]
+pub struct Running<'a> {
+    /// The running mean.
+    pub mean: &'a Tensor,
+    /// The running variance.
+    pub var: &'a Tensor,
+    /// How many batches have moved them: u32, one element. Optional, but for a cumulative mean.
+    pub num_batches_tracked: Option<&'a Tensor>,
+}
+
+/// The tensors of a forward. x and y have one shape and type; C is x's length along the channel
+/// axis.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward<'a> {
+    /// The input, f32 of any shape of rank 2 or more.
+    pub x: &'a Tensor,
+    /// The output. It may be x itself; a backward then needs another copy of x.
+    pub y: &'a Tensor,
+    /// What the backward needs, f32 of [`state_len`] elements. Only a forward by running
+    /// statistics that moves nothing can do without, and then has no backward.
+    pub state: Option<&'a Tensor>,
+    /// The scale of each channel, f32 of C elements; 1 where there is none.
+    pub gamma: Option<&'a Tensor>,
+    /// The shift of each channel, f32 of C elements; 0 where there is none.
+    pub beta: Option<&'a Tensor>,
+    /// The running statistics, where there are any.
+    pub running: Option<Running<'a>>,
+}
+
+/// The tensors of a backward; the outputs that are `None` cost nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Backward<'a> {
+    /// The input of the forward.
+    pub x: &'a Tensor,
+    /// The gradient of the loss by y, shaped like x.
+    pub dy: &'a Tensor,
+    /// The state that the forward left.
+    pub state: &'a Tensor,
+    /// The gamma of the forward.
+    pub gamma: Option<&'a Tensor>,
+    /// The gradient by x, shaped like it. It may be x or dy itself.
+    pub dx: Option<&'a Tensor>,
+    /// The gradient by gamma, f32 of C elements.
+    pub dgamma: Option<&'a Tensor>,
+    /// The gradient by beta, f32 of C elements.
+    pub dbeta: Option<&'a Tensor>,
+}
+
+/// How many f32 the state of a forward and its backward needs for an x of this shape.
+pub fn state_len(device: &Device, shape: &Shape, options: &BatchNormOptions) -> Result<usize> {
+    let view = View::channels(shape, options.channel_axis)?;
+    if view.numel() == 0 {
+        return Ok(4 * (1 + view.count));
+    }
+    Ok(plan(device, shape, view, options)?.state_len())
+}
+
+/// Records a forward: two dispatches with batch statistics, one with running statistics that stay.
+///
+/// An empty x records nothing but a state of zeros, and moves nothing.
+pub fn forward(
+    recorder: &mut Recorder<'_>,
+    tensors: &Forward<'_>,
+    options: &BatchNormOptions,
+    mode: Mode,
+) -> Result<()> {
+    let shape = tensors.x.shape();
+    let view = View::channels(shape, options.channel_axis)?;
+    let numbers = forward_numbers(tensors, options, mode, view)?;
+    check_forward(tensors, view)?;
+    let uses_batch = mode.statistics == Statistics::Batch || mode.update_running;
+    if uses_batch && view.slot_len() == 1 {
+        return Err(Error::OneValuePerChannel {
+            shape: shape.clone(),
+        });
+    }
+    let state = match tensors.state {
+        None if uses_batch => {
+            return Err(Error::Missing {
+                name: "state",
+                reason: "batch statistics are kept in it",
+            });
+        }
+        state => state,
+    };
+    if let Some(state) = state {
+        check_state(recorder.device(), state, shape, options)?;
+    }
+    if view.numel() == 0 {
+        return state.map_or(Ok(()), |state| recorder.clear("state", state));
+    }
+    let plan = plan(recorder.device(), shape, view, options)?;
+    let running = tensors.running;
+    let (mean, var) = (running.map(|r| r.mean), running.map(|r| r.var));
+    if let Some(state) = state.filter(|_| uses_batch) {
+        let tracked = running
+            .and_then(|r| r.num_batches_tracked)
+            .filter(|_| mode.update_running);
+        let moments = Moments {
+            x: tensors.x,
+            state,
+            running_mean: mean,
+            running_var: var,
+            tracked,
+        };
+        moments.record(recorder, &plan, &numbers)?;
+    }
+    let normalize = Normalize {
+        x: tensors.x,
+        y: tensors.y,
+        state,
+        gamma: tensors.gamma,
+        beta: tensors.beta,
+        running_mean: mean,
+        running_var: var,
+    };
+    normalize.record(recorder, &plan, &numbers)
+}
+
+/// Records the backward of a forward that had the same options and statistics: two dispatches, or
+/// one where only dx by running statistics is wanted.
+///
+/// An empty x gives gradients of zero.
+pub fn backward(
+    recorder: &mut Recorder<'_>,
+    tensors: &Backward<'_>,
+    options: &BatchNormOptions,
+    statistics: Statistics,
+) -> Result<()> {
+    let shape = tensors.x.shape();
+    let view = View::channels(shape, options.channel_axis)?;
+    let eps = options.checked_eps()?;
+    check_backward(tensors, view)?;
+    check_state(recorder.device(), tensors.state, shape, options)?;
+    if view.numel() == 0 {
+        for (name, output) in [("dgamma", tensors.dgamma), ("dbeta", tensors.dbeta)] {
+            output.map_or(Ok(()), |output| recorder.clear(name, output))?;
+        }
+        return Ok(());
+    }
+    let plan = plan(recorder.device(), shape, view, options)?;
+    let frozen = statistics == Statistics::Running;
+    let wants_parameters = tensors.dgamma.is_some() || tensors.dbeta.is_some();
+    if !wants_parameters && tensors.dx.is_none() {
+        return Ok(());
+    }
+    let flags = Flags::HAS_GAMMA.when(tensors.gamma.is_some())
+        | Flags::USE_RUNNING.when(frozen)
+        | Flags::WANT_DX.when(tensors.dx.is_some())
+        | Flags::WANT_DGAMMA.when(tensors.dgamma.is_some())
+        | Flags::WANT_DBETA.when(tensors.dbeta.is_some());
+    let numbers = Numbers {
+        flags,
+        eps,
+        old_weight: 0.0,
+        new_weight: 0.0,
+        running_divisor: 0.0,
+    };
+    let Backward {
+        x,
+        dy,
+        state,
+        gamma,
+        dx,
+        dgamma,
+        dbeta,
+    } = *tensors;
+    if !frozen || wants_parameters {
+        BackwardSums { x, dy, state }.record(recorder, &plan, &numbers)?;
+    }
+    BackwardDx {
+        x,
+        dy,
+        state,
+        gamma,
+        dx,
+        dgamma,
+        dbeta,
+    }
+    .record(recorder, &plan, &numbers)
+}
+
+fn plan(device: &Device, shape: &Shape, view: View, options: &BatchNormOptions) -> Result<Plan> {
+    Plan::check_forced(options.plan, view, shape, options.channel_axis)?;
+    Plan::new(view, options.plan, device.limits())
+}
+
+/// Checks the options against the mode and translates both for the kernels.
+fn forward_numbers(
+    tensors: &Forward<'_>,
+    options: &BatchNormOptions,
+    mode: Mode,
+    view: View,
+) -> Result<Numbers> {
+    let eps = options.checked_eps()?;
+    let (old_weight, new_weight) = options.momentum.weights()?;
+    let uses_running = mode.statistics == Statistics::Running;
+    if tensors.running.is_none() && (uses_running || mode.update_running) {
+        let reason = "the mode normalizes by running statistics or moves them";
+        return Err(Error::Missing {
+            name: "running_mean",
+            reason,
+        });
+    }
+    let cumulative = options.momentum == Momentum::Cumulative;
+    let tracked = tensors
+        .running
+        .and_then(|running| running.num_batches_tracked);
+    if mode.update_running && cumulative && tracked.is_none() {
+        let reason = "a cumulative mean counts batches in it";
+        return Err(Error::Missing {
+            name: "num_batches_tracked",
+            reason,
+        });
+    }
+    // A forward by running statistics that also moves them has them saved by its first dispatch.
+    let saves = tensors.state.is_some() && !(uses_running && mode.update_running);
+    let n = view.slot_len() as f64;
+    let running_divisor = match options.running_variance {
+        RunningVariance::Unbiased => n - 1.0,
+        RunningVariance::Biased => n,
+    };
+    Ok(Numbers {
+        flags: Flags::HAS_GAMMA.when(tensors.gamma.is_some())
+            | Flags::HAS_BETA.when(tensors.beta.is_some())
+            | Flags::USE_RUNNING.when(uses_running)
+            | Flags::UPDATE_RUNNING.when(mode.update_running)
+            | Flags::CUMULATIVE.when(cumulative)
+            | Flags::HAS_TRACKED.when(mode.update_running && tracked.is_some())
+            | Flags::SAVE.when(saves),
+        eps,
+        old_weight,
+        new_weight,
+        running_divisor: running_divisor as f32,
+    })
+}
+
+const PER_CHANNEL: &str = "one element per channel of x";
+
+fn check_forward(tensors: &Forward<'_>, view: View) -> Result<()> {
+    let shape = tensors.x.shape();
+    let mut arguments = vec![("x", tensors.x), ("y", tensors.y)];
+    for argument in &arguments {
+        checks::activation(*argument, shape)?;
+    }
+    let running = tensors.running;
+    let channels = [
+        tensors.gamma.map(|t| ("gamma", t)),
+        tensors.beta.map(|t| ("beta", t)),
+        running.map(|r| ("running_mean", r.mean)),
+        running.map(|r| ("running_var", r.var)),
+    ];
+    for argument in channels.into_iter().flatten() {
+        checks::vector(argument, DType::F32, view.count, PER_CHANNEL)?;
+        arguments.push(argument);
+    }
+    if let Some(tracked) = running.and_then(|running| running.num_batches_tracked) {
+        let argument = ("num_batches_tracked", tracked);
+        checks::vector(argument, DType::U32, 1, "one counter")?;
+        arguments.push(argument);
+    }
+    arguments.extend(tensors.state.map(|state| ("state", state)));
+    checks::disjoint(&arguments, &[("x", "y")])
+}
+
+fn check_backward(tensors: &Backward<'_>, view: View) -> Result<()> {
+    let shape = tensors.x.shape();
+    let mut arguments = vec![("x", tensors.x), ("dy", tensors.dy)];
+    arguments.extend(tensors.dx.map(|dx| ("dx", dx)));
+    for argument in &arguments {
+        checks::activation(*argument, shape)?;
+    }
+    let channels = [
+        tensors.gamma.map(|t| ("gamma", t)),
+        tensors.dgamma.map(|t| ("dgamma", t)),
+        tensors.dbeta.map(|t| ("dbeta", t)),
+    ];
+    for argument in channels.into_iter().flatten() {
+        checks::vector(argument, DType::F32, view.count, PER_CHANNEL)?;
+        arguments.push(argument);
+    }
+    arguments.push(("state", tensors.state));
+    checks::disjoint(&arguments, &[("x", "dx"), ("dy", "dx")])
+}
+
+fn check_state(
+    device: &Device,
+    state: &Tensor,
+    shape: &Shape,
+    options: &BatchNormOptions,
+) -> Result<()> {
+    let needed = state_len(device, shape, options)?;
+    state.expect_dtype("state", DType::F32)?;
+    if state.shape().numel() >= needed {
+        return Ok(());
+    }
+    let expected = format!("at least {needed} elements");
+    Err(Error::Shape {
+        name: "state",
+        expected,
+        got: state.shape().clone(),
+    })
+}

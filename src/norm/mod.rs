@@ -1,0 +1,9 @@
+//! The norms: one public type each, over the functional layer.
+
+mod batch;
+mod checks;
+pub mod functional;
+mod options;
+
+pub use batch::{BatchNorm, Gradients, Saved, SavedStatistics, Wanted, WantedGradients};
+pub use options::{BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};

@@ -1,0 +1,63 @@
+//! The geometry of split columns; its WGSL twin is shaders/lib/columns.wgsl.
+
+use super::{MAX_LANE_WORDS, MAX_TERMS, Tuning, UNROLL, Word};
+use crate::View;
+
+/// The tensor as rows of `row_words` words that hold whole copies of the channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Columns {
+    /// Words in the tensor.
+    pub(crate) words: u32,
+    pub(crate) row_words: u32,
+    /// Copies of the channels in a row.
+    pub(crate) copies: u32,
+    /// Workgroups side by side in a row.
+    pub(crate) blocks: u32,
+    pub(crate) rows: u32,
+    pub(crate) slice_rows: u32,
+    pub(crate) slices: u32,
+    /// Partial results of one channel.
+    pub(crate) partials: u32,
+}
+
+impl Columns {
+    pub(super) fn new(view: View, tuning: &Tuning) -> (Word, Self) {
+        let workgroup = tuning.workgroup as usize;
+        let numel = view.numel();
+        let word = if numel.is_multiple_of(4) {
+            Word::F32x4
+        } else {
+            Word::F32
+        };
+        let width = word.width() as usize;
+        let words = numel / width;
+        // The shortest row of whole words that holds whole copies of the channels.
+        let unit = view.count / gcd(view.count, width);
+        // As many of them as fit a workgroup, but no more than there are.
+        let units = (workgroup / unit).min(words.div_ceil(unit)).max(1);
+        let row_words = unit * units;
+        let copies = row_words * width / view.count;
+        let blocks = row_words.div_ceil(workgroup);
+        let rows = words.div_ceil(row_words);
+
+        let wanted = tuning.slices(blocks, rows * workgroup.min(row_words));
+        let max_rows = MAX_LANE_WORDS.min(UNROLL * MAX_TERMS * MAX_TERMS);
+        let slice_rows = rows.div_ceil(wanted).min(max_rows);
+        let slices = rows.div_ceil(slice_rows);
+        let columns = Self {
+            words: words as u32,
+            row_words: row_words as u32,
+            copies: copies as u32,
+            blocks: blocks as u32,
+            rows: rows as u32,
+            slice_rows: slice_rows as u32,
+            slices: slices as u32,
+            partials: (slices * if blocks == 1 { 1 } else { copies }) as u32,
+        };
+        (word, columns)
+    }
+}
+
+const fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
