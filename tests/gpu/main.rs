@@ -1,0 +1,40 @@
+//! Every result of the GPU against float64, headless, on whatever adapter there is.
+//!
+//! All tests share one device, since some drivers crash when devices are made concurrently.
+//! Without an adapter each test prints a loud skip; with `WGNORM_REQUIRE_GPU=1` that is a failure.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod accuracy;
+mod bounds;
+mod case;
+mod conditioning;
+mod errors;
+mod exact;
+mod guarded;
+mod layer;
+mod modes;
+mod places;
+mod recording;
+
+use std::sync::LazyLock;
+
+use wgnorm::{Device, Error};
+
+/// The device of all tests; `None` after a loud skip.
+fn device() -> Option<&'static Device> {
+    static DEVICE: LazyLock<Option<Device>> = LazyLock::new(|| match Device::new() {
+        Ok(device) => {
+            println!("testing on {:?}", device.wgpu_device().adapter_info());
+            Some(device)
+        }
+        Err(error @ Error::NoAdapter { .. }) => {
+            let required = std::env::var("WGNORM_REQUIRE_GPU").is_ok_and(|value| value == "1");
+            assert!(!required, "WGNORM_REQUIRE_GPU=1, but {error}");
+            eprintln!("\n*** SKIPPED: NO GPU TEST HAS RUN: {error} ***\n");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    });
+    DEVICE.as_ref()
+}

@@ -1,0 +1,89 @@
+//! The four modes, the momentum and variance conventions, and what is optional.
+
+use wgnorm::{DeviceClass, Mode, Momentum, PlanOptions, RunningVariance, Statistics};
+
+use crate::bounds::check;
+use crate::case::Case;
+use crate::device;
+
+const MODES: [Mode; 4] = [
+    Mode::TRAIN,
+    Mode::EVAL,
+    Mode::RECOMPUTE,
+    Mode { statistics: Statistics::Running, update_running: true },
+];
+
+fn cases() -> impl Iterator<Item = Case> {
+    let shapes: [(&[usize], usize); 5] =
+        [(&[6, 5, 7, 7], 1), (&[4, 3, 64, 64], 1), (&[700, 9], 1), (&[20, 64], 1), (&[3, 4, 6, 2], 2)];
+    let classes = [DeviceClass::Gpu, DeviceClass::Cpu];
+    shapes.into_iter().flat_map(move |(shape, axis)| {
+        classes.map(|class| {
+            Case::new(shape, axis).planned(PlanOptions { class: Some(class), strategy: None })
+        })
+    })
+}
+
+#[test]
+fn every_mode() {
+    let Some(device) = device() else { return };
+    for case in cases() {
+        for mode in MODES {
+            check(device, &Case { mode, ..case.clone() });
+        }
+    }
+}
+
+#[test]
+fn gamma_and_beta_are_optional_independently() {
+    let Some(device) = device() else { return };
+    for case in cases() {
+        for (gamma, beta) in [(false, false), (true, false), (false, true)] {
+            for mode in [Mode::TRAIN, Mode::EVAL] {
+                check(device, &Case { gamma, beta, mode, ..case.clone() });
+            }
+        }
+    }
+}
+
+#[test]
+fn running_statistics_are_optional() {
+    let Some(device) = device() else { return };
+    for case in cases() {
+        check(device, &Case { running: false, mode: Mode::RECOMPUTE, ..case });
+    }
+}
+
+#[test]
+fn momentum_in_every_convention() {
+    let Some(device) = device() else { return };
+    let momenta = [
+        Momentum::NewWeight(0.0),
+        Momentum::NewWeight(0.3),
+        Momentum::NewWeight(1.0),
+        Momentum::OldWeight(0.99),
+        Momentum::Cumulative,
+    ];
+    for mut case in cases() {
+        for momentum in momenta {
+            for running_variance in [RunningVariance::Unbiased, RunningVariance::Biased] {
+                for mode in [MODES[0], MODES[3]] {
+                    case.options.momentum = momentum;
+                    case.options.running_variance = running_variance;
+                    check(device, &Case { mode, ..case.clone() });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn eps_of_any_size() {
+    let Some(device) = device() else { return };
+    for mut case in cases() {
+        for eps in [1e-12, 1e-3, 1.0, 100.0] {
+            case.options.eps = eps;
+            check(device, &case);
+        }
+    }
+}
