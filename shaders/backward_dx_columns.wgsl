@@ -2,7 +2,7 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, columns, workgroup,
-// state, flags, merge_sums.
+// state, flags, merge_tree.
 //   x, dy, dx [rows][row_words]  read, read, written; x is not bound (io_x_none) where the running
 //                                statistics normalized and only dx is wanted
 //   state                        saved statistics and partial sums read
@@ -16,8 +16,8 @@
 
 // Leaves (dbeta, dgamma) of every column of this workgroup in the first copy of the scratch.
 fn merge_partials(slice: Slice, lane: u32) {
-    let columns = merge_columns();
-    let ways = select(1u, min(params.copies, params.partials), params.blocks == 1u);
+    let columns = merged_columns();
+    let ways = merge_ways();
     for (var i = lane; i < ways * columns; i += WORKGROUP) {
         let channel = channel_of(slice.first_column + i % columns);
         var sums = vec2<f32>(0.0);
@@ -30,7 +30,7 @@ fn merge_partials(slice: Slice, lane: u32) {
 }
 
 fn write_parameters(slice: Slice, lane: u32) {
-    for (var i = lane; i < merge_columns(); i += WORKGROUP) {
+    for (var i = lane; i < merged_columns(); i += WORKGROUP) {
         let channel = slice.first_column + i;
         if channel < params.count {
             if has(WANT_DBETA) {
@@ -84,7 +84,7 @@ fn backward_dx_columns(
             scales[j] *= gamma[channel];
         }
         if !has(USE_RUNNING) {
-            let sums = merge_scratch[merge_column(word, lane, j)];
+            let sums = merge_scratch[merged_column(word, lane, j)];
             means[j] = sums.x / params.n;
             slopes[j] = saved.z * sums.y / params.n;
         }

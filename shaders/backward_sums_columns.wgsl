@@ -1,6 +1,6 @@
 // First dispatch of a backward, split columns: sum dy and sum dy * xhat per channel and slice.
 // Host half: src/kernels/backward_sums.rs. Lib: element_*, io_x*, io_dy*, columns, workgroup, state,
-// merge_sums.
+// merge_tree.
 //   x, dy [rows][row_words]  read
 //   state                    saved statistics read, partial sums written
 // Grid: one workgroup per block of columns and slice of rows, blocks beside each other.
@@ -14,11 +14,11 @@ struct Sums {
 fn column_sums(word: u32, row_begin: u32, row_end: u32, k: Word, d: Word) -> Sums {
     var sums = Sums(Word(0.0), Word(0.0));
     let last = row_end - 1u;
-    // Sums of 256 rows stay apart from the total, which keeps the rounding of long sums small.
-    for (var begin = row_begin; begin < row_end; begin += 256u) {
+    // Sums of 32 rows stay apart from the total, which keeps the rounding of long sums small.
+    for (var begin = row_begin; begin < row_end; begin += 32u) {
         var sum_dy = Word(0.0);
         var sum_dy_x = Word(0.0);
-        let end = min(begin + 256u, row_end);
+        let end = min(begin + 32u, row_end);
         for (var row = begin; row < end; row += 2u) {
             let i0 = row * params.row_words + word;
             let i1 = min(row + 1u, last) * params.row_words + word;
@@ -68,13 +68,10 @@ fn backward_sums_columns(
     for (var j = 0u; j < WIDTH; j++) {
         merge_scratch[lane * WIDTH + j] = vec2<f32>(dy[j], dy_x[j] * rstds[j]);
     }
-    let merges = params.blocks == 1u;
-    merge_tree(select(1u, params.copies, merges), params.count, lane);
-
-    let row_columns = params.row_words * WIDTH;
-    let columns = select(row_columns - slice.first_column, params.count, merges);
-    let first = slice.index * select(row_columns, params.count, merges) + slice.first_column;
-    for (var i = lane; i < min(columns, TILE); i += WORKGROUP) {
-        state[partial_index(first + i)] = vec4<f32>(merge_scratch[i], 0.0, 0.0);
+    merge_copies(lane);
+    for (var i = lane; i < merged_columns(); i += WORKGROUP) {
+        if slice.first_column + i < row_columns() {
+            state[column_partial(slice, i)] = vec4<f32>(merge_scratch[i], 0.0, 0.0);
+        }
     }
 }

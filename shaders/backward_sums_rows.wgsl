@@ -24,20 +24,24 @@ fn backward_sums_rows(
     var sum_dy_x = Word(0.0);
     for (var row = walk.first_row; row < slice.row_end; row += walk.row_step) {
         let base = row_base(slice.slot, row);
-        var row_dy = Word(0.0);
-        var row_dy_x = Word(0.0);
-        for (var i = walk.first_word; i < slice.word_end; i += 2u * walk.lanes) {
-            let i1 = i + walk.lanes;
-            let x0 = load_x(base + i);
-            let x1 = load_x(base + min(i1, last));
-            let dy0 = load_dy(base + i);
-            let dy1 = select(Word(0.0), load_dy(base + min(i1, last)), i1 < slice.word_end);
-            let dy1_x = select(Word(0.0), dy1 * ((x1 - k) - d), i1 < slice.word_end);
-            row_dy += dy0 + dy1;
-            row_dy_x += dy0 * ((x0 - k) - d) + dy1_x;
+        // Sums of at most 64 words of a row stay apart from the total, see moments_rows.wgsl.
+        for (var begin = walk.first_word; begin < slice.word_end; begin += 64u * walk.lanes) {
+            let end = min(begin + 64u * walk.lanes, slice.word_end);
+            var part_dy = Word(0.0);
+            var part_dy_x = Word(0.0);
+            for (var i = begin; i < end; i += 2u * walk.lanes) {
+                let i1 = i + walk.lanes;
+                let x0 = load_x(base + i);
+                let x1 = load_x(base + min(i1, last));
+                let dy0 = load_dy(base + i);
+                let dy1 = select(Word(0.0), load_dy(base + min(i1, last)), i1 < slice.word_end);
+                let dy1_x = select(Word(0.0), dy1 * ((x1 - k) - d), i1 < slice.word_end);
+                part_dy += dy0 + dy1;
+                part_dy_x += dy0 * ((x0 - k) - d) + dy1_x;
+            }
+            sum_dy += part_dy;
+            sum_dy_x += part_dy_x;
         }
-        sum_dy += row_dy;
-        sum_dy_x += row_dy_x;
     }
     let sums = workgroup_sum(vec2<f32>(word_sum(sum_dy), word_sum(sum_dy_x)), lane);
     if lane == 0u {

@@ -10,16 +10,18 @@
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
 
 fn slice_pivot(slice: Slice) -> f32 {
-    let rows = slice.row_end - slice.row_begin - 1u;
-    let words = slice.word_end - slice.word_begin - 1u;
-    var samples: array<Word, 9>;
-    for (var i = 0u; i < 9u; i++) {
-        // The columns come in another order than the rows, lest a diagonal pattern fool them.
-        let row = slice.row_begin + ((i * rows) >> 3u);
-        let word = slice.word_begin + ((((i * 4u) % 9u) * words) >> 3u);
-        samples[i] = load_x(row_base(slice.slot, row) + word);
+    let rows = slice.row_end - slice.row_begin;
+    let words = slice.word_end - slice.word_begin;
+    var samples: array<f32, 10>;
+    for (var i = 0u; i < 10u; i++) {
+        // Words come in another order than rows, lest a diagonal pattern fool them; where there is
+        // one row they come in order, so that the halves of the slice have a median each.
+        let j = select((i * 7u) % 10u, i, rows == 1u);
+        let row = slice.row_begin + i * rows / 10u;
+        let word = slice.word_begin + j * words / 10u;
+        samples[i] = word_first(load_x(row_base(slice.slot, row) + word));
     }
-    return word_first(pivot_of(samples));
+    return pivot_of(samples);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -40,26 +42,30 @@ fn moments_rows(
     var q = Word(0.0);
     for (var row = walk.first_row; row < slice.row_end; row += walk.row_step) {
         let base = row_base(slice.slot, row);
-        // A row's sums stay apart from the total, which keeps the rounding of long sums small.
-        var row_s = Word(0.0);
-        var row_q = Word(0.0);
-        for (var i = walk.first_word; i < slice.word_end; i += 4u * walk.lanes) {
-            let i1 = i + walk.lanes;
-            let i2 = i1 + walk.lanes;
-            let i3 = i2 + walk.lanes;
-            let x0 = load_x(base + i);
-            let x1 = load_x(base + min(i1, last));
-            let x2 = load_x(base + min(i2, last));
-            let x3 = load_x(base + min(i3, last));
-            let d0 = x0 - k;
-            let d1 = select(Word(0.0), x1 - k, i1 < slice.word_end);
-            let d2 = select(Word(0.0), x2 - k, i2 < slice.word_end);
-            let d3 = select(Word(0.0), x3 - k, i3 < slice.word_end);
-            row_s += (d0 + d1) + (d2 + d3);
-            row_q += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
+        // Sums of at most 128 words of a row stay apart from the total, which keeps the rounding of
+        // long sums small.
+        for (var begin = walk.first_word; begin < slice.word_end; begin += 128u * walk.lanes) {
+            let end = min(begin + 128u * walk.lanes, slice.word_end);
+            var part_s = Word(0.0);
+            var part_q = Word(0.0);
+            for (var i = begin; i < end; i += 4u * walk.lanes) {
+                let i1 = i + walk.lanes;
+                let i2 = i1 + walk.lanes;
+                let i3 = i2 + walk.lanes;
+                let x0 = load_x(base + i);
+                let x1 = load_x(base + min(i1, last));
+                let x2 = load_x(base + min(i2, last));
+                let x3 = load_x(base + min(i3, last));
+                let d0 = x0 - k;
+                let d1 = select(Word(0.0), x1 - k, i1 < slice.word_end);
+                let d2 = select(Word(0.0), x2 - k, i2 < slice.word_end);
+                let d3 = select(Word(0.0), x3 - k, i3 < slice.word_end);
+                part_s += (d0 + d1) + (d2 + d3);
+                part_q += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
+            }
+            s += part_s;
+            q += part_q;
         }
-        s += row_s;
-        q += row_q;
     }
     let sums = workgroup_sum(vec2<f32>(word_sum(s), word_sum(q)), lane);
     if lane != 0u {
@@ -68,7 +74,7 @@ fn moments_rows(
     let rows = slice.row_end - slice.row_begin;
     let words = slice.word_end - slice.word_begin;
     let n = f32(rows * words * WIDTH);
-    state[slot_partial(slice.slot, slice.index)] = moment_of(n, k, sums.x, sums.y);
+    state[slot_partial(slice.slot, slice.index)] = vec4<f32>(n, k, sums.x, sums.y);
     if slice.index == 0u && has(USE_RUNNING) {
         // The next dispatch moves the running values while its other workgroups need the old ones.
         state[saved_index(slice.slot)] = running_statistics(slice.slot);

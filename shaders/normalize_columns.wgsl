@@ -1,7 +1,7 @@
 // Second dispatch of a training forward and the only one of inference, split columns:
 // y = ((x - K) - d) * rstd * gamma + beta.
 // Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, columns, workgroup, state, flags,
-// running, moments, statistics, merge_moments.
+// running, moments, statistics, merge_tree.
 //   x, y [rows][row_words]     read and written
 //   state                      partial moments read, saved statistics written; see SAVE
 //   gamma, beta [count]        read where there are any
@@ -11,31 +11,55 @@
 @group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
 @group(0) @binding(6) var<storage, read_write> beta: array<f32>;
 
-// Leaves the moment of every column of this workgroup in the first copy of the scratch.
+var<workgroup> means: array<f32, TILE>;
+
+// Merges the partials of every merged column around its first one's pivot: d goes to `means`, and
+// M2, taken from the finished mean, to merge_scratch[].x.
 fn merge_partials(slice: Slice, lane: u32) {
-    let columns = merge_columns();
-    let ways = select(1u, min(params.copies, params.partials), params.blocks == 1u);
+    let columns = merged_columns();
+    let ways = merge_ways();
     for (var i = lane; i < ways * columns; i += WORKGROUP) {
         let channel = channel_of(slice.first_column + i % columns);
-        var moment = vec4<f32>(0.0);
+        let k = state[channel_partial(channel, 0u)].y;
+        var sum = 0.0;
         for (var p = i / columns; p < params.partials; p += ways) {
-            moment = moment_merge(moment, state[channel_partial(channel, p)]);
+            sum += moment_sum(state[channel_partial(channel, p)], k);
         }
-        merge_scratch[i] = moment;
+        merge_scratch[i] = vec2<f32>(sum, 0.0);
+    }
+    merge_tree(ways, columns, lane);
+    for (var i = lane; i < columns; i += WORKGROUP) {
+        means[i] = merge_scratch[i].x / params.n;
+    }
+    workgroupBarrier();
+    for (var i = lane; i < ways * columns; i += WORKGROUP) {
+        let channel = channel_of(slice.first_column + i % columns);
+        let k = state[channel_partial(channel, 0u)].y;
+        let d = means[i % columns];
+        var m2 = 0.0;
+        for (var p = i / columns; p < params.partials; p += ways) {
+            m2 += moment_squares(state[channel_partial(channel, p)], k, d);
+        }
+        merge_scratch[i] = vec2<f32>(m2, 0.0);
     }
     merge_tree(ways, columns, lane);
 }
 
+fn merged_moment(channel: u32, column: u32) -> vec4<f32> {
+    let k = state[channel_partial(channel, 0u)].y;
+    return vec4<f32>(params.n, k, means[column], merge_scratch[column].x);
+}
+
 // The first slice's workgroups save the statistics of their channels and move the running ones.
 fn finish_channels(slice: Slice, lane: u32) {
-    for (var i = lane; i < merge_columns(); i += WORKGROUP) {
+    for (var i = lane; i < merged_columns(); i += WORKGROUP) {
         let channel = slice.first_column + i;
         if channel < params.count {
             if has(SAVE) {
                 state[saved_index(channel)] = channel_statistics(channel, i);
             }
             if has(UPDATE_RUNNING) {
-                update_running(channel, merge_scratch[i]);
+                update_running(channel, merged_moment(channel, i));
             }
         }
     }
@@ -43,7 +67,7 @@ fn finish_channels(slice: Slice, lane: u32) {
 
 fn channel_statistics(channel: u32, column: u32) -> vec4<f32> {
     if !has(USE_RUNNING) {
-        return statistics_of(merge_scratch[column]);
+        return statistics_of(merged_moment(channel, column));
     }
     if has(UPDATE_RUNNING) {
         return state[saved_index(channel)];
@@ -78,7 +102,7 @@ fn normalize_columns(
     var shifts = vec4<f32>(0.0);
     for (var j = 0u; j < WIDTH; j++) {
         let channel = channel_of(word * WIDTH + j);
-        let statistics = channel_statistics(channel, merge_column(word, lane, j));
+        let statistics = channel_statistics(channel, merged_column(word, lane, j));
         ks[j] = statistics.x;
         ds[j] = statistics.y;
         scales[j] = statistics.z;

@@ -11,21 +11,18 @@
 @group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
 @group(0) @binding(6) var<storage, read_write> beta: array<f32>;
 
-// Merges the slot's partials around the first one's pivot: d is their weighted mean, and M2 gains
-// the spread of their means.
+// Merges the slot's partials around the first one's pivot: their sums give the mean, and only then
+// their squares are taken from it.
 fn merge_slot(slot: u32, lane: u32) -> vec4<f32> {
     let k = state[slot_partial(slot, 0u)].y;
     var sum = 0.0;
     for (var i = lane; i < params.slices; i += WORKGROUP) {
-        let part = state[slot_partial(slot, i)];
-        sum += part.x * ((part.y - k) + part.z);
+        sum += moment_sum(state[slot_partial(slot, i)], k);
     }
     let d = workgroup_sum(vec2<f32>(sum, 0.0), lane).x / params.n;
     var m2 = 0.0;
     for (var i = lane; i < params.slices; i += WORKGROUP) {
-        let part = state[slot_partial(slot, i)];
-        let off = ((part.y - k) + part.z) - d;
-        m2 += part.w + part.x * off * off;
+        m2 += moment_squares(state[slot_partial(slot, i)], k, d);
     }
     return vec4<f32>(params.n, k, d, workgroup_sum(vec2<f32>(m2, 0.0), lane).x);
 }

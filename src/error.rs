@@ -120,6 +120,12 @@ pub enum Error {
         /// The flags that the buffer has.
         got: String,
     },
+    /// A tensor belongs to another [`Device`](crate::Device) than the recorder.
+    #[error("{name} belongs to another device")]
+    OtherDevice {
+        /// The argument.
+        name: &'static str,
+    },
     /// Two arguments share memory where the operation would overwrite what it still reads.
     #[error(
         "{first} (bytes {first_start}..{first_end}) overlaps {second} (bytes \

@@ -69,13 +69,41 @@ fn channel_partial(channel: u32, i: u32) -> u32 {
     return partial_index(i * params.count + channel);
 }
 
-// The merging of a workgroup's columns happens in `merge_scratch`, which holds `merge_columns()`
-// columns in `merge_ways()` copies, copy by copy.
-fn merge_columns() -> u32 {
+fn row_columns() -> u32 {
+    return params.row_words * WIDTH;
+}
+
+// A workgroup's columns once its copies of the channels are merged: the channels themselves where
+// a row fits the workgroup, else its tile as it is.
+fn merged_columns() -> u32 {
     return select(TILE, params.count, params.blocks == 1u);
 }
 
-// Which column of the scratch belongs to component `j` of this lane's word.
-fn merge_column(word: u32, lane: u32, j: u32) -> u32 {
+// Which merged column component `j` of this lane's word belongs to.
+fn merged_column(word: u32, lane: u32, j: u32) -> u32 {
     return select(lane * WIDTH + j, channel_of(word * WIDTH + j), params.blocks == 1u);
+}
+
+// The elements of a slice that belong to one merged column: `n` of them from `first` by `step`.
+// There may be none where the last row of the tensor is short.
+struct Column {
+    first: u32,
+    step: u32,
+    n: u32,
+}
+
+fn column_of(slice: Slice, i: u32) -> Column {
+    let end = min(slice.row_end * params.row_words, params.words) * WIDTH;
+    let first = slice.row_begin * row_columns() + slice.first_column + i;
+    let step = select(row_columns(), params.count, params.blocks == 1u);
+    if slice.first_column + i >= row_columns() || first >= end {
+        return Column(0u, 0u, 0u);
+    }
+    return Column(first, step, (end - first + step - 1u) / step);
+}
+
+// The partial of a merged column.
+fn column_partial(slice: Slice, i: u32) -> u32 {
+    let columns = select(row_columns(), params.count, params.blocks == 1u);
+    return partial_index(slice.index * columns + slice.first_column + i);
 }

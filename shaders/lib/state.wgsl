@@ -1,9 +1,9 @@
 // The state that one dispatch hands to the next: one array of vec4<f32>, of which the host half
-// is src/norm/plan.rs.
+// is src/plan/mod.rs.
 //   state[0]                          x: num_batches_tracked after this step
 //   state[1 + c]                      saved statistics of slot c: K, d, rstd, biased variance
 //   state[1 + count + p]              partial p; each strategy says which partial is whose
-// Forward partials are moments (n, K, d, M2), see moments.wgsl; backward partials are
+// Forward partials are moments (n, K, s, q), see moments.wgsl; backward partials are
 // (sum dy, sum dy * xhat, -, -).
 @group(0) @binding(4) var<storage, read_write> state: array<vec4<f32>>;
 

@@ -1,4 +1,4 @@
-// What the finished moment of a slot becomes: saved statistics and the running update.
+// What the finished moment (n, K, d, M2) of a slot becomes: saved statistics and the running update.
 // Uses flags.wgsl, state.wgsl and the bindings running_mean and running_var.
 
 // The statistics to normalize with, as (K, d, rstd, biased variance).

@@ -1,5 +1,7 @@
 //! Which adapter a device of our own is made on.
 
+use std::sync::OnceLock;
+
 use crate::{Error, Result};
 
 /// Picks an adapter: hardware before software, the environment before both. `WGPU_BACKEND` is a
@@ -20,9 +22,7 @@ pub(super) async fn choose() -> Result<wgpu::Adapter> {
     if !wgpu::Instance::enabled_backend_features().intersects(backends) {
         return Err(none());
     }
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = backends;
-    let instance = wgpu::Instance::new(descriptor);
+    let instance = instance();
     let chosen = if cfg!(target_arch = "wasm32") {
         // A browser has one adapter to offer, and only on request.
         let options = wgpu::RequestAdapterOptions {
@@ -43,6 +43,14 @@ pub(super) async fn choose() -> Result<wgpu::Adapter> {
             .min_by_key(|adapter| rank(&adapter.get_info(), power))
     };
     chosen.ok_or_else(none)
+}
+
+/// The one instance of all devices of our own: wgpu refuses a buffer of another device only where
+/// both come from one instance, and panics otherwise.
+fn instance() -> wgpu::Instance {
+    static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
+    let new = || wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    INSTANCE.get_or_init(new).clone()
 }
 
 /// Lower is better. Among equals the first wins, and wgpu lists the native APIs before GL.

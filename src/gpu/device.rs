@@ -1,6 +1,7 @@
 //! The device: a wgpu device and queue with the caches that make a warm step free of creation.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::pipeline::{Pipeline, PipelineKey, Program, layout_entry};
@@ -31,6 +32,8 @@ pub struct Device {
 
 #[derive(Debug)]
 pub(super) struct Inner {
+    /// No two devices of a process have the same.
+    pub(super) id: u64,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     limits: Limits,
@@ -46,6 +49,8 @@ pub(super) struct Inner {
     lost: Arc<Mutex<Option<String>>>,
 }
 
+/// How many devices there were.
+static DEVICES: AtomicU64 = AtomicU64::new(0);
 /// The bytes that each binding number has in the placeholder buffer: the largest offset alignment
 /// that WebGPU allows.
 pub(super) const PLACEHOLDER_BYTES: u64 = 256;
@@ -134,6 +139,7 @@ impl Device {
         })?;
         Ok(Self {
             inner: Arc::new(Inner {
+                id: DEVICES.fetch_add(1, Ordering::Relaxed),
                 device,
                 queue,
                 limits,
@@ -206,12 +212,13 @@ impl Device {
             None => create_buffer(&self.inner.device, "wgnorm.tensor", rounded, TENSOR_USAGE)?,
         };
         let storage = Storage::pooled(buffer, Arc::downgrade(&self.inner.pool));
-        Ok(Tensor::new(Arc::new(storage), 0, shape, dtype))
+        Ok(Tensor::new(self, storage, 0, shape, dtype))
     }
 
     /// Overwrites all elements of a tensor. Like every write on a wgpu queue it happens before the
     /// next submission, also before operations that were recorded earlier but not yet submitted.
     pub fn write<T: Element>(&self, tensor: &Tensor, data: &[T]) -> Result<()> {
+        tensor.expect_device("tensor", self)?;
         tensor.expect_dtype("tensor", T::DTYPE)?;
         tensor.expect_usage("tensor", wgpu::BufferUsages::COPY_DST)?;
         check_length("data", tensor.shape(), data.len())?;

@@ -60,6 +60,7 @@ impl Device {
 
     /// Submits the copy and asks for the mapping; `None` for a tensor without elements.
     fn read_back<T: Element>(&self, tensor: &Tensor) -> Result<Option<Readback>> {
+        tensor.expect_device("tensor", self)?;
         tensor.expect_dtype("tensor", T::DTYPE)?;
         tensor.expect_usage("tensor", wgpu::BufferUsages::COPY_SRC)?;
         if let Some(lost) = self.lost() {
@@ -83,13 +84,18 @@ impl Device {
             };
             let mut encoder = device.create_command_encoder(&descriptor);
             encoder.copy_buffer_to_buffer(tensor.buffer(), tensor.offset(), &staging, 0, bytes);
-            let submission = self.inner.queue.submit([encoder.finish()]);
+            self.inner.queue.submit([encoder.finish()])
+        })?;
+        let asked = scoped(device, "reading a tensor back", bytes, || {
             staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
                 // The receiver may have been dropped with its future; then nobody wants to know.
                 drop(sender.send(result));
             });
-            submission
-        })?;
+        });
+        if let Err(error) = asked {
+            // Nothing is wrong with this buffer, unless the device that made it had gone before.
+            return Err(Error::DeviceLost { reason: error.to_string() });
+        }
         Ok(Some(Readback {
             staging,
             mapped,
@@ -102,19 +108,29 @@ impl Device {
     /// between two waits is there to notice.
     #[cfg(not(target_arch = "wasm32"))]
     fn wait(&self, readback: &Readback) -> Answer {
+        const SLICE: std::time::Duration = std::time::Duration::from_secs(1);
         let mut mapped = pin!(readback.mapped.receive());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut ended = None;
         loop {
             let polled = self.inner.device.poll(wgpu::PollType::Wait {
                 submission_index: Some(readback.submission.clone()),
-                timeout: Some(std::time::Duration::from_secs(1)),
+                timeout: Some(SLICE),
             });
             if let Poll::Ready(answer) = mapped.as_mut().poll(&mut context) {
                 return answer;
             }
-            // A wait that ended has run the callbacks: none came, so none will.
-            if !matches!(polled, Err(wgpu::PollError::Timeout)) || self.lost().is_some() {
+            if self.lost().is_some() {
                 return None;
+            }
+            if !matches!(polled, Err(wgpu::PollError::Timeout)) {
+                // The work is done, and the callback was taken by the thread that noticed first;
+                // if that is another one it is about to run. Nobody takes as long as a slice.
+                let since = *ended.get_or_insert_with(std::time::Instant::now);
+                if since.elapsed() > SLICE {
+                    return None;
+                }
+                std::thread::yield_now();
             }
         }
     }

@@ -183,7 +183,7 @@ impl<'e> Recorder<'e> {
     /// Says which tensor it was that wgpu refused to bind.
     fn blame(&self, pipeline: &Pipeline, tensors: &[(u32, &Tensor)], error: Error) -> Error {
         let refused = tensors.iter().find_map(|(number, tensor)| {
-            let refusal = tensor.expect_device(&self.device).err()?;
+            let refusal = tensor.expect_bindable(&self.device).err()?;
             Some((*number, refusal))
         });
         let name = |number| pipeline.bindings.iter().find(|b| b.number == number);

@@ -35,9 +35,8 @@ impl DType {
     /// The bytes of a tensor of that shape, rounded up to whole 32-bit words.
     #[must_use]
     pub fn bytes(self, shape: &Shape) -> u64 {
-        (shape.numel() as u64)
-            .saturating_mul(self.size())
-            .next_multiple_of(4)
+        let bytes = (shape.numel() as u64).saturating_mul(self.size());
+        bytes.checked_next_multiple_of(4).unwrap_or(u64::MAX)
     }
 }
 
@@ -89,6 +88,8 @@ impl Element for u32 {
 /// that was recorded into the caller's own encoder is left to wgpu.
 #[derive(Clone, Debug)]
 pub struct Tensor {
+    /// Which [`Device`] it is for: wgpu itself panics on buffers from another instance.
+    device: u64,
     storage: Arc<Storage>,
     offset: u64,
     shape: Shape,
@@ -96,9 +97,16 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    pub(super) fn new(storage: Arc<Storage>, offset: u64, shape: Shape, dtype: DType) -> Self {
+    pub(super) fn new(
+        device: &Device,
+        storage: Storage,
+        offset: u64,
+        shape: Shape,
+        dtype: DType,
+    ) -> Self {
         Self {
-            storage,
+            device: device.inner.id,
+            storage: Arc::new(storage),
             offset,
             shape,
             dtype,
@@ -109,7 +117,9 @@ impl Tensor {
     /// buffer stays the caller's.
     ///
     /// The buffer needs usage `STORAGE`, the offset must be a multiple of the device's
-    /// `min_storage_buffer_offset_alignment`, and the buffer must be one of this device's. A
+    /// `min_storage_buffer_offset_alignment`, and the buffer must be one of this device's (wgpu
+    /// cannot tell a buffer that even comes from another `wgpu::Instance`, and panics or mistakes
+    /// it for another one). A
     /// [`download`](Device::download) also needs `COPY_SRC`, a [`write`](Device::write) `COPY_DST`.
     pub fn from_buffer(
         device: &Device,
@@ -137,14 +147,9 @@ impl Tensor {
                 size,
             });
         }
-        let tensor = Self {
-            storage: Arc::new(Storage::foreign(buffer)),
-            offset,
-            shape,
-            dtype,
-        };
+        let tensor = Self::new(device, Storage::foreign(buffer), offset, shape, dtype);
         tensor.expect_usage("buffer", wgpu::BufferUsages::STORAGE)?;
-        tensor.expect_device(device)?;
+        tensor.expect_bindable(device)?;
         Ok(tensor)
     }
 
@@ -208,6 +213,13 @@ impl Tensor {
         })
     }
 
+    pub(crate) fn expect_device(&self, name: &'static str, device: &Device) -> Result<()> {
+        if self.device == device.inner.id {
+            return Ok(());
+        }
+        Err(Error::OtherDevice { name })
+    }
+
     pub(super) fn expect_usage(&self, name: &str, needed: wgpu::BufferUsages) -> Result<()> {
         let got = self.buffer().usage();
         if got.contains(needed) {
@@ -221,7 +233,7 @@ impl Tensor {
     }
 
     /// wgpu does not say whose a buffer is, but it refuses to bind a stranger's or a destroyed one.
-    pub(super) fn expect_device(&self, device: &Device) -> Result<()> {
+    pub(super) fn expect_bindable(&self, device: &Device) -> Result<()> {
         if self.is_empty() {
             return Ok(());
         }

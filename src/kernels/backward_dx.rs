@@ -26,7 +26,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     columns: Kernel {
         name: "backward_dx_columns",
         body: body!("backward_dx_columns"),
-        lib: lib!["columns", "workgroup", "state", "flags", "merge_sums"],
+        lib: lib!["columns", "workgroup", "state", "flags", "merge_tree"],
         reads_dy: true,
         output: Output::Dx,
         bindings: BINDINGS,

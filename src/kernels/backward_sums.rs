@@ -21,7 +21,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     columns: Kernel {
         name: "backward_sums_columns",
         body: body!("backward_sums_columns"),
-        lib: lib!["columns", "workgroup", "state", "merge_sums"],
+        lib: lib!["columns", "workgroup", "state", "merge_tree"],
         reads_dy: true,
         output: Output::None,
         bindings: BINDINGS,

@@ -43,7 +43,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "running",
             "moments",
             "statistics",
-            "merge_moments",
+            "merge_tree",
         ],
         reads_dy: false,
         output: Output::None,

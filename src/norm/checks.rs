@@ -1,6 +1,6 @@
 //! What the arguments of an operation must hold, checked before anything is recorded.
 
-use crate::gpu::{DType, Tensor};
+use crate::gpu::{DType, Device, Tensor};
 use crate::{Error, Result, Shape};
 
 /// A tensor and the name that errors call it by.
@@ -36,6 +36,11 @@ pub(super) fn vector(
         expected: format!("[{len}], {what}"),
         got: tensor.shape().clone(),
     })
+}
+
+/// All arguments must belong to the device that the commands are for.
+pub(super) fn one_device(device: &Device, arguments: &[Argument<'_>]) -> Result<()> {
+    arguments.iter().try_for_each(|(name, tensor)| tensor.expect_device(name, device))
 }
 
 /// No two arguments may overlap, but for the `in_place` pairs when they are the very same range.

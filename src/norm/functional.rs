@@ -103,7 +103,7 @@ pub fn forward(
     let shape = tensors.x.shape();
     let view = View::channels(shape, options.channel_axis)?;
     let numbers = forward_numbers(tensors, options, mode, view)?;
-    check_forward(tensors, view)?;
+    check_forward(recorder.device(), tensors, view)?;
     let uses_batch = mode.statistics == Statistics::Batch || mode.update_running;
     if uses_batch && view.slot_len() == 1 {
         return Err(Error::OneValuePerChannel {
@@ -166,7 +166,7 @@ pub fn backward(
     let shape = tensors.x.shape();
     let view = View::channels(shape, options.channel_axis)?;
     let eps = options.checked_eps()?;
-    check_backward(tensors, view)?;
+    check_backward(recorder.device(), tensors, view)?;
     check_state(recorder.device(), tensors.state, shape, options)?;
     if view.numel() == 0 {
         for (name, output) in [("dgamma", tensors.dgamma), ("dbeta", tensors.dbeta)] {
@@ -273,7 +273,7 @@ fn forward_numbers(
 
 const PER_CHANNEL: &str = "one element per channel of x";
 
-fn check_forward(tensors: &Forward<'_>, view: View) -> Result<()> {
+fn check_forward(device: &Device, tensors: &Forward<'_>, view: View) -> Result<()> {
     let shape = tensors.x.shape();
     let mut arguments = vec![("x", tensors.x), ("y", tensors.y)];
     for argument in &arguments {
@@ -296,10 +296,11 @@ fn check_forward(tensors: &Forward<'_>, view: View) -> Result<()> {
         arguments.push(argument);
     }
     arguments.extend(tensors.state.map(|state| ("state", state)));
+    checks::one_device(device, &arguments)?;
     checks::disjoint(&arguments, &[("x", "y")])
 }
 
-fn check_backward(tensors: &Backward<'_>, view: View) -> Result<()> {
+fn check_backward(device: &Device, tensors: &Backward<'_>, view: View) -> Result<()> {
     let shape = tensors.x.shape();
     let mut arguments = vec![("x", tensors.x), ("dy", tensors.dy)];
     arguments.extend(tensors.dx.map(|dx| ("dx", dx)));
@@ -316,6 +317,7 @@ fn check_backward(tensors: &Backward<'_>, view: View) -> Result<()> {
         arguments.push(argument);
     }
     arguments.push(("state", tensors.state));
+    checks::one_device(device, &arguments)?;
     checks::disjoint(&arguments, &[("x", "dx"), ("dy", "dx")])
 }
 

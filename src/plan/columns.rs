@@ -1,6 +1,6 @@
 //! The geometry of split columns; its WGSL twin is shaders/lib/columns.wgsl.
 
-use super::{MAX_LANE_WORDS, MAX_TERMS, Tuning, UNROLL, Word};
+use super::{MAX_COLUMN_ROWS, Tuning, Word};
 use crate::View;
 
 /// The tensor as rows of `row_words` words that hold whole copies of the channels.
@@ -41,8 +41,7 @@ impl Columns {
         let rows = words.div_ceil(row_words);
 
         let wanted = tuning.slices(blocks, rows * workgroup.min(row_words));
-        let max_rows = MAX_LANE_WORDS.min(UNROLL * MAX_TERMS * MAX_TERMS);
-        let slice_rows = rows.div_ceil(wanted).min(max_rows);
+        let slice_rows = rows.div_ceil(wanted).min(MAX_COLUMN_ROWS);
         let slices = rows.div_ceil(slice_rows);
         let columns = Self {
             words: words as u32,

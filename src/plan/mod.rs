@@ -89,7 +89,7 @@ impl Plan {
         let numel = bounded("elements of a tensor", view.numel(), u32::MAX.into())?;
         bounded(
             "bytes of one binding",
-            view.numel() * 4,
+            view.numel().saturating_mul(4),
             limits.max_binding_bytes,
         )?;
         // A single channel is one long row, wherever its axis lies.
@@ -186,6 +186,8 @@ pub(crate) const MAX_LANE_WORDS: usize = 16_384;
 /// The most terms that one f32 sum takes before it is flushed into a second one, and the most of
 /// those: longer sums lose accuracy.
 pub(crate) const MAX_TERMS: usize = 256;
+/// The most rows that one lane of split columns walks down, for the same reason.
+pub(crate) const MAX_COLUMN_ROWS: usize = 4096;
 /// Loads that a lane has in flight.
 pub(crate) const UNROLL: usize = 4;
 

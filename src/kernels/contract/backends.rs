@@ -1,0 +1,147 @@
+//! What becomes of a composed shader on the way to a driver: workgroup sizes, shared memory, and
+//! the text that naga writes for Vulkan, Metal and DirectX.
+
+use naga::back::pipeline_constants::process_overrides;
+use naga::back::{hlsl, msl, spv};
+use naga::valid::ModuleInfo;
+use naga::{AddressSpace, Module, ShaderStage};
+
+use super::super::moments;
+use super::reflection::Shader;
+use super::{WORKGROUPS, assert_found, for_every_variant, spoiled, variants};
+use crate::gpu::Program;
+
+/// What WebGPU grants without asking for more.
+const MAX_WORKGROUP_BYTES: u32 = 16_384;
+
+/// What is wrong with the program once its overrides have their values.
+fn defects(program: &Program, source: &str) -> Vec<String> {
+    let shader = match Shader::new(source) {
+        Ok(shader) => shader,
+        Err(error) => return vec![error],
+    };
+    let constants = program
+        .constants
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), *value))
+        .collect();
+    let entry_point = Some((ShaderStage::Compute, program.name));
+    let (module, info) =
+        match process_overrides(&shader.module, &shader.info, entry_point, &constants) {
+            Ok(processed) => processed,
+            Err(error) => return vec![format!("overrides: {error}")],
+        };
+    let mut found = Vec::new();
+    let workgroup = program.constants[0].1 as u32;
+    for entry in &module.entry_points {
+        if entry.workgroup_size != [workgroup, 1, 1] {
+            let size = entry.workgroup_size;
+            found.push(format!("a workgroup of {size:?} instead of {workgroup}"));
+        }
+    }
+    let bytes: u32 = module
+        .global_variables
+        .iter()
+        .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
+        .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
+        .sum();
+    if bytes > MAX_WORKGROUP_BYTES {
+        found.push(format!("{bytes} bytes of shared memory"));
+    }
+    found.extend(write_spirv(program, &module, &info).err());
+    found.extend(write_metal(program, &module, &info).err());
+    found.extend(write_hlsl(program, &module, &info).err());
+    found
+}
+
+fn write_spirv(program: &Program, module: &Module, info: &ModuleInfo) -> Result<(), String> {
+    let options = spv::Options {
+        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+        ..spv::Options::default()
+    };
+    let entry_point = spv::PipelineOptions {
+        shader_stage: ShaderStage::Compute,
+        entry_point: program.name.to_owned(),
+    };
+    match spv::write_vec(module, info, &options, Some(&entry_point)) {
+        Ok(words) if words.is_empty() => Err("SPIR-V: nothing written".into()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("SPIR-V: {error}")),
+    }
+}
+
+fn write_metal(program: &Program, module: &Module, info: &ModuleInfo) -> Result<(), String> {
+    let options = msl::Options {
+        lang_version: (2, 0),
+        zero_initialize_workgroup_memory: false,
+        ..msl::Options::default()
+    };
+    let entry_point = msl::PipelineOptions {
+        entry_point: Some((ShaderStage::Compute, program.name.to_owned())),
+        ..msl::PipelineOptions::default()
+    };
+    let (text, written) = msl::write_string(module, info, &options, &entry_point)
+        .map_err(|error| format!("Metal: {error}"))?;
+    match &written.entry_point_names[..] {
+        [Ok(name)] if text.contains(name.as_str()) => Ok(()),
+        names => Err(format!("Metal: {names:?}")),
+    }
+}
+
+fn write_hlsl(program: &Program, module: &Module, info: &ModuleInfo) -> Result<(), String> {
+    let options = hlsl::Options {
+        zero_initialize_workgroup_memory: false,
+        ..hlsl::Options::default()
+    };
+    let entry_point = hlsl::PipelineOptions {
+        entry_point: Some((ShaderStage::Compute, program.name.to_owned())),
+    };
+    let mut text = String::new();
+    let written = hlsl::Writer::new(&mut text, &options, &entry_point)
+        .write(module, info, None)
+        .map_err(|error| format!("HLSL: {error}"))?;
+    match &written.entry_point_names[..] {
+        [Ok(name)] if text.contains(name.as_str()) => Ok(()),
+        names => Err(format!("HLSL: {names:?}")),
+    }
+}
+
+#[test]
+fn every_back_end_takes_every_program() {
+    for_every_variant(|kernel, io| {
+        WORKGROUPS
+            .into_iter()
+            .flat_map(|workgroup| {
+                let program = kernel.program(io, workgroup);
+                defects(&program, &program.sources.concat())
+            })
+            .collect()
+    });
+}
+
+#[test]
+fn spoiled_programs_are_found() {
+    let kernel = &moments::KERNELS.columns;
+    let wide = *variants(kernel).last().expect("a variant");
+    let program = kernel.program(wide, WORKGROUPS[0]);
+    for (from, to, expected) in [
+        (
+            "array<vec2<f32>, TILE>",
+            "array<vec2<f32>, TILE * 3u>",
+            "bytes of shared memory",
+        ),
+        (
+            "@workgroup_size(WORKGROUP)",
+            "@workgroup_size(64)",
+            "a workgroup of [64, 1, 1] instead of 256",
+        ),
+        ("override TILE", "const TILE", "overrides: "),
+        // An entry point of another name is none for the back ends.
+        ("fn moments_columns", "fn other", "SPIR-V: "),
+        ("fn moments_columns", "fn other", "Metal: "),
+        ("fn moments_columns", "fn other", "HLSL: "),
+    ] {
+        let source = spoiled(&program.sources.concat(), from, to);
+        assert_found(&defects(&program, &source), expected);
+    }
+}

@@ -1,0 +1,280 @@
+//! What naga reads in a composed shader: entry point, bindings, parameters, constants.
+
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{
+    AddressSpace, Expression, GlobalVariable, Handle, Literal, Module, ScalarKind, ShaderStage,
+    StorageAccess, TypeInner,
+};
+
+use super::super::{ColumnsParams, Flags, Io, Kernel, RowsParams, moments};
+use super::{WORKGROUPS, assert_found, for_every_variant, spoiled, variants};
+use crate::gpu::{Access, Program};
+
+/// What WebGPU grants without asking for more.
+const MAX_STORAGE_BUFFERS: usize = 8;
+
+/// A parsed and validated shader.
+pub(super) struct Shader {
+    pub(super) module: Module,
+    pub(super) info: ModuleInfo,
+}
+
+impl Shader {
+    /// Accepts only what WebGPU has without optional features.
+    pub(super) fn new(source: &str) -> Result<Self, String> {
+        let module =
+            naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
+        let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+            .validate(&module)
+            .map_err(|error| error.emit_to_string(source))?;
+        Ok(Self { module, info })
+    }
+
+    /// Storage and uniform variables with their names.
+    fn resources(&self) -> impl Iterator<Item = (Handle<GlobalVariable>, &GlobalVariable, &str)> {
+        self.module
+            .global_variables
+            .iter()
+            .filter(|(_, variable)| variable.space != AddressSpace::WorkGroup)
+            .map(|(handle, variable)| (handle, variable, name_of(variable.name.as_ref())))
+    }
+
+    /// Names and values of the module's u32 constants.
+    fn constants(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.module.constants.iter().filter_map(|(_, constant)| {
+            match self.module.global_expressions[constant.init] {
+                Expression::Literal(Literal::U32(value)) => {
+                    Some((name_of(constant.name.as_ref()), value))
+                }
+                _ => None,
+            }
+        })
+    }
+}
+
+fn name_of(name: Option<&String>) -> &str {
+    name.map_or("(nameless)", String::as_str)
+}
+
+/// All that the shader and its host half disagree about.
+fn defects(kernel: &Kernel, io: Io, program: &Program, source: &str) -> Vec<String> {
+    let shader = match Shader::new(source) {
+        Ok(shader) => shader,
+        Err(error) => return vec![error],
+    };
+    let mut found = Vec::new();
+    check_entry_point(&shader, program, &mut found);
+    check_bindings(&shader, program, &mut found);
+    check_parameters(kernel, &shader, &mut found);
+    check_constants(io, &shader, program, &mut found);
+    found
+}
+
+fn check_entry_point(shader: &Shader, program: &Program, found: &mut Vec<String>) {
+    let [entry] = &shader.module.entry_points[..] else {
+        found.push(format!(
+            "{} entry points instead of one",
+            shader.module.entry_points.len()
+        ));
+        return;
+    };
+    if entry.name != program.name {
+        found.push(format!("the entry point is called {}", entry.name));
+    }
+    if entry.stage != ShaderStage::Compute {
+        found.push(format!("the entry point is for stage {:?}", entry.stage));
+    }
+}
+
+/// Compares the sets of (binding, name, access), and looks for bindings that nobody uses.
+fn check_bindings(shader: &Shader, program: &Program, found: &mut Vec<String>) {
+    let mut expected = vec![(0, "params", AddressSpace::Uniform)];
+    expected.extend(program.bindings.iter().map(|binding| {
+        let access = match binding.access {
+            Access::Read => StorageAccess::LOAD,
+            Access::ReadWrite => StorageAccess::LOAD | StorageAccess::STORE,
+        };
+        (
+            binding.number,
+            binding.name,
+            AddressSpace::Storage { access },
+        )
+    }));
+    let mut declared = Vec::new();
+    for (handle, variable, name) in shader.resources() {
+        let Some(place) = variable.binding else {
+            found.push(format!("{name} has no binding"));
+            continue;
+        };
+        if place.group != 0 {
+            found.push(format!("{name} is in group {}", place.group));
+        }
+        if shader.info.get_entry_point(0)[handle].is_empty() {
+            found.push(format!("{name} is bound but never used"));
+        }
+        declared.push((place.binding, name, variable.space));
+    }
+    for missing in expected.iter().filter(|&b| !declared.contains(b)) {
+        found.push(format!("the shader does not declare {missing:?}"));
+    }
+    for extra in declared.iter().filter(|&b| !expected.contains(b)) {
+        found.push(format!("the host half does not know {extra:?}"));
+    }
+    let buffers = program.bindings.len();
+    if buffers > MAX_STORAGE_BUFFERS {
+        found.push(format!("{buffers} storage buffers"));
+    }
+}
+
+/// Compares names, order, types and offsets of the uniform's fields.
+fn check_parameters(kernel: &Kernel, shader: &Shader, found: &mut Vec<String>) {
+    let (fields, size) = if kernel.name.ends_with("_rows") {
+        (RowsParams::FIELDS, size_of::<RowsParams>())
+    } else {
+        (ColumnsParams::FIELDS, size_of::<ColumnsParams>())
+    };
+    let Some((_, params, _)) = shader.resources().find(|(.., name)| *name == "params") else {
+        found.push("no params".into());
+        return;
+    };
+    let TypeInner::Struct { members, span } = &shader.module.types[params.ty].inner else {
+        found.push("params is no struct".into());
+        return;
+    };
+    if *span as usize != size {
+        found.push(format!("Params has {span} bytes, the host half {size}"));
+    }
+    let declared: Vec<_> = members
+        .iter()
+        .map(|member| {
+            let ty = match shader.module.types[member.ty].inner {
+                TypeInner::Scalar(scalar) => match (scalar.kind, scalar.width) {
+                    (ScalarKind::Uint, 4) => "u32",
+                    (ScalarKind::Float, 4) => "f32",
+                    _ => "another scalar",
+                },
+                _ => "no scalar",
+            };
+            (name_of(member.name.as_ref()), ty, member.offset as usize)
+        })
+        .collect();
+    for i in 0..declared.len().max(fields.len()) {
+        let (ours, theirs) = (fields.get(i), declared.get(i));
+        if ours != theirs {
+            found.push(format!(
+                "field {i} of Params is {theirs:?}, in the host half {ours:?}"
+            ));
+        }
+    }
+}
+
+/// Compares the overrides, the flags and the width of a word.
+fn check_constants(io: Io, shader: &Shader, program: &Program, found: &mut Vec<String>) {
+    let given: Vec<_> = program.constants.iter().map(|(name, _)| *name).collect();
+    let overrides: Vec<_> = shader
+        .module
+        .overrides
+        .iter()
+        .map(|(_, constant)| name_of(constant.name.as_ref()))
+        .collect();
+    for name in overrides.iter().filter(|name| !given.contains(name)) {
+        found.push(format!("the host half gives override {name} no value"));
+    }
+    for name in given.iter().filter(|name| !overrides.contains(name)) {
+        found.push(format!("there is no override {name}"));
+    }
+    let reads_flags = shader.constants().any(|(name, _)| name == "HAS_GAMMA");
+    let mut expected = vec![("WIDTH", io.word.width())];
+    if reads_flags {
+        expected.extend(Flags::NAMED.map(|(name, flag)| (name, flag.0)));
+    }
+    for missing in expected
+        .iter()
+        .filter(|&e| !shader.constants().any(|c| c == *e))
+    {
+        found.push(format!("the shader has no constant {missing:?}"));
+    }
+    for extra in shader.constants().filter(|c| !expected.contains(c)) {
+        found.push(format!("the host half does not know constant {extra:?}"));
+    }
+}
+
+#[test]
+fn shaders_and_host_halves_agree() {
+    for_every_variant(|kernel, io| {
+        let program = kernel.program(io, WORKGROUPS[0]);
+        defects(kernel, io, &program, &program.sources.concat())
+    });
+}
+
+#[test]
+fn spoiled_shaders_are_found() {
+    let kernel = &moments::KERNELS.rows;
+    let io = variants(kernel)[0];
+    let program = kernel.program(io, WORKGROUPS[0]);
+    for (from, to, expected) in [
+        // The entry point.
+        ("fn moments_rows", "fn moment_rows", "called moment_rows"),
+        (
+            "@compute @workgroup_size(WORKGROUP)",
+            "@compute @workgroup_size(1) fn more() {} @compute @workgroup_size(WORKGROUP)",
+            "2 entry points instead of one",
+        ),
+        // Number, group, name, access and use of a binding.
+        ("@binding(4)", "@binding(14)", "does not declare (4,"),
+        ("@binding(4)", "@binding(14)", "does not know (14,"),
+        ("@group(0) @binding(4)", "@group(1) @binding(4)", "group 1"),
+        ("tracked", "counted", "does not know (9, \"counted\""),
+        (
+            "var<storage, read> x",
+            "var<storage, read_write> x",
+            "does not declare (1, \"x\"",
+        ),
+        (
+            "override WORKGROUP",
+            "@group(0) @binding(5) var<storage, read> gamma: array<f32>; override WORKGROUP",
+            "gamma is bound but never used",
+        ),
+        // Order, type, number and size of the parameters.
+        (
+            "    eps: f32,\n    old_weight: f32,",
+            "    old_weight: f32,\n    eps: f32,",
+            "field 12 of Params is Some((\"old_weight\"",
+        ),
+        ("    n: f32,", "    n: u32,", "Some((\"n\", \"u32\", 44))"),
+        (
+            "    running_divisor: f32,",
+            "    running_divisor: f32, more: vec4<f32>,",
+            "Params has 80 bytes, the host half 64",
+        ),
+        // Overrides and constants.
+        (
+            "override WORKGROUP",
+            "const WORKGROUP",
+            "no override WORKGROUP",
+        ),
+        (
+            "override WORKGROUP",
+            "override MORE: u32 = 1u; override WORKGROUP",
+            "gives override MORE no value",
+        ),
+        (
+            "HAS_BETA: u32 = 2u",
+            "HAS_BETA: u32 = 4u",
+            "no constant (\"HAS_BETA\", 2)",
+        ),
+        (
+            "const HAS_BETA",
+            "const MORE: u32 = 1024u; const HAS_BETA",
+            "does not know constant (\"MORE\", 1024)",
+        ),
+        ("WIDTH: u32 = 1u", "WIDTH: u32 = 4u", "(\"WIDTH\", 1)"),
+        // What naga refuses.
+        ("@binding(4)", "@binding(0)", "conflict with other resource"),
+        ("+ params.eps", "+ params.epsilon", "invalid field accessor"),
+        ("alias Word = f32", "enable f16; alias Word = f16", "f16"),
+    ] {
+        let source = spoiled(&program.sources.concat(), from, to);
+        assert_found(&defects(kernel, io, &program, &source), expected);
+    }
+}
