@@ -94,7 +94,9 @@ impl Device {
         });
         if let Err(error) = asked {
             // Nothing is wrong with this buffer, unless the device that made it had gone before.
-            return Err(Error::DeviceLost { reason: error.to_string() });
+            return Err(Error::DeviceLost {
+                reason: error.to_string(),
+            });
         }
         Ok(Some(Readback {
             staging,

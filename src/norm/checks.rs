@@ -40,7 +40,9 @@ pub(super) fn vector(
 
 /// All arguments must belong to the device that the commands are for.
 pub(super) fn one_device(device: &Device, arguments: &[Argument<'_>]) -> Result<()> {
-    arguments.iter().try_for_each(|(name, tensor)| tensor.expect_device(name, device))
+    arguments
+        .iter()
+        .try_for_each(|(name, tensor)| tensor.expect_device(name, device))
 }
 
 /// No two arguments may overlap, but for the `in_place` pairs when they are the very same range.

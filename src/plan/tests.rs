@@ -1,1 +1,274 @@
+//! The planner against the index maps of the WGSL, written a second time here: every element is
+//! reached once, every partial has a place of its own, and no lane loops for longer than a driver
+//! allows. `rows` and `columns` know the loops of shaders/*.wgsl by heart; whoever changes one of
+//! these loops changes its twin there.
 
+mod columns;
+mod rows;
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+
+use super::{Geometry, Plan, PlanOptions, Strategy, Word};
+use crate::gpu::{DeviceClass, Limits};
+use crate::{Error, Shape, View};
+
+/// lavapipe silently ends an invocation after 65,535 loop iterations; plans stay below a quarter,
+/// since a loop that this file forgot would be a small one.
+const MAX_ITERATIONS: u64 = 16_384;
+/// The widest workgroup of WebGPU's default limits, and its shared memory.
+const MAX_INVOCATIONS: u32 = 256;
+const MAX_WORKGROUP_BYTES: u32 = 16_384;
+/// Bytes of the largest tensor of the CPU class of devices: lavapipe and SwiftShader bind no more.
+const CPU_BINDING: u64 = 1 << 27;
+
+fn limits(class: DeviceClass, max_groups: u32, max_binding_bytes: u64) -> Limits {
+    Limits {
+        class,
+        max_groups,
+        max_binding_bytes,
+        max_buffer_bytes: u64::MAX,
+        offset_alignment: 256,
+    }
+}
+
+fn default_limits(class: DeviceClass) -> Limits {
+    limits(class, 65_535, CPU_BINDING)
+}
+
+const fn view(outer: usize, count: usize, inner: usize) -> View {
+    View {
+        outer,
+        count,
+        inner,
+    }
+}
+
+const fn forced(strategy: Option<Strategy>) -> PlanOptions {
+    PlanOptions {
+        strategy,
+        class: None,
+    }
+}
+
+/// The strategies that the view allows, and the planner's own choice.
+fn strategies(view: View) -> Vec<Option<Strategy>> {
+    let mut strategies = vec![None, Some(Strategy::SplitRows)];
+    if view.inner == 1 && view.count > 1 {
+        strategies.push(Some(Strategy::SplitColumns));
+    }
+    strategies
+}
+
+/// A number as the index arithmetic of the shaders has it, which must not wrap.
+fn fits(value: u64) -> u32 {
+    u32::try_from(value).expect("an index within u32")
+}
+
+/// How long the loops of one lane are at most.
+#[derive(Debug, Default, Clone, Copy)]
+struct Lengths {
+    /// Iterations of all loops together, in the worst kernel.
+    iterations: u64,
+    /// Additions into one f32 before it is flushed, and flushes.
+    terms: u64,
+    flushes: u64,
+    /// Partials that one lane merges one after another.
+    partials: u64,
+}
+
+impl Lengths {
+    fn max(self, other: Self) -> Self {
+        Self {
+            iterations: self.iterations.max(other.iterations),
+            terms: self.terms.max(other.terms),
+            flushes: self.flushes.max(other.flushes),
+            partials: self.partials.max(other.partials),
+        }
+    }
+}
+
+/// Checks a plan by arithmetic, however large it is.
+fn check(plan: &Plan, view: View, limits: &Limits) -> Lengths {
+    assert_eq!(plan.count as usize, view.count);
+    assert_eq!(plan.slot_len as usize, view.slot_len());
+    assert!(plan.workgroup.is_power_of_two() && plan.workgroup <= MAX_INVOCATIONS);
+
+    // The grid covers the groups, and what is too much is not a row of it.
+    let [width, height] = plan.grid.map(u64::from);
+    assert!(width <= limits.max_groups.into() && height <= limits.max_groups.into());
+    assert!(width * height >= plan.groups.into());
+    assert!(width * height - u64::from(plan.groups) < height.max(1));
+    fits(width * height);
+
+    // The state holds its header, the saved statistics and every partial, and can be bound.
+    assert_eq!(
+        plan.state_len() as u64,
+        4 * (1 + u64::from(plan.count) + u64::from(plan.count) * u64::from(partials(plan)))
+    );
+    assert!(plan.state_len() as u64 * 4 <= limits.max_binding_bytes);
+    match &plan.geometry {
+        Geometry::Rows(rows) => rows::check(plan, rows),
+        Geometry::Columns(columns) => columns::check(plan, columns),
+    }
+}
+
+/// Partials of one slot.
+fn partials(plan: &Plan) -> u32 {
+    match plan.geometry {
+        Geometry::Rows(rows) => rows.slices,
+        Geometry::Columns(columns) => columns.partials,
+    }
+}
+
+/// A refusal is right when the plan that looser limits allow does need that much.
+fn check_refusal(error: &Error, view: View, options: PlanOptions, limits: &Limits) {
+    let Error::TooLarge {
+        name,
+        needed,
+        limit,
+    } = error
+    else {
+        panic!("an unexpected {error:?}");
+    };
+    assert!(needed > limit, "{error}");
+    let wide = super::tests::limits(limits.class, u32::MAX, u64::MAX);
+    let plan = Plan::new(view, options, &wide).expect("nothing limits this plan");
+    let max_groups = u64::from(limits.max_groups);
+    match *name {
+        "bytes of one binding" => assert_eq!(*needed, 4 * view.numel() as u64),
+        "workgroups" => {
+            assert_eq!(*needed, plan.groups.into());
+            assert_eq!(*limit, max_groups * max_groups);
+        }
+        "bytes of the state" => assert_eq!(*needed, 4 * plan.state_len() as u64),
+        _ => panic!("an unexpected {error:?}"),
+    }
+}
+
+/// A dimension up to `max`: of any size, but often one, odd, prime or whole vec4s.
+fn dimension(rng: &mut Pcg64, max: f64) -> usize {
+    let size = max.powf(rng.random_range(0.0..=1.0)) as usize;
+    match rng.random_range(0..6) {
+        0 => 1,
+        1 => size | 1,
+        2 => (size & !3).max(1),
+        3 => size.next_power_of_two(),
+        4 => (1..=size).rev().find(|&n| is_prime(n)).unwrap_or(1),
+        _ => size.max(1),
+    }
+}
+
+fn is_prime(n: usize) -> bool {
+    n > 1 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
+}
+
+/// A view with at most about `max` elements, its dimensions in any proportion.
+fn draw(rng: &mut Pcg64, max: f64) -> View {
+    let count = dimension(rng, max);
+    let inner = dimension(rng, (max / count as f64).max(1.0));
+    let inner = if rng.random_bool(0.4) { 1 } else { inner };
+    let outer = dimension(rng, (max / (count * inner) as f64).max(1.0));
+    view(outer, count, inner)
+}
+
+#[test]
+fn plans_of_every_size_are_sound() {
+    let mut rng = Pcg64::seed_from_u64(1);
+    let (mut plans, mut refused) = (0, 0);
+    for _ in 0..100_000 {
+        let exponent = rng.random_range(0.0..=27.0_f64);
+        let view = draw(&mut rng, exponent.exp2());
+        for class in [DeviceClass::Gpu, DeviceClass::Cpu] {
+            let max_groups = [64, 1024, 65_535, 65_535][rng.random_range(0..4)];
+            let binding = match class {
+                DeviceClass::Gpu => [1 << 27, 1 << 30, u64::MAX][rng.random_range(0..3)],
+                DeviceClass::Cpu => CPU_BINDING,
+            };
+            let limits = limits(class, max_groups, binding);
+            for strategy in strategies(view) {
+                match Plan::new(view, forced(strategy), &limits) {
+                    Ok(plan) => {
+                        plans += 1;
+                        let lengths = check(&plan, view, &limits);
+                        assert!(
+                            lengths.iterations <= MAX_ITERATIONS,
+                            "{lengths:?} {view:?} {plan:?}"
+                        );
+                    }
+                    Err(error) => {
+                        refused += 1;
+                        check_refusal(&error, view, forced(strategy), &limits);
+                    }
+                }
+            }
+        }
+    }
+    assert!(plans > 300_000 && refused > 1000, "{plans}, {refused}");
+}
+
+#[test]
+fn small_plans_reach_every_element_once() {
+    let mut rng = Pcg64::seed_from_u64(2);
+    let mut views: Vec<View> = (0..600).map(|_| draw(&mut rng, 4000.0)).collect();
+    for outer in [1, 2, 3, 7] {
+        for count in [1, 2, 3, 4, 5, 8, 9, 33, 130] {
+            views.extend([1, 2, 3, 4, 5, 8, 49].map(|inner| view(outer, count, inner)));
+        }
+    }
+    // The GPU's plans cut only what is longer than their smallest slice.
+    views.extend([
+        view(1, 1, 20_011),
+        view(5, 2, 9000),
+        view(4100, 1, 4),
+        view(3000, 7, 1),
+        view(9, 1030, 1),
+        view(150, 257, 1),
+    ]);
+    for view in views {
+        for class in [DeviceClass::Gpu, DeviceClass::Cpu] {
+            let limits = default_limits(class);
+            for strategy in strategies(view) {
+                let plan = Plan::new(view, forced(strategy), &limits).expect("a small plan");
+                let lengths = check(&plan, view, &limits);
+                let walked = match &plan.geometry {
+                    Geometry::Rows(rows) => rows::walk(&plan, rows),
+                    Geometry::Columns(columns) => columns::walk(&plan, columns),
+                };
+                assert!(
+                    walked <= lengths.iterations,
+                    "{walked} iterations, {lengths:?} were announced: {plan:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_largest_plans_stay_far_below_the_loop_limit() {
+    // Every shape with 2^25 elements, the most that a software device binds, as powers of two,
+    // and what is a little less and does not divide well.
+    let mut worst = Lengths::default();
+    for count_bits in 0..=20 {
+        for inner_bits in 0..=25 - count_bits {
+            let outer_bits = 25 - count_bits - inner_bits;
+            for less in [0, 1, 3] {
+                let size = |bits: u32| ((1_usize << bits) - less).max(1);
+                let view = view(size(outer_bits), size(count_bits), size(inner_bits));
+                for strategy in strategies(view) {
+                    let limits = default_limits(DeviceClass::Cpu);
+                    let plan = match Plan::new(view, forced(strategy), &limits) {
+                        Ok(plan) => plan,
+                        Err(error) => {
+                            check_refusal(&error, view, forced(strategy), &limits);
+                            continue;
+                        }
+                    };
+                    worst = worst.max(check(&plan, view, &limits));
+                }
+            }
+        }
+    }
+    eprintln!("{worst:?}");
+    assert!(worst.iterations <= MAX_ITERATIONS, "{worst:?}");
+}

@@ -14,7 +14,10 @@ fn plans(case: &Case) -> Vec<PlanOptions> {
     let last = case.shape.dims()[axis + 1..].iter().all(|&d| d == 1) && case.channels() > 1;
     let mut plans = Vec::new();
     for class in [DeviceClass::Gpu, DeviceClass::Cpu] {
-        let forced = |strategy| PlanOptions { strategy: Some(strategy), class: Some(class) };
+        let forced = |strategy| PlanOptions {
+            strategy: Some(strategy),
+            class: Some(class),
+        };
         plans.push(forced(Strategy::SplitRows));
         if last {
             plans.push(forced(Strategy::SplitColumns));

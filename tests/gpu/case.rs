@@ -70,7 +70,10 @@ impl Case {
     pub(crate) fn new(shape: impl Into<Shape>, channel_axis: usize) -> Self {
         Self {
             shape: shape.into(),
-            options: BatchNormOptions { channel_axis, ..BatchNormOptions::default() },
+            options: BatchNormOptions {
+                channel_axis,
+                ..BatchNormOptions::default()
+            },
             mode: Mode::TRAIN,
             gamma: true,
             beta: true,
@@ -110,7 +113,9 @@ impl Case {
             .map(|c| (std[c] * (normal() + self.offset * sign[c].signum())) as f32)
             .collect();
         // A mean of its own keeps sum dy from cancelling.
-        let dy = (0..self.shape.numel()).map(|_| (normal() + 0.5) as f32).collect();
+        let dy = (0..self.shape.numel())
+            .map(|_| (normal() + 0.5) as f32)
+            .collect();
         let f32s = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
         Inputs {
             x,
@@ -169,18 +174,34 @@ impl Case {
         };
         let mut recorder = device.recorder();
         functional::forward(&mut recorder, &forward, &self.options, self.mode).unwrap();
-        functional::backward(&mut recorder, &backward, &self.options, self.mode.statistics)
-            .unwrap();
+        functional::backward(
+            &mut recorder,
+            &backward,
+            &self.options,
+            self.mode.statistics,
+        )
+        .unwrap();
         recorder.submit().unwrap();
 
         for (name, input) in [("x", &x), ("dy", &dy), ("gamma", &gamma), ("beta", &beta)] {
             input.expect_untouched(device, name);
         }
-        let state: Vec<f32> = state.words(device).into_iter().map(f32::from_bits).collect();
-        let saved: Vec<&[f32]> = state.chunks_exact(4).skip(1).take(self.channels()).collect();
+        let state: Vec<f32> = state
+            .words(device)
+            .into_iter()
+            .map(f32::from_bits)
+            .collect();
+        let saved: Vec<&[f32]> = state
+            .chunks_exact(4)
+            .skip(1)
+            .take(self.channels())
+            .collect();
         Outputs {
             y: y.output(device),
-            mean: saved.iter().map(|s| (f64::from(s[0]) + f64::from(s[1])) as f32).collect(),
+            mean: saved
+                .iter()
+                .map(|s| (f64::from(s[0]) + f64::from(s[1])) as f32)
+                .collect(),
             rstd: saved.iter().map(|s| s[2]).collect(),
             var: saved.iter().map(|s| s[3]).collect(),
             running_mean: mean.output(device),
@@ -226,10 +247,21 @@ impl Case {
             reference::update_running(&mut running_mean, &batch.mean, weight);
             reference::update_running(&mut running_var, &batch_var, weight);
         }
-        let rstd: Vec<f64> = var.iter().map(|v| 1.0 / (v + self.options.eps).sqrt()).collect();
-        let plain = reference::BatchNorm { gamma: None, beta: None, ..oracle };
+        let rstd: Vec<f64> = var
+            .iter()
+            .map(|v| 1.0 / (v + self.options.eps).sqrt())
+            .collect();
+        let plain = reference::BatchNorm {
+            gamma: None,
+            beta: None,
+            ..oracle
+        };
         let xhat = plain.normalize(&x, &mean, &var);
-        let terms: Vec<f64> = dy.iter().zip(&xhat).map(|(dy, xhat)| (dy * xhat).abs()).collect();
+        let terms: Vec<f64> = dy
+            .iter()
+            .zip(&xhat)
+            .map(|(dy, xhat)| (dy * xhat).abs())
+            .collect();
         let sizes: Vec<f64> = dy.iter().map(|dy| dy.abs()).collect();
         let dgamma_terms = reference::channel_sums(&terms, shape, axis);
         let dbeta_terms = reference::channel_sums(&sizes, shape, axis);
@@ -278,6 +310,10 @@ impl Outputs {
             &self.dgamma,
             &self.dbeta,
         ];
-        all.into_iter().flatten().map(|value| value.to_bits()).chain([self.tracked]).collect()
+        all.into_iter()
+            .flatten()
+            .map(|value| value.to_bits())
+            .chain([self.tracked])
+            .collect()
     }
 }

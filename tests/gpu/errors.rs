@@ -46,8 +46,11 @@ impl<'d> Tensors<'d> {
     }
 
     fn forward(&self) -> Result<(), Error> {
-        let running =
-            Running { mean: &self.mean, var: &self.var, num_batches_tracked: Some(&self.tracked) };
+        let running = Running {
+            mean: &self.mean,
+            var: &self.var,
+            num_batches_tracked: Some(&self.tracked),
+        };
         let tensors = Forward {
             x: &self.x,
             y: &self.y,
@@ -79,7 +82,9 @@ impl<'d> Tensors<'d> {
 
 /// Asserts that the error's message has all of these parts.
 fn expect<T>(result: Result<T, Error>, parts: &[&str]) -> Error {
-    let Err(error) = result else { panic!("expected an error with {parts:?}") };
+    let Err(error) = result else {
+        panic!("expected an error with {parts:?}")
+    };
     let message = error.to_string();
     for part in parts {
         assert!(message.contains(part), "{message:?} does not say {part:?}");
@@ -99,7 +104,9 @@ fn what_is_right_is_accepted() {
 fn shapes_that_do_not_fit() {
     let Some(device) = device() else { return };
     let upload = |dims: &[usize]| {
-        device.upload(&vec![1.0f32; dims.iter().product()], dims).unwrap()
+        device
+            .upload(&vec![1.0f32; dims.iter().product()], dims)
+            .unwrap()
     };
     let spoil = |change: &dyn Fn(&mut Tensors<'_>)| {
         let mut tensors = Tensors::new(device);
@@ -108,26 +115,71 @@ fn shapes_that_do_not_fit() {
     };
     let forward = |change: &dyn Fn(&mut Tensors<'_>)| spoil(change).forward();
     let backward = |change: &dyn Fn(&mut Tensors<'_>)| spoil(change).backward();
-    expect(forward(&|t| t.x = upload(&[12])), &["x", "at least 2 dimensions", "[12]"]);
-    expect(forward(&|t| t.options.channel_axis = 2), &["x", "2 is the channel axis", "[4, 3]"]);
-    expect(forward(&|t| t.x = upload(&[4, 0])), &["x", "at least 1 channel", "[4, 0]"]);
-    expect(forward(&|t| t.y = upload(&[3, 4])), &["y", "[4, 3]", "[3, 4]"]);
-    expect(forward(&|t| t.gamma = upload(&[4])), &["gamma", "[3]", "[4]"]);
+    expect(
+        forward(&|t| t.x = upload(&[12])),
+        &["x", "at least 2 dimensions", "[12]"],
+    );
+    expect(
+        forward(&|t| t.options.channel_axis = 2),
+        &["x", "2 is the channel axis", "[4, 3]"],
+    );
+    expect(
+        forward(&|t| t.x = upload(&[4, 0])),
+        &["x", "at least 1 channel", "[4, 0]"],
+    );
+    expect(
+        forward(&|t| t.y = upload(&[3, 4])),
+        &["y", "[4, 3]", "[3, 4]"],
+    );
+    expect(
+        forward(&|t| t.gamma = upload(&[4])),
+        &["gamma", "[3]", "[4]"],
+    );
     expect(forward(&|t| t.beta = upload(&[2])), &["beta", "[3]", "[2]"]);
-    expect(forward(&|t| t.mean = upload(&[1])), &["running_mean", "[3]", "[1]"]);
-    expect(forward(&|t| t.var = upload(&[5])), &["running_var", "[3]", "[5]"]);
-    expect(forward(&|t| t.state = upload(&[15])), &["state", "at least", "[15]"]);
-    expect(backward(&|t| t.dy = upload(&[4, 3, 1])), &["dy", "[4, 3]", "[4, 3, 1]"]);
-    expect(backward(&|t| t.y = upload(&[4, 2])), &["dx", "[4, 3]", "[4, 2]"]);
-    expect(backward(&|t| t.mean = upload(&[2])), &["dgamma", "[3]", "[2]"]);
-    expect(backward(&|t| t.var = upload(&[4])), &["dbeta", "[3]", "[4]"]);
+    expect(
+        forward(&|t| t.mean = upload(&[1])),
+        &["running_mean", "[3]", "[1]"],
+    );
+    expect(
+        forward(&|t| t.var = upload(&[5])),
+        &["running_var", "[3]", "[5]"],
+    );
+    expect(
+        forward(&|t| t.state = upload(&[15])),
+        &["state", "at least", "[15]"],
+    );
+    expect(
+        backward(&|t| t.dy = upload(&[4, 3, 1])),
+        &["dy", "[4, 3]", "[4, 3, 1]"],
+    );
+    expect(
+        backward(&|t| t.y = upload(&[4, 2])),
+        &["dx", "[4, 3]", "[4, 2]"],
+    );
+    expect(
+        backward(&|t| t.mean = upload(&[2])),
+        &["dgamma", "[3]", "[2]"],
+    );
+    expect(
+        backward(&|t| t.var = upload(&[4])),
+        &["dbeta", "[3]", "[4]"],
+    );
     expect(device.upload(&[1.0f32; 5], [2, 3]), &["[2, 3]", "6", "5"]);
     let layer = BatchNorm::new(device, 3, BatchNormOptions::default()).unwrap();
     let mut recorder = device.recorder();
     let x = upload(&[2, 4]);
-    expect(layer.forward_train(&mut recorder, &x), &["x", "3 channels", "[2, 4]"]);
-    expect(layer.infer(&mut recorder, &x), &["x", "3 channels", "[2, 4]"]);
-    expect(BatchNorm::new(device, 0, BatchNormOptions::default()), &["channels", "at least 1"]);
+    expect(
+        layer.forward_train(&mut recorder, &x),
+        &["x", "3 channels", "[2, 4]"],
+    );
+    expect(
+        layer.infer(&mut recorder, &x),
+        &["x", "3 channels", "[2, 4]"],
+    );
+    expect(
+        BatchNorm::new(device, 0, BatchNormOptions::default()),
+        &["channels", "at least 1"],
+    );
 }
 
 #[test]
@@ -140,7 +192,12 @@ fn one_value_per_channel() {
     for mode in [Mode::TRAIN, Mode::RECOMPUTE] {
         tensors.mode = mode;
         let error = expect(tensors.forward(), &[message]);
-        assert_eq!(error, Error::OneValuePerChannel { shape: Shape::from([1, 3]) });
+        assert_eq!(
+            error,
+            Error::OneValuePerChannel {
+                shape: Shape::from([1, 3])
+            }
+        );
     }
     tensors.mode = Mode::EVAL;
     tensors.forward().unwrap();
@@ -158,13 +215,28 @@ fn options_out_of_range() {
     };
     let default = BatchNormOptions::default();
     for eps in [0.0, -1e-5, f64::NAN, f64::INFINITY, 1e-60] {
-        refused(BatchNormOptions { eps, ..default }, &["eps", &eps.to_string()]);
+        refused(
+            BatchNormOptions { eps, ..default },
+            &["eps", &eps.to_string()],
+        );
     }
     for weight in [-0.1, 1.1, f64::NAN] {
         let momentum = Momentum::NewWeight(weight);
-        refused(BatchNormOptions { momentum, ..default }, &["momentum", &weight.to_string()]);
+        refused(
+            BatchNormOptions {
+                momentum,
+                ..default
+            },
+            &["momentum", &weight.to_string()],
+        );
         let momentum = Momentum::OldWeight(weight);
-        refused(BatchNormOptions { momentum, ..default }, &["momentum", "old"]);
+        refused(
+            BatchNormOptions {
+                momentum,
+                ..default
+            },
+            &["momentum", "old"],
+        );
     }
 }
 
@@ -184,14 +256,43 @@ fn tensors_that_are_missing() {
         functional::forward(&mut device.recorder(), &forward, &options, mode)
     };
     let default = BatchNormOptions::default();
-    expect(record(bare, default, Mode::EVAL), &["running_mean is missing"]);
-    expect(record(bare, default, Mode::TRAIN), &["running_mean is missing"]);
-    expect(record(Forward { state: None, ..bare }, default, Mode::RECOMPUTE), &["state is missing"]);
-    let running =
-        Running { mean: &tensors.mean, var: &tensors.var, num_batches_tracked: None };
-    let cumulative = BatchNormOptions { momentum: Momentum::Cumulative, ..default };
     expect(
-        record(Forward { running: Some(running), ..bare }, cumulative, Mode::TRAIN),
+        record(bare, default, Mode::EVAL),
+        &["running_mean is missing"],
+    );
+    expect(
+        record(bare, default, Mode::TRAIN),
+        &["running_mean is missing"],
+    );
+    expect(
+        record(
+            Forward {
+                state: None,
+                ..bare
+            },
+            default,
+            Mode::RECOMPUTE,
+        ),
+        &["state is missing"],
+    );
+    let running = Running {
+        mean: &tensors.mean,
+        var: &tensors.var,
+        num_batches_tracked: None,
+    };
+    let cumulative = BatchNormOptions {
+        momentum: Momentum::Cumulative,
+        ..default
+    };
+    expect(
+        record(
+            Forward {
+                running: Some(running),
+                ..bare
+            },
+            cumulative,
+            Mode::TRAIN,
+        ),
         &["num_batches_tracked is missing"],
     );
 }
@@ -217,8 +318,9 @@ fn buffer(device: &wgpu::Device, size: u64, usage: wgpu::BufferUsages) -> wgpu::
     })
 }
 
-const ALL: wgpu::BufferUsages =
-    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+const ALL: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
+    .union(wgpu::BufferUsages::COPY_SRC)
+    .union(wgpu::BufferUsages::COPY_DST);
 
 #[test]
 fn buffers_of_the_caller_that_do_not_serve() {
@@ -233,14 +335,24 @@ fn buffers_of_the_caller_that_do_not_serve() {
     expect(wrap(&plain, u64::MAX - 255, [1, 1]), &["4 bytes", "1024"]);
     let alignment = device.limits().offset_alignment.to_string();
     expect(wrap(&plain, 4, [1, 1]), &["offset 4", &alignment]);
-    let copies = buffer(own, 1024, wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST);
+    let copies = buffer(
+        own,
+        1024,
+        wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+    );
     expect(wrap(&copies, 0, [4, 4]), &["STORAGE", "COPY_SRC"]);
     let storage = wrap(&buffer(own, 1024, wgpu::BufferUsages::STORAGE), 0, [4, 4]).unwrap();
     expect(device.download::<f32>(&storage), &["COPY_SRC", "STORAGE"]);
-    expect(device.write(&storage, &[0.0f32; 16]), &["COPY_DST", "STORAGE"]);
+    expect(
+        device.write(&storage, &[0.0f32; 16]),
+        &["COPY_DST", "STORAGE"],
+    );
     let stranger = Device::new().unwrap();
     let foreign = buffer(stranger.wgpu_device(), 1024, ALL);
-    assert!(matches!(wrap(&foreign, 0, [4, 4]), Err(Error::Validation { .. })));
+    assert!(matches!(
+        wrap(&foreign, 0, [4, 4]),
+        Err(Error::Validation { .. })
+    ));
     let destroyed = buffer(own, 1024, ALL);
     destroyed.destroy();
     expect(wrap(&destroyed, 0, [4, 4]), &["buffer", "destroyed"]);
@@ -259,7 +371,10 @@ fn buffers_that_fail_later_are_named_too() {
     let stranger = Device::new().unwrap();
     tensors.gamma = stranger.upload(&[1.0f32; 3], [3]).unwrap();
     assert_eq!(tensors.forward(), Err(Error::OtherDevice { name: "gamma" }));
-    assert!(matches!(device.download::<f32>(&tensors.gamma), Err(Error::OtherDevice { .. })));
+    assert!(matches!(
+        device.download::<f32>(&tensors.gamma),
+        Err(Error::OtherDevice { .. })
+    ));
 
     let mut tensors = Tensors::new(device);
     let mapped = device.wgpu_device().create_buffer(&wgpu::BufferDescriptor {
@@ -269,7 +384,10 @@ fn buffers_that_fail_later_are_named_too() {
         mapped_at_creation: true,
     });
     tensors.x = Tensor::from_buffer(device, mapped.clone(), 0, [4, 3], DType::F32).unwrap();
-    expect(tensors.forward(), &["submitting", "the mapped one", "mapped"]);
+    expect(
+        tensors.forward(),
+        &["submitting", "the mapped one", "mapped"],
+    );
     mapped.unmap();
     tensors.forward().unwrap();
 }
@@ -296,14 +414,20 @@ fn overlaps_other_than_in_place() {
 #[test]
 fn larger_than_the_device_allows() {
     let Some(device) = device() else { return };
-    let error = expect(device.empty([1 << 20, 1 << 20], DType::F32), &["4398046511104"]);
+    let error = expect(
+        device.empty([1 << 20, 1 << 20], DType::F32),
+        &["4398046511104"],
+    );
     assert!(matches!(error, Error::TooLarge { .. }));
     let huge = Shape::from([usize::MAX, usize::MAX]);
     expect(device.empty(&huge, DType::F32), &["exceeds"]);
     let limit = device.limits().max_binding_bytes;
     let above = Shape::from([usize::try_from(limit / 4).unwrap() + 1, 2]);
     let options = BatchNormOptions::default();
-    expect(functional::state_len(device, &above, &options), &["exceeds", &limit.to_string()]);
+    expect(
+        functional::state_len(device, &above, &options),
+        &["exceeds", &limit.to_string()],
+    );
     expect(functional::state_len(device, &huge, &options), &["exceeds"]);
 }
 
@@ -313,8 +437,10 @@ fn a_strategy_that_does_not_apply() {
     let mut tensors = Tensors::new(device);
     tensors.x = device.upload(&[1.0f32; 12], [2, 3, 2]).unwrap();
     tensors.y = device.upload(&[1.0f32; 12], [2, 3, 2]).unwrap();
-    tensors.options.plan =
-        PlanOptions { strategy: Some(Strategy::SplitColumns), ..PlanOptions::default() };
+    tensors.options.plan = PlanOptions {
+        strategy: Some(Strategy::SplitColumns),
+        ..PlanOptions::default()
+    };
     expect(tensors.forward(), &["split_columns", "[2, 3, 2]", "axis 1"]);
 }
 
@@ -323,8 +449,11 @@ fn a_refused_call_has_written_nothing() {
     let Some(device) = device() else { return };
     let mut tensors = Tensors::new(device);
     tensors.beta = device.upload(&[1.0f32; 4], [4]).unwrap();
-    let running =
-        Running { mean: &tensors.mean, var: &tensors.var, num_batches_tracked: None };
+    let running = Running {
+        mean: &tensors.mean,
+        var: &tensors.var,
+        num_batches_tracked: None,
+    };
     let forward = Forward {
         x: &tensors.x,
         y: &tensors.y,
@@ -353,7 +482,10 @@ fn a_device_with_small_limits_is_refused() {
         },
         ..wgpu::DeviceDescriptor::default()
     });
-    let error = expect(Device::from_wgpu(small, queue), &["max_storage_buffers", "8", "4"]);
+    let error = expect(
+        Device::from_wgpu(small, queue),
+        &["max_storage_buffers", "8", "4"],
+    );
     assert!(matches!(error, Error::Unsupported { .. }));
 }
 
@@ -373,11 +505,17 @@ fn a_lost_device_says_so_and_a_new_one_works() {
         tensors.forward().unwrap();
         device.wgpu_device().destroy();
         let lost = |result: Result<(), Error>| {
-            assert!(matches!(result, Ok(()) | Err(Error::DeviceLost { .. })), "{result:?}");
+            assert!(
+                matches!(result, Ok(()) | Err(Error::DeviceLost { .. })),
+                "{result:?}"
+            );
         };
         lost(tensors.forward());
         let downloaded = device.download::<f32>(&tensors.y);
-        assert!(matches!(downloaded, Err(Error::DeviceLost { .. })), "{downloaded:?}");
+        assert!(
+            matches!(downloaded, Err(Error::DeviceLost { .. })),
+            "{downloaded:?}"
+        );
     }
     let again = Device::new().unwrap();
     Tensors::new(&again).forward().unwrap();

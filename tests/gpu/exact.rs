@@ -50,13 +50,19 @@ fn mean_variance_and_dbeta_have_no_error_at_all() {
     ];
     for (shape, axis) in shapes {
         for class in [DeviceClass::Gpu, DeviceClass::Cpu] {
-            let plan = PlanOptions { class: Some(class), strategy: None };
+            let plan = PlanOptions {
+                class: Some(class),
+                strategy: None,
+            };
             let case = Case::new(shape, axis).planned(plan);
             let inputs = integers(&case, &mut rng);
             let (got, want) = (case.run(device, &inputs), case.expected(&inputs));
             let exact = |name: &str, got: &[f32], want: &[f64]| {
                 for (c, (got, want)) in got.iter().zip(want).enumerate() {
-                    assert!(f64::from(*got) == *want, "{case:?}: {name}[{c}] {got} is not {want}");
+                    assert!(
+                        f64::from(*got) == *want,
+                        "{case:?}: {name}[{c}] {got} is not {want}"
+                    );
                 }
             };
             exact("mean", &got.mean, &want.mean);

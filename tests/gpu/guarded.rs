@@ -31,11 +31,20 @@ impl Guarded {
             Tensor::from_buffer(device, buffer.clone(), 0, [before.len()], DType::U32).unwrap();
         device.write(&everything, &before).unwrap();
         let tensor = Tensor::from_buffer(device, buffer, FENCE as u64, shape, dtype).unwrap();
-        Self { tensor, words: contents.len(), before }
+        Self {
+            tensor,
+            words: contents.len(),
+            before,
+        }
     }
 
     pub(crate) fn input(device: &Device, values: &[f32], shape: &Shape) -> Self {
-        Self::new(device, bytemuck::cast_slice(values), shape.clone(), DType::F32)
+        Self::new(
+            device,
+            bytemuck::cast_slice(values),
+            shape.clone(),
+            DType::F32,
+        )
     }
 
     pub(crate) fn vector(device: &Device, values: &[f32]) -> Self {
@@ -44,7 +53,12 @@ impl Guarded {
 
     /// An f32 output that holds nothing but NaN.
     pub(crate) fn poisoned(device: &Device, shape: &Shape) -> Self {
-        Self::new(device, &vec![POISON; shape.numel()], shape.clone(), DType::F32)
+        Self::new(
+            device,
+            &vec![POISON; shape.numel()],
+            shape.clone(),
+            DType::F32,
+        )
     }
 
     /// The words of the tensor, after a look at the fences.
@@ -55,7 +69,10 @@ impl Guarded {
         let after: Vec<u32> = device.download(&everything).unwrap();
         let (front, rest) = after.split_at(FENCE / 4);
         let (contents, back) = rest.split_at(self.words);
-        assert!(front.iter().chain(back).all(|&word| word == CANARY), "a canary was overwritten");
+        assert!(
+            front.iter().chain(back).all(|&word| word == CANARY),
+            "a canary was overwritten"
+        );
         contents.to_vec()
     }
 
@@ -70,6 +87,9 @@ impl Guarded {
     pub(crate) fn expect_untouched(&self, device: &Device, name: &str) {
         let fence = FENCE / 4;
         let before = &self.before[fence..fence + self.words];
-        assert!(self.words(device) == before, "{name} is an input and was written");
+        assert!(
+            self.words(device) == before,
+            "{name} is an input and was written"
+        );
     }
 }

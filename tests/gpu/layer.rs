@@ -21,7 +21,10 @@ fn a_new_layer_has_the_values_of_pytorch() {
     assert_eq!(read(layer.running_var()), [1.0; 3]);
     let tracked = layer.num_batches_tracked().unwrap();
     assert_eq!(device.download::<u32>(tracked).unwrap(), [0]);
-    let bare = layer.without_gamma().without_beta().without_running_statistics();
+    let bare = layer
+        .without_gamma()
+        .without_beta()
+        .without_running_statistics();
     assert!(bare.gamma().is_none() && bare.beta().is_none() && bare.running_mean().is_none());
 }
 
@@ -32,9 +35,15 @@ fn several_steps_and_inference_follow_the_oracle() {
     let layer = BatchNorm::new(device, 5, BatchNormOptions::default()).unwrap();
     let (mut mean, mut var) = (vec![0.0; 5], vec![1.0; 5]);
     for seed in 0..4 {
-        let inputs = Case { seed, ..Case::new([12, 5, 6, 6], 1) }.inputs();
-        let (x, dy) =
-            (device.upload(&inputs.x, &shape).unwrap(), device.upload(&inputs.dy, &shape).unwrap());
+        let inputs = Case {
+            seed,
+            ..Case::new([12, 5, 6, 6], 1)
+        }
+        .inputs();
+        let (x, dy) = (
+            device.upload(&inputs.x, &shape).unwrap(),
+            device.upload(&inputs.dy, &shape).unwrap(),
+        );
         let mut recorder = device.recorder();
         let (y, saved) = layer.forward_train(&mut recorder, &x).unwrap();
         let gradients = layer.backward(&mut recorder, &x, &dy, &saved).unwrap();
@@ -43,8 +52,13 @@ fn several_steps_and_inference_follow_the_oracle() {
         recorder.submit().unwrap();
 
         let (x64, dy64) = (wide(&inputs.x), wide(&inputs.dy));
-        let oracle =
-            reference::BatchNorm { shape: &shape, axis: 1, gamma: None, beta: None, eps: 1e-5 };
+        let oracle = reference::BatchNorm {
+            shape: &shape,
+            axis: 1,
+            gamma: None,
+            beta: None,
+            eps: 1e-5,
+        };
         let forward = oracle.forward(&x64);
         reference::update_running(&mut mean, &forward.mean, 0.1);
         reference::update_running(&mut var, &reference::unbiased(&forward.var, 12 * 36), 0.1);
@@ -68,8 +82,12 @@ fn one_sample_at_a_time_infers_the_same_bits_as_a_batch() {
     let Some(device) = device() else { return };
     let layer = BatchNorm::new(device, 7, BatchNormOptions::default()).unwrap();
     let inputs = Case::new([20, 7], 1).inputs();
-    device.write(layer.running_mean().unwrap(), &inputs.running_mean).unwrap();
-    device.write(layer.running_var().unwrap(), &inputs.running_var).unwrap();
+    device
+        .write(layer.running_mean().unwrap(), &inputs.running_mean)
+        .unwrap();
+    device
+        .write(layer.running_var().unwrap(), &inputs.running_var)
+        .unwrap();
     let infer = |values: &[f32]| {
         let x = device.upload(values, [values.len() / 7, 7]).unwrap();
         let mut recorder = device.recorder();
@@ -87,7 +105,9 @@ fn without_running_statistics_inference_uses_the_batch() {
     let layer = BatchNorm::new(device, 4, BatchNormOptions::default())
         .unwrap()
         .without_running_statistics();
-    let x = device.upload(&Case::new([9, 4], 1).inputs().x, [9, 4]).unwrap();
+    let x = device
+        .upload(&Case::new([9, 4], 1).inputs().x, [9, 4])
+        .unwrap();
     let mut recorder = device.recorder();
     let trained = layer.forward_train(&mut recorder, &x).unwrap().0;
     let inferred = layer.infer(&mut recorder, &x).unwrap();
@@ -100,10 +120,19 @@ fn without_running_statistics_inference_uses_the_batch() {
 fn recomputation_does_not_count_twice() {
     let Some(device) = device() else { return };
     let layer = BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap();
-    let x = device.upload(&Case::new([9, 4], 1).inputs().x, [9, 4]).unwrap();
+    let x = device
+        .upload(&Case::new([9, 4], 1).inputs().x, [9, 4])
+        .unwrap();
     let read = || {
-        let mean = device.download::<f32>(layer.running_mean().unwrap()).unwrap();
-        (mean, device.download::<u32>(layer.num_batches_tracked().unwrap()).unwrap())
+        let mean = device
+            .download::<f32>(layer.running_mean().unwrap())
+            .unwrap();
+        (
+            mean,
+            device
+                .download::<u32>(layer.num_batches_tracked().unwrap())
+                .unwrap(),
+        )
     };
     let mut recorder = device.recorder();
     let first = layer.forward_train(&mut recorder, &x).unwrap().0;
@@ -127,17 +156,27 @@ fn the_saved_statistics_of_a_frozen_layer_are_its_own() {
     let Some(device) = device() else { return };
     let layer = BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap();
     let inputs = Case::new([9, 4], 1).inputs();
-    let (x, dy) =
-        (device.upload(&inputs.x, [9, 4]).unwrap(), device.upload(&inputs.dy, [9, 4]).unwrap());
-    let wanted = Wanted { dx: true, dgamma: false, dbeta: false };
+    let (x, dy) = (
+        device.upload(&inputs.x, [9, 4]).unwrap(),
+        device.upload(&inputs.dy, [9, 4]).unwrap(),
+    );
+    let wanted = Wanted {
+        dx: true,
+        dgamma: false,
+        dbeta: false,
+    };
     let gradient = |update: bool| {
-        device.write(layer.running_var().unwrap(), &[4.0f32; 4]).unwrap();
+        device
+            .write(layer.running_var().unwrap(), &[4.0f32; 4])
+            .unwrap();
         let mut recorder = device.recorder();
         let (_, saved) = layer.forward(&mut recorder, &x, Mode::EVAL).unwrap();
         if update {
             layer.forward_train(&mut recorder, &x).unwrap();
         }
-        let gradients = layer.backward_wanted(&mut recorder, &x, &dy, &saved, wanted).unwrap();
+        let gradients = layer
+            .backward_wanted(&mut recorder, &x, &dy, &saved, wanted)
+            .unwrap();
         recorder.submit().unwrap();
         assert!(gradients.dgamma.is_none() && gradients.dbeta.is_none());
         device.download::<f32>(&gradients.dx.unwrap()).unwrap()
@@ -153,7 +192,9 @@ fn an_empty_batch_changes_nothing() {
         let x = device.upload::<f32>(&[], shape).unwrap();
         let mut recorder = device.recorder();
         let (y, saved) = layer.forward_train(&mut recorder, &x).unwrap();
-        let gradients = layer.backward(&mut recorder, &x, &x, &saved).unwrap_or_else(|e| panic!("{e}"));
+        let gradients = layer
+            .backward(&mut recorder, &x, &x, &saved)
+            .unwrap_or_else(|e| panic!("{e}"));
         let inferred = layer.infer(&mut recorder, &x).unwrap();
         recorder.submit().unwrap();
         assert_eq!(y.shape(), x.shape());
@@ -161,7 +202,10 @@ fn an_empty_batch_changes_nothing() {
             assert!(device.download::<f32>(tensor).unwrap().is_empty());
         }
         for gradient in [gradients.dgamma, gradients.dbeta] {
-            assert_eq!(device.download::<f32>(&gradient.unwrap()).unwrap(), [0.0; 4]);
+            assert_eq!(
+                device.download::<f32>(&gradient.unwrap()).unwrap(),
+                [0.0; 4]
+            );
         }
     }
     let read = |tensor: Option<&wgnorm::Tensor>| device.download::<f32>(tensor.unwrap()).unwrap();
@@ -175,7 +219,9 @@ fn an_empty_batch_changes_nothing() {
 fn async_twins_need_no_blocking_call() {
     let Some(device) = device() else { return };
     let layer = BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap();
-    let x = device.upload(&Case::new([9, 4], 1).inputs().x, [9, 4]).unwrap();
+    let x = device
+        .upload(&Case::new([9, 4], 1).inputs().x, [9, 4])
+        .unwrap();
     let mut recorder = device.recorder();
     let (y, saved) = layer.forward_train(&mut recorder, &x).unwrap();
     recorder.submit().unwrap();

@@ -10,16 +10,27 @@ const MODES: [Mode; 4] = [
     Mode::TRAIN,
     Mode::EVAL,
     Mode::RECOMPUTE,
-    Mode { statistics: Statistics::Running, update_running: true },
+    Mode {
+        statistics: Statistics::Running,
+        update_running: true,
+    },
 ];
 
 fn cases() -> impl Iterator<Item = Case> {
-    let shapes: [(&[usize], usize); 5] =
-        [(&[6, 5, 7, 7], 1), (&[4, 3, 64, 64], 1), (&[700, 9], 1), (&[20, 64], 1), (&[3, 4, 6, 2], 2)];
+    let shapes: [(&[usize], usize); 5] = [
+        (&[6, 5, 7, 7], 1),
+        (&[4, 3, 64, 64], 1),
+        (&[700, 9], 1),
+        (&[20, 64], 1),
+        (&[3, 4, 6, 2], 2),
+    ];
     let classes = [DeviceClass::Gpu, DeviceClass::Cpu];
     shapes.into_iter().flat_map(move |(shape, axis)| {
         classes.map(|class| {
-            Case::new(shape, axis).planned(PlanOptions { class: Some(class), strategy: None })
+            Case::new(shape, axis).planned(PlanOptions {
+                class: Some(class),
+                strategy: None,
+            })
         })
     })
 }
@@ -29,7 +40,13 @@ fn every_mode() {
     let Some(device) = device() else { return };
     for case in cases() {
         for mode in MODES {
-            check(device, &Case { mode, ..case.clone() });
+            check(
+                device,
+                &Case {
+                    mode,
+                    ..case.clone()
+                },
+            );
         }
     }
 }
@@ -40,7 +57,15 @@ fn gamma_and_beta_are_optional_independently() {
     for case in cases() {
         for (gamma, beta) in [(false, false), (true, false), (false, true)] {
             for mode in [Mode::TRAIN, Mode::EVAL] {
-                check(device, &Case { gamma, beta, mode, ..case.clone() });
+                check(
+                    device,
+                    &Case {
+                        gamma,
+                        beta,
+                        mode,
+                        ..case.clone()
+                    },
+                );
             }
         }
     }
@@ -50,7 +75,14 @@ fn gamma_and_beta_are_optional_independently() {
 fn running_statistics_are_optional() {
     let Some(device) = device() else { return };
     for case in cases() {
-        check(device, &Case { running: false, mode: Mode::RECOMPUTE, ..case });
+        check(
+            device,
+            &Case {
+                running: false,
+                mode: Mode::RECOMPUTE,
+                ..case
+            },
+        );
     }
 }
 
@@ -70,7 +102,13 @@ fn momentum_in_every_convention() {
                 for mode in [MODES[0], MODES[3]] {
                     case.options.momentum = momentum;
                     case.options.running_variance = running_variance;
-                    check(device, &Case { mode, ..case.clone() });
+                    check(
+                        device,
+                        &Case {
+                            mode,
+                            ..case.clone()
+                        },
+                    );
                 }
             }
         }

@@ -23,7 +23,11 @@ impl<'d> Arena<'d> {
                 | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        Self { device, buffer, used: 0 }
+        Self {
+            device,
+            buffer,
+            used: 0,
+        }
     }
 
     fn empty(&mut self, len: usize, shape: &[usize]) -> Tensor {
@@ -40,15 +44,27 @@ impl<'d> Arena<'d> {
 }
 
 fn cases() -> Vec<(Case, Inputs, Outputs)> {
-    let Some(device) = device() else { return Vec::new() };
-    let shapes: [(&[usize], usize); 4] =
-        [(&[4, 3, 16, 16], 1), (&[5, 3, 7, 7], 1), (&[300, 6], 1), (&[9, 50], 1)];
+    let Some(device) = device() else {
+        return Vec::new();
+    };
+    let shapes: [(&[usize], usize); 4] = [
+        (&[4, 3, 16, 16], 1),
+        (&[5, 3, 7, 7], 1),
+        (&[300, 6], 1),
+        (&[9, 50], 1),
+    ];
     let mut cases = Vec::new();
     for (shape, axis) in shapes {
         for class in [DeviceClass::Gpu, DeviceClass::Cpu] {
             for mode in [Mode::TRAIN, Mode::EVAL] {
-                let plan = PlanOptions { class: Some(class), strategy: None };
-                let case = Case { mode, ..Case::new(shape, axis).planned(plan) };
+                let plan = PlanOptions {
+                    class: Some(class),
+                    strategy: None,
+                };
+                let case = Case {
+                    mode,
+                    ..Case::new(shape, axis).planned(plan)
+                };
                 let inputs = case.inputs();
                 let outputs = case.run(device, &inputs);
                 cases.push((case, inputs, outputs));
@@ -65,15 +81,28 @@ fn all_tensors_in_one_buffer_give_the_same_bits() {
         let mut arena = Arena::new(device);
         let dims = case.shape.dims();
         let c = case.channels();
-        let (x, dy) = (arena.filled(&inputs.x, dims), arena.filled(&inputs.dy, dims));
-        let (y, dx) = (arena.empty(inputs.x.len(), dims), arena.empty(inputs.x.len(), dims));
-        let (gamma, beta) = (arena.filled(&inputs.gamma, &[c]), arena.filled(&inputs.beta, &[c]));
+        let (x, dy) = (
+            arena.filled(&inputs.x, dims),
+            arena.filled(&inputs.dy, dims),
+        );
+        let (y, dx) = (
+            arena.empty(inputs.x.len(), dims),
+            arena.empty(inputs.x.len(), dims),
+        );
+        let (gamma, beta) = (
+            arena.filled(&inputs.gamma, &[c]),
+            arena.filled(&inputs.beta, &[c]),
+        );
         let mean = arena.filled(&inputs.running_mean, &[c]);
         let var = arena.filled(&inputs.running_var, &[c]);
         let (dgamma, dbeta) = (arena.empty(c, &[c]), arena.empty(c, &[c]));
         let len = functional::state_len(device, &case.shape, &case.options).unwrap();
         let state = arena.empty(len, &[len]);
-        let running = Running { mean: &mean, var: &var, num_batches_tracked: None };
+        let running = Running {
+            mean: &mean,
+            var: &var,
+            num_batches_tracked: None,
+        };
         let forward = Forward {
             x: &x,
             y: &y,
@@ -93,8 +122,13 @@ fn all_tensors_in_one_buffer_give_the_same_bits() {
         };
         let mut recorder = device.recorder();
         functional::forward(&mut recorder, &forward, &case.options, case.mode).unwrap();
-        functional::backward(&mut recorder, &backward, &case.options, case.mode.statistics)
-            .unwrap();
+        functional::backward(
+            &mut recorder,
+            &backward,
+            &case.options,
+            case.mode.statistics,
+        )
+        .unwrap();
         recorder.submit().unwrap();
         let results = [
             (&y, &want.y),
@@ -129,7 +163,11 @@ fn in_place_gives_the_same_bits() {
             state: Some(&state),
             gamma: Some(&gamma),
             beta: Some(&beta),
-            running: Some(Running { mean: &mean, var: &var, num_batches_tracked: None }),
+            running: Some(Running {
+                mean: &mean,
+                var: &var,
+                num_batches_tracked: None,
+            }),
         };
         let backward = Backward {
             x: &over_x,
@@ -144,12 +182,29 @@ fn in_place_gives_the_same_bits() {
         let mut recorder = device.recorder();
         functional::forward(&mut recorder, &forward, &case.options, case.mode).unwrap();
         functional::backward(&mut recorder, &backward, &case.options, statistics).unwrap();
-        let backward = Backward { x: &x, dy: &over_dy, dx: Some(&over_dy), ..backward };
+        let backward = Backward {
+            x: &x,
+            dy: &over_dy,
+            dx: Some(&over_dy),
+            ..backward
+        };
         functional::backward(&mut recorder, &backward, &case.options, statistics).unwrap();
         recorder.submit().unwrap();
-        assert_eq!(device.download::<f32>(&y).unwrap(), want.y, "{case:?}: y on x");
-        assert_eq!(device.download::<f32>(&over_x).unwrap(), want.dx, "{case:?}: dx on x");
-        assert_eq!(device.download::<f32>(&over_dy).unwrap(), want.dx, "{case:?}: dx on dy");
+        assert_eq!(
+            device.download::<f32>(&y).unwrap(),
+            want.y,
+            "{case:?}: y on x"
+        );
+        assert_eq!(
+            device.download::<f32>(&over_x).unwrap(),
+            want.dx,
+            "{case:?}: dx on x"
+        );
+        assert_eq!(
+            device.download::<f32>(&over_dy).unwrap(),
+            want.dx,
+            "{case:?}: dx on dy"
+        );
     }
 }
 
@@ -164,7 +219,11 @@ fn every_choice_of_gradients_gives_the_same_bits() {
         let (mean, var) = (vector(&inputs.running_mean), vector(&inputs.running_var));
         let len = functional::state_len(device, &case.shape, &case.options).unwrap();
         let state = device.empty([len], DType::F32).unwrap();
-        let running = Running { mean: &mean, var: &var, num_batches_tracked: None };
+        let running = Running {
+            mean: &mean,
+            var: &var,
+            num_batches_tracked: None,
+        };
         for wanted in 0..8u32 {
             let nan = |len: usize| vec![f32::NAN; len];
             let dx = upload(&nan(inputs.x.len()));
@@ -186,16 +245,26 @@ fn every_choice_of_gradients_gives_the_same_bits() {
                 dgamma: (wanted & 2 != 0).then_some(&dgamma),
                 dbeta: (wanted & 4 != 0).then_some(&dbeta),
             };
-            let mode = Mode { update_running: false, ..case.mode };
+            let mode = Mode {
+                update_running: false,
+                ..case.mode
+            };
             let mut recorder = device.recorder();
             functional::forward(&mut recorder, &forward, &case.options, mode).unwrap();
             functional::backward(&mut recorder, &backward, &case.options, mode.statistics).unwrap();
             recorder.submit().unwrap();
-            let results = [(&dx, &want.dx), (&dgamma, &want.dgamma), (&dbeta, &want.dbeta)];
+            let results = [
+                (&dx, &want.dx),
+                (&dgamma, &want.dgamma),
+                (&dbeta, &want.dbeta),
+            ];
             for (bit, (got, want)) in results.into_iter().enumerate() {
                 let got: Vec<f32> = device.download(got).unwrap();
                 if wanted & (1 << bit) == 0 {
-                    assert!(got.iter().all(|value| value.is_nan()), "{case:?}: written unasked");
+                    assert!(
+                        got.iter().all(|value| value.is_nan()),
+                        "{case:?}: written unasked"
+                    );
                 } else {
                     assert_eq!(&got, want, "{case:?}: gradients {wanted:03b}, output {bit}");
                 }

@@ -39,7 +39,13 @@ fn a_hundred_warm_training_steps_create_nothing() {
             let gradients = layer.backward(&mut recorder, &x, &dy, &saved).unwrap();
             recorder.submit().unwrap();
             assert_eq!(device.download::<f32>(&y).unwrap().len(), x.shape().numel());
-            assert_eq!(device.download::<f32>(&gradients.dgamma.unwrap()).unwrap().len(), 3);
+            assert_eq!(
+                device
+                    .download::<f32>(&gradients.dgamma.unwrap())
+                    .unwrap()
+                    .len(),
+                3
+            );
         }
         let now = objects(&device);
         if step >= 5 {
@@ -52,8 +58,14 @@ fn a_hundred_warm_training_steps_create_nothing() {
 fn a_tensor_that_is_gone_is_not_overwritten_before_its_commands_run() {
     let Some(device) = device() else { return };
     let layer = BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap();
-    let [first, second] =
-        [1, 2].map(|seed| Case { seed, ..Case::new([16, 4], 1) }.inputs().x);
+    let [first, second] = [1, 2].map(|seed| {
+        Case {
+            seed,
+            ..Case::new([16, 4], 1)
+        }
+        .inputs()
+        .x
+    });
     let alone = {
         let x = device.upload(&first, [16, 4]).unwrap();
         let mut recorder = device.recorder();
@@ -90,26 +102,35 @@ fn the_callers_encoder_takes_other_commands_before_and_after() {
         layer.infer(&mut recorder, &x).unwrap()
     };
     encoder.copy_buffer_to_buffer(y.buffer(), y.offset(), copy.buffer(), 0, bytes);
-    assert_eq!(device.download::<f32>(&x).unwrap(), vec![0.0; 64], "something was submitted");
+    assert_eq!(
+        device.download::<f32>(&x).unwrap(),
+        vec![0.0; 64],
+        "something was submitted"
+    );
     device.wgpu_queue().submit([encoder.finish()]);
     let got: Vec<f32> = device.download(&copy).unwrap();
     let scale = 1.0 / (1.0f32 + 1e-5).sqrt();
     for (got, x) in got.iter().zip(&values) {
-        assert!((got - x * scale).abs() <= 1e-6 * x.abs(), "{got} is not {x} normalized");
+        assert!(
+            (got - x * scale).abs() <= 1e-6 * x.abs(),
+            "{got} is not {x} normalized"
+        );
     }
 }
 
 #[test]
 fn operations_of_one_recorder_see_each_other() {
     let Some(device) = device() else { return };
-    let layers =
-        [(); 3].map(|()| BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap());
+    let layers = [(); 3].map(|()| BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap());
     let values = Case::new([64, 4], 1).inputs().x;
     let run = |submit_each: bool| {
         let mut y = device.upload(&values, [64, 4]).unwrap();
         let mut recorder = device.recorder();
         for layer in &layers {
-            y = layer.forward(&mut recorder, &y, wgnorm::Mode::RECOMPUTE).unwrap().0;
+            y = layer
+                .forward(&mut recorder, &y, wgnorm::Mode::RECOMPUTE)
+                .unwrap()
+                .0;
             if submit_each {
                 recorder.submit().unwrap();
                 recorder = device.recorder();
@@ -127,7 +148,15 @@ fn threads_share_a_device() {
     let run = |seed: u64| {
         let layer = BatchNorm::new(device, 6, BatchNormOptions::default()).unwrap();
         let x = device
-            .upload(&Case { seed, ..Case::new([40, 6, 5], 1) }.inputs().x, [40, 6, 5])
+            .upload(
+                &Case {
+                    seed,
+                    ..Case::new([40, 6, 5], 1)
+                }
+                .inputs()
+                .x,
+                [40, 6, 5],
+            )
             .unwrap();
         (0..20)
             .map(|_| {
@@ -141,7 +170,10 @@ fn threads_share_a_device() {
     let serial: Vec<_> = (0..4).map(run).collect();
     let parallel: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4).map(|seed| scope.spawn(move || run(seed))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
     assert_eq!(serial, parallel);
 }

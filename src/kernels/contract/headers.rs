@@ -66,12 +66,7 @@ fn names_snippet(entry: &str, stem: &str) -> bool {
     }
 }
 
-fn defects(
-    kernel: &Kernel,
-    body: &str,
-    linked: &BTreeSet<String>,
-    host_half: &str,
-) -> Vec<String> {
+fn defects(kernel: &Kernel, body: &str, linked: &BTreeSet<String>, host_half: &str) -> Vec<String> {
     let header = header(body);
     let mut found = Vec::new();
 
@@ -97,9 +92,7 @@ fn defects(
         .collect();
     for entry in &listed {
         if !linked.iter().any(|stem| names_snippet(entry, stem)) {
-            found.push(format!(
-                "the header lists {entry:?}, which is never linked"
-            ));
+            found.push(format!("the header lists {entry:?}, which is never linked"));
         }
     }
     for stem in linked {

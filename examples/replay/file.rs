@@ -1,0 +1,149 @@
+//! Reading and writing safetensors files. All errors are messages that name what is wrong.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
+
+/// The entries of a case, which are taken out one by one, so that those left are the unknown ones.
+pub(crate) struct Input<'a> {
+    metadata: BTreeMap<String, String>,
+    tensors: BTreeMap<String, TensorView<'a>>,
+}
+
+/// A tensor of F32 elements in memory order.
+#[derive(Clone, Debug)]
+pub(crate) struct Values {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: Vec<f32>,
+}
+
+/// A tensor to be written.
+pub(crate) struct Output {
+    name: &'static str,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+impl<'a> Input<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, String> {
+        let invalid = |error| format!("not a safetensors file: {error}");
+        let (_, header) = without_panic(|| SafeTensors::read_metadata(bytes))?.map_err(invalid)?;
+        let file = SafeTensors::deserialize(bytes).map_err(invalid)?;
+        Ok(Self {
+            metadata: header.metadata().clone().into_iter().flatten().collect(),
+            tensors: file.tensors().into_iter().collect(),
+        })
+    }
+
+    pub(crate) fn take_metadata(&mut self, key: &str) -> Option<String> {
+        self.metadata.remove(key)
+    }
+
+    /// Takes a tensor that has to be F32.
+    pub(crate) fn take_tensor(&mut self, name: &str) -> Result<Option<Values>, String> {
+        let Some(tensor) = self.tensors.remove(name) else {
+            return Ok(None);
+        };
+        match tensor.dtype() {
+            Dtype::F32 => (),
+            later @ (Dtype::F16 | Dtype::BF16) => {
+                return Err(format!(
+                    "{name}: {later} is not supported yet, expected F32"
+                ));
+            }
+            other => return Err(format!("{name}: expected element type F32, got {other}")),
+        }
+        let elements = tensor.data().chunks_exact(4);
+        Ok(Some(Values {
+            shape: tensor.shape().to_vec(),
+            data: elements
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect(),
+        }))
+    }
+
+    /// Whether there is a tensor of that name that nobody took yet.
+    pub(crate) fn has_tensor(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Refuses what is left.
+    pub(crate) fn finish(self, op: &str) -> Result<(), String> {
+        if let Some(key) = self.metadata.keys().next() {
+            return Err(format!("metadata: {op} does not know the key {key:?}"));
+        }
+        if let Some(name) = self.tensors.keys().next() {
+            return Err(format!("{op} does not know the tensor {name:?}"));
+        }
+        Ok(())
+    }
+}
+
+/// safetensors 0.8 adds up the offsets of a header unchecked, so sums beyond 64 bits, which no real
+/// file has, make it panic in a debug build.
+fn without_panic<T>(parse: impl FnOnce() -> T + std::panic::UnwindSafe) -> Result<T, String> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let parsed = std::panic::catch_unwind(parse);
+    std::panic::set_hook(hook);
+    parsed.map_err(|_| "not a safetensors file: its offsets are out of all bounds".to_owned())
+}
+
+impl Output {
+    pub(crate) fn f32(name: &'static str, shape: &[usize], values: &[f32]) -> Self {
+        Self {
+            name,
+            dtype: Dtype::F32,
+            shape: shape.to_vec(),
+            bytes: values.iter().copied().flat_map(f32::to_le_bytes).collect(),
+        }
+    }
+
+    pub(crate) fn i64(name: &'static str, value: i64) -> Self {
+        Self {
+            name,
+            dtype: Dtype::I64,
+            shape: vec![1],
+            bytes: value.to_le_bytes().to_vec(),
+        }
+    }
+}
+
+impl View for &Output {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Writes beside `path` and renames at the end, so that a failure leaves `path` as it was.
+pub(crate) fn write(path: &Path, outputs: &[Output]) -> Result<(), String> {
+    let named = outputs.iter().map(|output| (output.name, output));
+    let bytes = safetensors::serialize(named, None).map_err(|error| error.to_string())?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.partial", std::process::id()));
+    let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
+    written.map_err(|error| {
+        // If this fails as well there was no file, or nothing more can be done about it.
+        drop(std::fs::remove_file(&beside));
+        format!("{}: {error}", path.display())
+    })
+}
