@@ -1,20 +1,88 @@
-//! Batch normalization on any GPU that wgpu reaches.
-#[cfg(test)]
-extern crate self as wgnorm;
+//! Batch normalization on any GPU that wgpu reaches: training forward, running statistics,
+//! inference and the fused backward pass, as WGSL compute kernels on Vulkan, Metal, DX12 and in
+//! the browser, with no CUDA.
+//!
+//! The convention first, since others leave it to be discovered: everything defaults to what
+//! PyTorch does. Channels lie along dimension 1; the *biased* variance normalizes and the
+//! *unbiased* one moves `running_var`; a momentum of 0.1 is the weight of the *new* batch. Each of
+//! these is a type in [`BatchNormOptions`], so that a Keras, Flax or ONNX convention cannot be
+//! mixed up with it silently.
+//!
+//! # A training step
+//!
+//! Operations are recorded and run when the recorder is submitted; only a download waits.
+//!
+//! ```no_run
+//! use wgnorm::{BatchNorm, BatchNormOptions, Device};
+//!
+//! # fn main() -> wgnorm::Result<()> {
+//! # let (host_x, host_dy) = (vec![0.0f32; 32 * 64 * 28 * 28], vec![0.0f32; 32 * 64 * 28 * 28]);
+//! let device = Device::new()?;
+//! let norm = BatchNorm::new(&device, 64, BatchNormOptions::default())?;
+//! let x = device.upload(&host_x, [32, 64, 28, 28])?;
+//! let dy = device.upload(&host_dy, [32, 64, 28, 28])?;
+//!
+//! let mut step = device.recorder();
+//! let (y, saved) = norm.forward_train(&mut step, &x)?;
+//! let gradients = norm.backward(&mut step, &x, &dy, &saved)?;
+//! step.submit()?;
+//!
+//! let dx: Vec<f32> = device.download(&gradients.dx)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Inference, and freezing
+//!
+//! ```no_run
+//! # use wgnorm::{BatchNorm, BatchNormOptions, Device, Mode};
+//! # fn main() -> wgnorm::Result<()> {
+//! # let device = Device::new()?;
+//! # let norm = BatchNorm::new(&device, 64, BatchNormOptions::default())?;
+//! # let x = device.upload(&vec![0.0f32; 64 * 4], [4, 64])?;
+//! let mut step = device.recorder();
+//! let y = norm.infer(&mut step, &x)?; // one dispatch, running statistics
+//! let (y, saved) = norm.forward(&mut step, &x, Mode::EVAL)?; // frozen: keeps what a backward needs
+//! let (y, saved) = norm.forward(&mut step, &x, Mode::RECOMPUTE)?; // counts nothing twice
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # In an app that has a device
+//!
+//! [`Device::from_wgpu`] works on the app's own wgpu device, [`Tensor::from_buffer`] in its own
+//! buffers and [`Device::record_into`] in its own encoder. The [`functional`] layer underneath
+//! takes every tensor from the caller and allocates nothing.
+//!
+//! # Accuracy and determinism
+//!
+//! Every result is tested against the float64 [`reference`], which is public. The error of y stays
+//! at about 1e-7 (relative L2) for |mean| / std from 1 to 1e7. Results depend on the shape, the
+//! options and the class of device alone: two runs give the same bits. The [`derivation`] page
+//! shows the backward pass step by step.
 
 mod error;
 mod gpu;
 mod kernels;
 mod norm;
 mod plan;
+mod shape;
+
+pub mod reference;
+
 #[doc = include_str!("derivation.md")]
 pub mod derivation {}
-pub mod reference;
-mod shape;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 pub use error::{Error, Result};
 pub use gpu::{DType, Device, DeviceClass, Element, Limits, Recorder, Tensor};
-pub use norm::*;
+pub use norm::{
+    BatchNorm, BatchNormOptions, Gradients, Mode, Momentum, RunningVariance, Saved,
+    SavedStatistics, Statistics, Wanted, WantedGradients, functional,
+};
 pub use plan::{PlanOptions, Strategy};
 pub use shape::{Shape, View};
 pub use wgpu;

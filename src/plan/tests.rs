@@ -9,9 +9,9 @@ mod rows;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use super::{Geometry, Plan, PlanOptions, Strategy, Word};
+use super::{Geometry, Plan, PlanOptions, Strategy};
 use crate::gpu::{DeviceClass, Limits};
-use crate::{Error, Shape, View};
+use crate::{Error, View};
 
 /// lavapipe silently ends an invocation after 65,535 loop iterations; plans stay below a quarter,
 /// since a loop that this file forgot would be a small one.
@@ -132,7 +132,7 @@ fn check_refusal(error: &Error, view: View, options: PlanOptions, limits: &Limit
         panic!("an unexpected {error:?}");
     };
     assert!(needed > limit, "{error}");
-    let wide = super::tests::limits(limits.class, u32::MAX, u64::MAX);
+    let wide = self::limits(limits.class, u32::MAX, u64::MAX);
     let plan = Plan::new(view, options, &wide).expect("nothing limits this plan");
     let max_groups = u64::from(limits.max_groups);
     match *name {
@@ -253,7 +253,7 @@ fn the_largest_plans_stay_far_below_the_loop_limit() {
         for inner_bits in 0..=25 - count_bits {
             let outer_bits = 25 - count_bits - inner_bits;
             for less in [0, 1, 3] {
-                let size = |bits: u32| ((1_usize << bits) - less).max(1);
+                let size = |bits: u32| (1_usize << bits).saturating_sub(less).max(1);
                 let view = view(size(outer_bits), size(count_bits), size(inner_bits));
                 for strategy in strategies(view) {
                     let limits = default_limits(DeviceClass::Cpu);

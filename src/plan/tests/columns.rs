@@ -114,3 +114,216 @@ fn tree(plan: &Plan, ways: u32, columns: u32) -> u64 {
     }
     iterations
 }
+
+struct Slice {
+    index: u32,
+    first_column: u32,
+    row_begin: u32,
+    row_end: u32,
+}
+
+fn slice_of(plan: &Plan, columns: &Columns, group: u32) -> Slice {
+    let index = group / columns.blocks;
+    let row_begin = index * columns.slice_rows;
+    Slice {
+        index,
+        first_column: (group % columns.blocks) * tile(plan),
+        row_begin,
+        row_end: (row_begin + columns.slice_rows).min(columns.rows),
+    }
+}
+
+fn lane_row_end(columns: &Columns, slice: &Slice, word: u32) -> u32 {
+    if word >= columns.row_words || word >= columns.words {
+        return slice.row_begin;
+    }
+    let rows = (columns.words - word + columns.row_words - 1) / columns.row_words;
+    slice.row_end.min(rows).max(slice.row_begin)
+}
+
+fn merged_column(plan: &Plan, columns: &Columns, word: u32, lane: u32, j: u32) -> u32 {
+    let width = plan.word.width();
+    if columns.blocks == 1 {
+        (word * width + j) % plan.count
+    } else {
+        lane * width + j
+    }
+}
+
+/// How many values of which channel went into a sum.
+type Sum = Option<(u32, u32)>;
+
+/// Adds sums of one channel; nothing must be added to what no lane wrote.
+fn add(a: Sum, b: Sum) -> Sum {
+    let ((channel, n), (other, more)) = (a.expect("a sum"), b.expect("a sum"));
+    assert_eq!(channel, other, "channels are mixed up");
+    Some((channel, n + more))
+}
+
+fn merge_tree(scratch: &mut [Sum], ways: u32, columns: u32) {
+    let mut live = ways;
+    while live > 1 {
+        let half = live.div_ceil(2);
+        for i in 0..((live - half) * columns) as usize {
+            scratch[i] = add(scratch[i], scratch[i + (half * columns) as usize]);
+        }
+        live = half;
+    }
+}
+
+/// Walks through every lane of every group of both dispatches, and returns the iterations of the
+/// longest walk.
+pub(super) fn walk(plan: &Plan, columns: &Columns) -> u64 {
+    let (state, longest) = walk_moments(plan, columns);
+    merge_partials(plan, columns, &state);
+    longest.max(walk_down(plan, columns))
+}
+
+/// The first dispatch: loops of four rows in chunks. Returns the partials that it leaves.
+fn walk_moments(plan: &Plan, columns: &Columns) -> (Vec<Sum>, u64) {
+    let width = plan.word.width();
+    let row_columns = columns.row_words * width;
+    let mut longest = 0;
+    let mut reached = vec![false; columns.words as usize];
+    let mut state: Vec<Sum> = vec![None; (plan.count * columns.partials) as usize];
+    for group in 0..plan.groups {
+        let slice = slice_of(plan, columns, group);
+        let mut scratch: Vec<Sum> = vec![None; tile(plan) as usize];
+        for lane in 0..plan.workgroup {
+            let word = slice.first_column / width + lane;
+            let row_end = lane_row_end(columns, &slice, word);
+            let (mut n, mut iterations) = (0, 0);
+            let mut begin = slice.row_begin;
+            while begin < row_end {
+                let end = (begin + CHUNK).min(row_end);
+                iterations += 1;
+                for row in (begin..end).step_by(4) {
+                    iterations += 1;
+                    for row in (row..row + 4).filter(|&row| row < end) {
+                        let i = (row * columns.row_words + word) as usize;
+                        assert!(!std::mem::replace(&mut reached[i], true));
+                        n += 1;
+                    }
+                }
+                begin += CHUNK;
+            }
+            longest = longest.max(iterations);
+            if word < columns.row_words {
+                for j in 0..width {
+                    let channel = (word * width + j) % plan.count;
+                    scratch[(lane * width + j) as usize] = Some((channel, n));
+                }
+            }
+        }
+        if columns.blocks == 1 {
+            merge_tree(&mut scratch, columns.copies, plan.count);
+        }
+        for i in 0..merged_columns(plan, columns) {
+            if slice.first_column + i >= row_columns {
+                continue;
+            }
+            let sum = scratch[i as usize].expect("a sum");
+            check_column(plan, columns, &slice, i, sum);
+            let apart = if columns.blocks == 1 {
+                plan.count
+            } else {
+                row_columns
+            };
+            let partial = slice.index * apart + slice.first_column + i;
+            assert_eq!(state[partial as usize].replace(sum), None);
+        }
+    }
+    assert!(reached.into_iter().all(|reached| reached));
+    (state, longest)
+}
+
+/// `column_of`, which finds the samples of the pivot: the elements of one merged column.
+fn check_column(plan: &Plan, columns: &Columns, slice: &Slice, i: u32, sum: (u32, u32)) {
+    let width = plan.word.width();
+    let row_columns = columns.row_words * width;
+    let row_begin = slice.row_begin * row_columns;
+    let end = (slice.row_end * columns.row_words).min(columns.words) * width;
+    let first = row_begin + slice.first_column + i;
+    let step = if columns.blocks == 1 {
+        plan.count
+    } else {
+        row_columns
+    };
+    let elements: Vec<u32> = (first..end).step_by(step as usize).collect();
+    let n = if first < end {
+        (end - first + step - 1) / step
+    } else {
+        0
+    };
+    assert_eq!((elements.len() as u32, n), (n, sum.1));
+    for element in elements {
+        assert_eq!(element % plan.count, sum.0);
+        assert!((row_begin..end).contains(&element));
+    }
+}
+
+/// The second dispatch's merging: every workgroup finds all values of each of its channels.
+fn merge_partials(plan: &Plan, columns: &Columns, state: &[Sum]) {
+    let width = plan.word.width();
+    let merged = merged_columns(plan, columns);
+    let ways = merge_ways(columns);
+    let mut finished = vec![false; plan.count as usize];
+    for group in 0..plan.groups {
+        let slice = slice_of(plan, columns, group);
+        let channel_of = |column: u32| (slice.first_column + column) % plan.count;
+        let mut scratch: Vec<Sum> = vec![None; tile(plan) as usize];
+        for i in 0..ways * merged {
+            let channel = channel_of(i % merged);
+            scratch[i as usize] = (i / merged..columns.partials)
+                .step_by(ways as usize)
+                .map(|p| state[(p * plan.count + channel) as usize])
+                .fold(Some((channel, 0)), add);
+        }
+        merge_tree(&mut scratch, ways, merged);
+        for i in 0..merged {
+            assert_eq!(scratch[i as usize], Some((channel_of(i), plan.slot_len)));
+            let channel = slice.first_column + i;
+            if slice.index == 0 && channel < plan.count {
+                assert!(!std::mem::replace(&mut finished[channel as usize], true));
+            }
+        }
+        for lane in 0..plan.workgroup {
+            let word = slice.first_column / width + lane;
+            if lane_row_end(columns, &slice, word) == slice.row_begin {
+                continue;
+            }
+            for j in 0..width {
+                let column = merged_column(plan, columns, word, lane, j);
+                assert!(column < merged);
+                assert_eq!(channel_of(column), (word * width + j) % plan.count);
+            }
+        }
+    }
+    assert!(finished.into_iter().all(|finished| finished));
+}
+
+/// The second dispatch's loops, of four rows forward and of two backward.
+fn walk_down(plan: &Plan, columns: &Columns) -> u64 {
+    let mut longest = 0;
+    for unroll in [4, 2] {
+        let mut stored = vec![false; columns.words as usize];
+        for group in 0..plan.groups {
+            let slice = slice_of(plan, columns, group);
+            for lane in 0..plan.workgroup {
+                let word = slice.first_column / plan.word.width() + lane;
+                let row_end = lane_row_end(columns, &slice, word);
+                let mut iterations = 0;
+                for row in (slice.row_begin..row_end).step_by(unroll) {
+                    iterations += 1;
+                    for row in (row..row + unroll as u32).filter(|&row| row < row_end) {
+                        let i = (row * columns.row_words + word) as usize;
+                        assert!(!std::mem::replace(&mut stored[i], true));
+                    }
+                }
+                longest = longest.max(iterations);
+            }
+        }
+        assert!(stored.into_iter().all(|stored| stored));
+    }
+    longest
+}
