@@ -228,7 +228,7 @@ impl Device {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         // Half types in odd numbers end in the middle of the 4 bytes that a copy is counted in.
         let padded: Vec<u8>;
-        let bytes = if bytes.len() % 4 == 0 {
+        let bytes = if bytes.len().is_multiple_of(4) {
             bytes
         } else {
             padded = [bytes, &[0, 0]].concat();

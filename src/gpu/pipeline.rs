@@ -42,7 +42,7 @@ pub(crate) struct Program {
 #[derive(Debug)]
 pub(super) struct Pipeline {
     pub(super) label: String,
-    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) compiled: wgpu::ComputePipeline,
     pub(super) layout: wgpu::BindGroupLayout,
     pub(super) bindings: Vec<Binding>,
 }
@@ -72,7 +72,7 @@ impl Pipeline {
                 bind_group_layouts: &[Some(&layout)],
                 immediate_size: 0,
             });
-            let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            let compiled = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(&label),
                 layout: Some(&pipeline_layout),
                 module: &module,
@@ -86,7 +86,7 @@ impl Pipeline {
             });
             Self {
                 label: label.clone(),
-                pipeline,
+                compiled,
                 layout,
                 bindings: program.bindings.clone(),
             }

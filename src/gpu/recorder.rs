@@ -141,7 +141,7 @@ impl<'e> Recorder<'e> {
                 .begin_compute_pass(&descriptor)
                 .forget_lifetime()
         });
-        pass.set_pipeline(&pipeline.pipeline);
+        pass.set_pipeline(&pipeline.compiled);
         pass.set_bind_group(0, &group, &[]);
         pass.dispatch_workgroups(d.grid[0], d.grid[1], 1);
         Ok(())

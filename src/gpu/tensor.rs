@@ -247,7 +247,7 @@ impl Tensor {
         };
         let device = device.wgpu_device();
         scoped(device, "buffer", self.bytes(), || {
-            drop(device.create_bind_group(&descriptor))
+            drop(device.create_bind_group(&descriptor));
         })
     }
 

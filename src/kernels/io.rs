@@ -33,7 +33,7 @@ pub(super) struct Io {
 }
 
 impl Place {
-    /// Where `tensor` is for a dispatch that writes `output` and binds `others` read_write.
+    /// Where `tensor` is for a dispatch that writes `output` and binds `others` `read_write`.
     pub(super) fn of(tensor: &Tensor, output: Option<&Tensor>, others: &[(u32, &Tensor)]) -> Self {
         if output.is_some_and(|output| tensor.same_place(output)) {
             return Self::Output;

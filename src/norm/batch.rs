@@ -38,6 +38,8 @@ pub struct Saved {
     state: Tensor,
     statistics: Statistics,
     channels: usize,
+    /// The shape of the x that the statistics belong to.
+    shape: Shape,
 }
 
 /// The statistics that a forward normalized with, C elements each.
@@ -222,6 +224,7 @@ impl BatchNorm {
             state,
             statistics: mode.statistics,
             channels: self.channels,
+            shape: x.shape().clone(),
         };
         Ok((y, saved))
     }
@@ -253,10 +256,8 @@ impl BatchNorm {
         saved: &Saved,
         wanted: Wanted,
     ) -> Result<WantedGradients> {
-        let dx = match wanted.dx {
-            true => Some(recorder.device().empty(x.shape(), x.dtype())?),
-            false => None,
-        };
+        let empty = || recorder.device().empty(x.shape(), x.dtype());
+        let dx = wanted.dx.then(empty).transpose()?;
         let (dgamma, dbeta) =
             self.record_backward(recorder, (x, dy, saved), dx.as_ref(), wanted)?;
         Ok(WantedGradients { dx, dgamma, dbeta })
@@ -302,12 +303,17 @@ impl BatchNorm {
         wanted: Wanted,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         self.check(x)?;
-        let parameter = |wanted: bool| match wanted {
-            true => recorder
-                .device()
-                .empty([self.channels], DType::F32)
-                .map(Some),
-            false => Ok(None),
+        if x.shape() != &saved.shape {
+            let expected = format!("the forward's shape {}", saved.shape);
+            return Err(Error::Shape {
+                name: "x",
+                expected,
+                got: x.shape().clone(),
+            });
+        }
+        let parameter = |wanted: bool| -> Result<Option<Tensor>> {
+            let empty = || recorder.device().empty([self.channels], DType::F32);
+            wanted.then(empty).transpose()
         };
         let (dgamma, dbeta) = (parameter(wanted.dgamma)?, parameter(wanted.dbeta)?);
         let tensors = Backward {

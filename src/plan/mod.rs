@@ -86,7 +86,7 @@ pub(crate) enum Geometry {
 impl Plan {
     /// Plans for a view with at least one element.
     pub(crate) fn new(view: View, options: PlanOptions, limits: &Limits) -> Result<Self> {
-        let numel = bounded("elements of a tensor", view.numel(), u32::MAX.into())?;
+        let numel = bounded("elements of a tensor", view.numel(), MAX_ELEMENTS)?;
         bounded(
             "bytes of one binding",
             view.numel().saturating_mul(4),
@@ -118,7 +118,7 @@ impl Plan {
         };
         let count = view.count as u32;
         let (groups, partials) = match geometry {
-            Geometry::Rows(rows) => (count as u64 * u64::from(rows.slices), rows.slices),
+            Geometry::Rows(rows) => (u64::from(count) * u64::from(rows.slices), rows.slices),
             Geometry::Columns(c) => (u64::from(c.blocks) * u64::from(c.slices), c.partials),
         };
         let plan = Self {
@@ -180,6 +180,9 @@ pub(crate) struct Tuning {
     min_words: usize,
 }
 
+/// The most elements of a tensor. The kernels count in u32, and walk past the last element by up to
+/// a row of the tensor before they compare.
+const MAX_ELEMENTS: u64 = i32::MAX as u64;
 /// The most words that one lane may read. A lane of lavapipe silently stops after 65,535 loop
 /// iterations in all, and the backward's loop takes two words per iteration.
 pub(crate) const MAX_LANE_WORDS: usize = 16_384;

@@ -5,6 +5,10 @@ use crate::View;
 
 /// A slot is `outer` rows of `inner` words; a slice is a rectangle of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "they are the uniform block's names"
+)]
 pub(crate) struct Rows {
     pub(crate) outer: u32,
     pub(crate) inner: u32,

@@ -142,7 +142,7 @@ proptest! {
         let axis = axis % dims.len();
         let class = if gpu { DeviceClass::Gpu } else { DeviceClass::Cpu };
         let plan = PlanOptions { class: Some(class), strategy: None };
-        let case = Case { seed, gamma, beta, ..Case::new(dims, axis).planned(plan) };
+        let case = Case { gamma, beta, seed, ..Case::new(dims, axis).planned(plan) };
         if let Some(device) = device() && case.n() > 1 {
             check(device, &case);
         }

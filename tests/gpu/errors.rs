@@ -176,6 +176,12 @@ fn shapes_that_do_not_fit() {
         layer.infer(&mut recorder, &x),
         &["x", "3 channels", "[2, 4]"],
     );
+    let [x, other] = [[2, 3], [4, 3]].map(|dims| upload(&dims));
+    let (_, saved) = layer.forward_train(&mut recorder, &x).unwrap();
+    expect(
+        layer.backward(&mut recorder, &other, &other, &saved),
+        &["x", "[2, 3]", "[4, 3]"],
+    );
     expect(
         BatchNorm::new(device, 0, BatchNormOptions::default()),
         &["channels", "at least 1"],

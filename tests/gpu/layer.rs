@@ -236,8 +236,8 @@ fn async_twins_need_no_blocking_call() {
 #[test]
 fn tensors_of_every_type_come_back_as_they_went() {
     let Some(device) = device() else { return };
-    let halves: Vec<half::f16> = (0..7u8).map(|i| half::f16::from(i)).collect();
-    let brains: Vec<half::bf16> = (0..5u8).map(|i| half::bf16::from(i)).collect();
+    let halves: Vec<half::f16> = (0..7u8).map(half::f16::from).collect();
+    let brains: Vec<half::bf16> = (0..5u8).map(half::bf16::from).collect();
     let tensor = device.upload(&halves, [7]).unwrap();
     assert_eq!(tensor.dtype(), DType::F16);
     assert_eq!(device.download::<half::f16>(&tensor).unwrap(), halves);

@@ -4,6 +4,10 @@
 //! Without an adapter each test prints a loud skip; with `WGNORM_REQUIRE_GPU=1` that is a failure.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![allow(
+    clippy::float_cmp,
+    reason = "where bits have to be equal they are compared"
+)]
 
 mod accuracy;
 mod bounds;

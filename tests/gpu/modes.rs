@@ -60,9 +60,9 @@ fn gamma_and_beta_are_optional_independently() {
                 check(
                     device,
                     &Case {
+                        mode,
                         gamma,
                         beta,
-                        mode,
                         ..case.clone()
                     },
                 );

@@ -46,7 +46,11 @@ pub(super) fn check(plan: &Plan, columns: &Columns) -> Lengths {
         wide(plan.groups),
         wide(columns.blocks) * wide(columns.slices)
     );
-    let copies_apart = if columns.blocks == 1 { 1 } else { columns.copies };
+    let copies_apart = if columns.blocks == 1 {
+        1
+    } else {
+        columns.copies
+    };
     assert_eq!(
         wide(columns.partials),
         wide(columns.slices) * wide(copies_apart)
@@ -62,7 +66,7 @@ pub(super) fn check(plan: &Plan, columns: &Columns) -> Lengths {
 
     // The largest values of the index arithmetic, before anything bounds them.
     let padded_words = wide(columns.rows) * wide(columns.row_words);
-    fits(wide(columns.slices) * wide(columns.slice_rows) * wide(columns.row_words));
+    fits(wide(columns.slices) * wide(columns.slice_rows));
     fits(padded_words + wide(columns.row_words));
     fits(padded_words * wide(width) + wide(tile(plan)));
     fits(numel + wide(columns.row_words) * wide(width));

@@ -72,10 +72,10 @@ pub(super) fn check(plan: &Plan, rows: &Rows) -> Lengths {
     assert!(lane_words.div_ceil(4) <= MAX_TERMS as u64);
     Lengths {
         iterations: [
-            10 + by4 + reduction,                // moments
-            2 * merged + 2 * reduction + by4,    // normalize
-            by2 + reduction,                     // backward_sums
-            merged + reduction + by2,            // backward_dx
+            10 + by4 + reduction,             // moments
+            2 * merged + 2 * reduction + by4, // normalize
+            by2 + reduction,                  // backward_sums
+            merged + reduction + by2,         // backward_dx
         ]
         .into_iter()
         .max()
