@@ -88,7 +88,17 @@ pub fn state_len(device: &Device, shape: &Shape, options: &BatchNormOptions) -> 
     if view.numel() == 0 {
         return Ok(4 * (1 + view.count));
     }
-    Ok(plan(device, shape, view, options)?.state_len())
+    let len = plan(device, shape, view, options)?.state_len();
+    let (needed, limit) = (4 * len as u64, device.limits().max_binding_bytes);
+    if needed > limit {
+        let name = "bytes of the state";
+        return Err(Error::TooLarge {
+            name,
+            needed,
+            limit,
+        });
+    }
+    Ok(len)
 }
 
 /// Records a forward: two dispatches with batch statistics, one with running statistics that stay.

@@ -41,6 +41,15 @@ impl Columns {
         let rows = words.div_ceil(row_words);
 
         let wanted = tuning.slices(blocks, rows * workgroup.min(row_words));
+        // Each workgroup of the second dispatch reads the partials of all its columns twice, so
+        // more slices than this would make it read more partials than words of the tensor.
+        let merged = if blocks == 1 {
+            view.count
+        } else {
+            workgroup * width * copies
+        };
+        let owned = rows * workgroup.min(row_words);
+        let wanted = wanted.min((owned / (2 * merged)).isqrt().max(1));
         let slice_rows = rows.div_ceil(wanted).min(MAX_COLUMN_ROWS);
         let slices = rows.div_ceil(slice_rows);
         let columns = Self {

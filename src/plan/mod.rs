@@ -121,7 +121,7 @@ impl Plan {
             Geometry::Rows(rows) => (u64::from(count) * u64::from(rows.slices), rows.slices),
             Geometry::Columns(c) => (u64::from(c.blocks) * u64::from(c.slices), c.partials),
         };
-        let plan = Self {
+        Ok(Self {
             word,
             workgroup: tuning.workgroup,
             groups: bounded("workgroups", groups as usize, u32::MAX.into())?,
@@ -134,13 +134,7 @@ impl Plan {
                 u64::from(u32::MAX / 16),
             )?,
             geometry,
-        };
-        bounded(
-            "bytes of the state",
-            plan.state_len() * 4,
-            limits.max_binding_bytes,
-        )?;
-        Ok(plan)
+        })
     }
 
     /// The f32 that the state of this plan needs: see shaders/lib/state.wgsl.

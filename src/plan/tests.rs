@@ -153,33 +153,33 @@ fn check_refusal(error: &Error, view: View, options: PlanOptions, limits: &Limit
     }
 }
 
-/// A dimension up to `max`: of any size, but often one, odd, prime or whole vec4s.
-fn dimension(rng: &mut Pcg64, max: f64) -> usize {
-    let size = max.powf(rng.random_range(0.0..=1.0)) as usize;
+/// A dimension of about `max` at most: of any size, but often one, odd, prime or whole vec4s.
+fn dimension(rng: &mut Pcg64, max: usize) -> usize {
+    let bits = rng.random_range(0..=max.max(1).ilog2());
+    let size = rng.random_range(1 << bits..2 << bits).min(max.max(1));
     match rng.random_range(0..6) {
         0 => 1,
         1 => size | 1,
         2 => (size & !3).max(1),
         3 => size.next_power_of_two(),
         4 => (1..=size).rev().find(|&n| is_prime(n)).unwrap_or(1),
-        _ => size.max(1),
+        _ => size,
     }
 }
 
 fn is_prime(n: usize) -> bool {
-    n > 1
-        && (2..)
-            .take_while(|d| d * d <= n)
-            .all(|d| !n.is_multiple_of(d))
+    n > 1 && (2..=n.isqrt()).all(|d| !n.is_multiple_of(d))
 }
 
 /// A view with at most about `max` elements, its dimensions in any proportion.
-fn draw(rng: &mut Pcg64, max: f64) -> View {
+fn draw(rng: &mut Pcg64, max: usize) -> View {
     let count = dimension(rng, max);
-    let inner = dimension(rng, (max / count as f64).max(1.0));
-    let inner = if rng.random_bool(0.4) { 1 } else { inner };
-    let outer = dimension(rng, (max / (count * inner) as f64).max(1.0));
-    view(outer, count, inner)
+    let inner = if rng.random_bool(0.4) {
+        1
+    } else {
+        dimension(rng, max / count)
+    };
+    view(dimension(rng, max / (count * inner)), count, inner)
 }
 
 #[test]
@@ -187,8 +187,8 @@ fn plans_of_every_size_are_sound() {
     let mut rng = Pcg64::seed_from_u64(1);
     let (mut plans, mut refused) = (0, 0);
     for _ in 0..100_000 {
-        let exponent = rng.random_range(0.0..=27.0_f64);
-        let view = draw(&mut rng, exponent.exp2());
+        let bits = rng.random_range(0..=27);
+        let view = draw(&mut rng, 1 << bits);
         for class in [DeviceClass::Gpu, DeviceClass::Cpu] {
             let max_groups = [64, 1024, 65_535, 65_535][rng.random_range(0..4)];
             let binding = match class {
@@ -220,7 +220,7 @@ fn plans_of_every_size_are_sound() {
 #[test]
 fn small_plans_reach_every_element_once() {
     let mut rng = Pcg64::seed_from_u64(2);
-    let mut views: Vec<View> = (0..600).map(|_| draw(&mut rng, 4000.0)).collect();
+    let mut views: Vec<View> = (0..600).map(|_| draw(&mut rng, 4000)).collect();
     for outer in [1, 2, 3, 7] {
         for count in [1, 2, 3, 4, 5, 8, 9, 33, 130] {
             views.extend([1, 2, 3, 4, 5, 8, 49].map(|inner| view(outer, count, inner)));
@@ -298,7 +298,7 @@ fn refusals_carry_both_numbers() {
         error.to_string(),
         format!(
             "elements of a tensor: {} exceeds the device's limit of {}",
-            u64::MAX,
+            usize::MAX,
             i32::MAX
         )
     );
@@ -326,11 +326,11 @@ fn indices_do_not_wrap_on_the_largest_devices() {
     let limits = limits(DeviceClass::Gpu, 65_535, u64::MAX);
     let (mut plans, mut refused) = (0, 0);
     for i in 0..4000 {
-        let count = dimension(&mut rng, 1e6);
+        let count = dimension(&mut rng, 1_000_000);
         let inner = if rng.random_bool(0.5) {
             1
         } else {
-            dimension(&mut rng, 1e4)
+            dimension(&mut rng, 10_000)
         };
         let room = [u32::MAX, i32::MAX as u32, 1 << 31, 1 << 30][i % 4] as usize;
         let view = view((room / (count * inner)).max(1), count, inner);

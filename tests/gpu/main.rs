@@ -11,8 +11,10 @@
 
 mod accuracy;
 mod bounds;
+mod buffers;
 mod case;
 mod conditioning;
+mod devices;
 mod errors;
 mod exact;
 mod guarded;
@@ -20,6 +22,7 @@ mod layer;
 mod modes;
 mod places;
 mod recording;
+mod spoilt;
 
 use std::sync::LazyLock;
 

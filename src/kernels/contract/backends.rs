@@ -6,7 +6,7 @@ use naga::back::{hlsl, msl, spv};
 use naga::valid::ModuleInfo;
 use naga::{AddressSpace, Module, ShaderStage};
 
-use super::super::moments;
+use super::super::{Io, Word, moments};
 use super::reflection::Shader;
 use super::{WORKGROUPS, assert_found, for_every_variant, spoiled, variants};
 use crate::gpu::Program;
@@ -15,7 +15,7 @@ use crate::gpu::Program;
 const MAX_WORKGROUP_BYTES: u32 = 16_384;
 
 /// What is wrong with the program once its overrides have their values.
-fn defects(program: &Program, source: &str) -> Vec<String> {
+fn defects(program: &Program, io: Io, workgroup: u32, source: &str) -> Vec<String> {
     let shader = match Shader::new(source) {
         Ok(shader) => shader,
         Err(error) => return vec![error],
@@ -32,10 +32,20 @@ fn defects(program: &Program, source: &str) -> Vec<String> {
             Err(error) => return vec![format!("overrides: {error}")],
         };
     let mut found = Vec::new();
-    let workgroup = program.constants[0].1 as u32;
+    for (name, value) in &program.constants {
+        let expected = match *name {
+            "WORKGROUP" => workgroup,
+            // The elements that a workgroup sees of a row.
+            "TILE" => workgroup * io.word.width(),
+            _ => continue,
+        };
+        if value.to_bits() != f64::from(expected).to_bits() {
+            found.push(format!("{name} is {value} instead of {expected}"));
+        }
+    }
     for entry in &module.entry_points {
-        if entry.workgroup_size != [workgroup, 1, 1] {
-            let size = entry.workgroup_size;
+        let size = entry.workgroup_size;
+        if size != [workgroup, 1, 1] {
             found.push(format!("a workgroup of {size:?} instead of {workgroup}"));
         }
     }
@@ -113,7 +123,7 @@ fn every_back_end_takes_every_program() {
             .into_iter()
             .flat_map(|workgroup| {
                 let program = kernel.program(io, workgroup);
-                defects(&program, &program.sources.concat())
+                defects(&program, io, workgroup, &program.sources.concat())
             })
             .collect()
     });
@@ -142,6 +152,15 @@ fn spoiled_programs_are_found() {
         ("fn moments_columns", "fn other", "HLSL: "),
     ] {
         let source = spoiled(&program.sources.concat(), from, to);
-        assert_found(&defects(&program, &source), expected);
+        assert_found(&defects(&program, wide, WORKGROUPS[0], &source), expected);
     }
+    // A host half that forgets how wide a word is, or the size that was asked for.
+    let source = program.sources.concat();
+    let narrow = Io {
+        word: Word::F32,
+        ..wide
+    };
+    let defects_of = |io, workgroup| defects(&program, io, workgroup, &source);
+    assert_found(&defects_of(narrow, 256), "TILE is 1024 instead of 256");
+    assert_found(&defects_of(wide, 8), "WORKGROUP is 256 instead of 8");
 }

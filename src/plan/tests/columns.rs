@@ -1,5 +1,5 @@
-//! shaders/lib/columns.wgsl, shaders/lib/merge_tree.wgsl and the loops of shaders/*_columns.wgsl
-//! once more.
+//! `shaders/lib/columns.wgsl`, `shaders/lib/merge_tree.wgsl` and the loops of
+//! `shaders/*_columns.wgsl` once more.
 
 use super::super::{Columns, MAX_COLUMN_ROWS, Plan};
 use super::{Lengths, MAX_WORKGROUP_BYTES, fits};
@@ -58,7 +58,7 @@ pub(super) fn check(plan: &Plan, columns: &Columns) -> Lengths {
     // The scratch holds what is merged in it: a pair of sums and a pivot or mean per column.
     let merged = merged_columns(plan, columns);
     let ways = merge_ways(columns);
-    assert!(wide(merged) * wide(ways.max(copies_apart.min(1))) <= wide(tile(plan)));
+    assert!(wide(merged) * wide(ways) <= wide(tile(plan)));
     if columns.blocks == 1 {
         assert!(columns.copies * plan.count <= tile(plan));
     }
@@ -141,7 +141,7 @@ fn lane_row_end(columns: &Columns, slice: &Slice, word: u32) -> u32 {
     if word >= columns.row_words || word >= columns.words {
         return slice.row_begin;
     }
-    let rows = (columns.words - word + columns.row_words - 1) / columns.row_words;
+    let rows = (columns.words - word).div_ceil(columns.row_words);
     slice.row_end.min(rows).max(slice.row_begin)
 }
 
@@ -155,21 +155,22 @@ fn merged_column(plan: &Plan, columns: &Columns, word: u32, lane: u32, j: u32) -
 }
 
 /// How many values of which channel went into a sum.
-type Sum = Option<(u32, u32)>;
+type Sum = (u32, u32);
 
-/// Adds sums of one channel; nothing must be added to what no lane wrote.
-fn add(a: Sum, b: Sum) -> Sum {
+/// Adds sums of one channel; `None` is what no lane wrote, and nobody may add.
+fn add(a: Option<Sum>, b: Option<Sum>) -> Sum {
     let ((channel, n), (other, more)) = (a.expect("a sum"), b.expect("a sum"));
     assert_eq!(channel, other, "channels are mixed up");
-    Some((channel, n + more))
+    (channel, n + more)
 }
 
-fn merge_tree(scratch: &mut [Sum], ways: u32, columns: u32) {
+fn merge_tree(scratch: &mut [Option<Sum>], ways: u32, columns: u32) {
     let mut live = ways;
     while live > 1 {
         let half = live.div_ceil(2);
         for i in 0..((live - half) * columns) as usize {
-            scratch[i] = add(scratch[i], scratch[i + (half * columns) as usize]);
+            let sum = add(scratch[i], scratch[i + (half * columns) as usize]);
+            scratch[i] = Some(sum);
         }
         live = half;
     }
@@ -184,15 +185,15 @@ pub(super) fn walk(plan: &Plan, columns: &Columns) -> u64 {
 }
 
 /// The first dispatch: loops of four rows in chunks. Returns the partials that it leaves.
-fn walk_moments(plan: &Plan, columns: &Columns) -> (Vec<Sum>, u64) {
+fn walk_moments(plan: &Plan, columns: &Columns) -> (Vec<Option<Sum>>, u64) {
     let width = plan.word.width();
     let row_columns = columns.row_words * width;
     let mut longest = 0;
     let mut reached = vec![false; columns.words as usize];
-    let mut state: Vec<Sum> = vec![None; (plan.count * columns.partials) as usize];
+    let mut state: Vec<Option<Sum>> = vec![None; (plan.count * columns.partials) as usize];
     for group in 0..plan.groups {
         let slice = slice_of(plan, columns, group);
-        let mut scratch: Vec<Sum> = vec![None; tile(plan) as usize];
+        let mut scratch: Vec<Option<Sum>> = vec![None; tile(plan) as usize];
         for lane in 0..plan.workgroup {
             let word = slice.first_column / width + lane;
             let row_end = lane_row_end(columns, &slice, word);
@@ -242,7 +243,7 @@ fn walk_moments(plan: &Plan, columns: &Columns) -> (Vec<Sum>, u64) {
 }
 
 /// `column_of`, which finds the samples of the pivot: the elements of one merged column.
-fn check_column(plan: &Plan, columns: &Columns, slice: &Slice, i: u32, sum: (u32, u32)) {
+fn check_column(plan: &Plan, columns: &Columns, slice: &Slice, i: u32, sum: Sum) {
     let width = plan.word.width();
     let row_columns = columns.row_words * width;
     let row_begin = slice.row_begin * row_columns;
@@ -255,7 +256,7 @@ fn check_column(plan: &Plan, columns: &Columns, slice: &Slice, i: u32, sum: (u32
     };
     let elements: Vec<u32> = (first..end).step_by(step as usize).collect();
     let n = if first < end {
-        (end - first + step - 1) / step
+        (end - first).div_ceil(step)
     } else {
         0
     };
@@ -267,7 +268,7 @@ fn check_column(plan: &Plan, columns: &Columns, slice: &Slice, i: u32, sum: (u32
 }
 
 /// The second dispatch's merging: every workgroup finds all values of each of its channels.
-fn merge_partials(plan: &Plan, columns: &Columns, state: &[Sum]) {
+fn merge_partials(plan: &Plan, columns: &Columns, state: &[Option<Sum>]) {
     let width = plan.word.width();
     let merged = merged_columns(plan, columns);
     let ways = merge_ways(columns);
@@ -275,13 +276,14 @@ fn merge_partials(plan: &Plan, columns: &Columns, state: &[Sum]) {
     for group in 0..plan.groups {
         let slice = slice_of(plan, columns, group);
         let channel_of = |column: u32| (slice.first_column + column) % plan.count;
-        let mut scratch: Vec<Sum> = vec![None; tile(plan) as usize];
+        let mut scratch: Vec<Option<Sum>> = vec![None; tile(plan) as usize];
         for i in 0..ways * merged {
             let channel = channel_of(i % merged);
-            scratch[i as usize] = (i / merged..columns.partials)
+            let sum = (i / merged..columns.partials)
                 .step_by(ways as usize)
                 .map(|p| state[(p * plan.count + channel) as usize])
-                .fold(Some((channel, 0)), add);
+                .fold((channel, 0), |sum, partial| add(Some(sum), partial));
+            scratch[i as usize] = Some(sum);
         }
         merge_tree(&mut scratch, ways, merged);
         for i in 0..merged {

@@ -1,4 +1,4 @@
-//! shaders/lib/rows.wgsl and the loops of shaders/*_rows.wgsl once more.
+//! `shaders/lib/rows.wgsl` and the loops of `shaders/*_rows.wgsl` once more.
 
 use super::super::{MAX_TERMS, Plan, Rows};
 use super::{Lengths, MAX_WORKGROUP_BYTES, fits};
@@ -70,6 +70,7 @@ pub(super) fn check(plan: &Plan, rows: &Rows) -> Lengths {
     // The rounding that targets.md allows counts on these.
     assert!(lane_rows <= MAX_TERMS as u64);
     assert!(lane_words.div_ceil(4) <= MAX_TERMS as u64);
+    assert!(lane_words.div_ceil(2) <= 2 * MAX_TERMS as u64);
     Lengths {
         iterations: [
             10 + by4 + reduction,             // moments
