@@ -18,7 +18,9 @@ pub enum Error {
         /// What would help.
         hint: &'static str,
     },
-    /// The device is gone (driver reset, unplugged, destroyed). Make a new [`Device`](crate::Device).
+    /// The device is gone (driver reset, unplugged, destroyed). Make a new
+    /// [`Device`](crate::Device), and continue from what was downloaded last. On a device of the
+    /// caller's own, recording and submitting may go on without notice; a download never does.
     #[error("the device was lost: {reason}")]
     DeviceLost {
         /// What the driver said.
@@ -126,6 +128,12 @@ pub enum Error {
         /// The argument.
         name: &'static str,
     },
+    /// A buffer of the caller's is mapped, so that the device cannot use it.
+    #[error("{name}: the buffer is mapped; unmap it first")]
+    Mapped {
+        /// The argument.
+        name: &'static str,
+    },
     /// Two arguments share memory where the operation would overwrite what it still reads.
     #[error(
         "{first} (bytes {first_start}..{first_end}) overlaps {second} (bytes \
@@ -178,7 +186,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// wgpu refused a call for a reason that this crate cannot see beforehand: a buffer from
-    /// another device, destroyed or still mapped.
+    /// another device or destroyed, or a driver that cannot compile a kernel.
     #[error("{name}: {message}")]
     Validation {
         /// The call.

@@ -53,6 +53,18 @@ impl From<&[usize]> for Shape {
     }
 }
 
+impl<const RANK: usize> From<&[usize; RANK]> for Shape {
+    fn from(dims: &[usize; RANK]) -> Self {
+        Self(dims.to_vec())
+    }
+}
+
+impl From<&Vec<usize>> for Shape {
+    fn from(dims: &Vec<usize>) -> Self {
+        Self(dims.clone())
+    }
+}
+
 impl From<Vec<usize>> for Shape {
     fn from(dims: Vec<usize>) -> Self {
         Self(dims)

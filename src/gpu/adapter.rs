@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::Limits;
 use crate::{Error, Result};
 
 /// Picks an adapter: hardware before software, the environment before both. `WGPU_BACKEND` is a
@@ -40,9 +41,15 @@ pub(super) async fn choose() -> Result<wgpu::Adapter> {
                 let name = adapter.get_info().name.to_lowercase();
                 wanted.as_ref().is_none_or(|wanted| name.contains(wanted))
             })
-            .min_by_key(|adapter| rank(&adapter.get_info(), power))
+            .min_by_key(|adapter| {
+                // One that cannot run the kernels only comes up to say so.
+                let fits = Limits::check(&adapter.limits()).is_ok();
+                (!fits, rank(&adapter.get_info(), power))
+            })
     };
-    chosen.ok_or_else(none)
+    let chosen = chosen.ok_or_else(none)?;
+    Limits::check(&chosen.limits())?;
+    Ok(chosen)
 }
 
 /// The one instance of all devices of our own: wgpu refuses a buffer of another device only where

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::limits::BINDINGS;
 use super::pipeline::{Pipeline, PipelineKey, Program, layout_entry};
 use super::pool::{Pool, Storage};
 use super::scope::scoped;
@@ -30,6 +31,9 @@ pub struct Device {
     pub(super) inner: Arc<Inner>,
 }
 
+/// A pipeline, once somebody has compiled it.
+type Slot = Arc<Mutex<Option<Arc<Pipeline>>>>;
+
 #[derive(Debug)]
 pub(super) struct Inner {
     /// No two devices of a process have the same.
@@ -42,7 +46,7 @@ pub(super) struct Inner {
     pub(super) staging: Pool,
     /// The layout of one storage buffer, to ask wgpu whether a buffer can be bound here at all.
     probe: wgpu::BindGroupLayout,
-    pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+    pipelines: Mutex<HashMap<PipelineKey, Slot>>,
     parameters: Mutex<HashMap<Box<[u8]>, wgpu::Buffer>>,
     /// What an absent optional tensor is bound to: a range of its own for every binding number.
     placeholder: wgpu::Buffer,
@@ -54,8 +58,6 @@ static DEVICES: AtomicU64 = AtomicU64::new(0);
 /// The bytes that each binding number has in the placeholder buffer: the largest offset alignment
 /// that WebGPU allows.
 pub(super) const PLACEHOLDER_BYTES: u64 = 256;
-/// Binding numbers in use, the parameters' 0 included.
-const BINDINGS: u64 = 10;
 /// What the tensors of this crate can be used for.
 const TENSOR_USAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
     .union(wgpu::BufferUsages::COPY_SRC)
@@ -113,10 +115,11 @@ impl Device {
     }
 
     /// Works on the caller's own device and queue: no callback is replaced, nothing is submitted
-    /// or polled but by the methods that say so.
+    /// or polled but by the methods that say so. Wrap a device once and clone the result: tensors
+    /// belong to the wrapping that made them.
     ///
     /// Fails with [`Error::Unsupported`] where the device was made with smaller limits than the
-    /// kernels need: 8 storage buffers, 256 invocations and 16 KiB of shared memory, which are
+    /// kernels need: 8 storage buffers, 256 invocations and 12 KiB of shared memory, which are
     /// WebGPU's defaults.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         Self::assemble(device, queue, Arc::default())
@@ -128,8 +131,10 @@ impl Device {
         lost: Arc<Mutex<Option<String>>>,
     ) -> Result<Self> {
         let limits = Limits::of(&device)?;
-        let bytes = BINDINGS * PLACEHOLDER_BYTES;
-        let placeholder = create_buffer(&device, "wgnorm.placeholder", bytes, TENSOR_USAGE)?;
+        let bytes = u64::from(BINDINGS) * PLACEHOLDER_BYTES;
+        let placeholder = scoped(&device, "wgnorm.placeholder", bytes, || {
+            new_buffer(&device, "wgnorm.placeholder", bytes, TENSOR_USAGE)
+        })?;
         let probe = scoped(&device, "wgnorm.probe", 0, || {
             let storage = wgpu::BufferBindingType::Storage { read_only: true };
             device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
@@ -178,8 +183,9 @@ impl Device {
         Recorder::own(self)
     }
 
-    /// A recorder over the caller's encoder: operations go where the encoder stands, and the
-    /// caller finishes and submits it. Other commands may follow once the recorder is dropped.
+    /// A recorder over the caller's encoder, which must be this device's: operations go where the
+    /// encoder stands, and the caller finishes and submits it. Other commands may follow once the
+    /// recorder is dropped.
     #[must_use]
     pub fn record_into<'e>(&self, encoder: &'e mut wgpu::CommandEncoder) -> Recorder<'e> {
         Recorder::over(self, encoder)
@@ -209,7 +215,7 @@ impl Device {
         let rounded = Pool::rounded(bytes).min(limit);
         let buffer = match self.inner.pool.take(rounded) {
             Some(buffer) => buffer,
-            None => create_buffer(&self.inner.device, "wgnorm.tensor", rounded, TENSOR_USAGE)?,
+            None => self.create_buffer("wgnorm.tensor", rounded, TENSOR_USAGE)?,
         };
         let storage = Storage::pooled(buffer, Arc::downgrade(&self.inner.pool));
         Ok(Tensor::new(self, storage, 0, shape, dtype))
@@ -234,16 +240,11 @@ impl Device {
             padded = [bytes, &[0, 0]].concat();
             &padded
         };
-        scoped(
-            &self.inner.device,
-            "writing a tensor",
-            bytes.len() as u64,
-            || {
-                self.inner
-                    .queue
-                    .write_buffer(tensor.buffer(), tensor.offset(), bytes);
-            },
-        )
+        self.scoped("writing a tensor", bytes.len() as u64, || {
+            self.inner
+                .queue
+                .write_buffer(tensor.raw_buffer(), tensor.offset(), bytes);
+        })
     }
 
     /// Frees the memory of tensors that are gone, which is otherwise kept for the next ones.
@@ -252,11 +253,66 @@ impl Device {
         self.inner.staging.clear();
     }
 
+    /// A new buffer; where memory is short, after freeing what the pools keep.
+    pub(super) fn create_buffer(
+        &self,
+        label: &str,
+        size: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer> {
+        let create = || {
+            self.scoped(label, size, || {
+                new_buffer(&self.inner.device, label, size, usage)
+            })
+        };
+        match create() {
+            Err(Error::OutOfMemory { .. }) => {
+                self.release_pooled_memory();
+                create()
+            }
+            other => other,
+        }
+    }
+
+    /// Runs `create` in error scopes, see [`scope`](super::scope); what fails because the device
+    /// is lost says so.
+    pub(super) fn scoped<T>(
+        &self,
+        name: &str,
+        needed: u64,
+        create: impl FnOnce() -> T,
+    ) -> Result<T> {
+        if let Some(lost) = self.lost() {
+            return Err(lost);
+        }
+        scoped(&self.inner.device, name, needed, create)
+            .map_err(|error| self.gone().unwrap_or(error))
+    }
+
+    /// Whether the device is lost, by its word or by trying: wgpu makes objects of a lost device
+    /// without complaint, but a buffer that is fresh and cannot be mapped tells.
+    pub(super) fn gone(&self) -> Option<Error> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let tried = scoped(&self.inner.device, "wgnorm.alive", 4, || {
+            let buffer = new_buffer(&self.inner.device, "wgnorm.alive", 4, usage);
+            buffer.map_async(wgpu::MapMode::Read, .., |_| {});
+        });
+        self.lost().or(match tried {
+            Err(Error::Validation { message, .. }) => Some(Error::DeviceLost { reason: message }),
+            _ => None,
+        })
+    }
+
     /// Why the device is lost, if it is known to be.
     pub(super) fn lost(&self) -> Option<Error> {
         lock(&self.inner.lost)
             .clone()
             .map(|reason| Error::DeviceLost { reason })
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn declare_lost(&self, reason: &str) {
+        lock(&self.inner.lost).get_or_insert_with(|| reason.to_owned());
     }
 
     pub(super) fn probe_layout(&self) -> &wgpu::BindGroupLayout {
@@ -273,13 +329,18 @@ impl Device {
         key: PipelineKey,
         program: impl FnOnce() -> Program,
     ) -> Result<Arc<Pipeline>> {
-        let mut pipelines = lock(&self.inner.pipelines);
-        if let Some(pipeline) = pipelines.get(&key) {
+        // Compiling takes long, so only those wait for it who need this very pipeline.
+        let slot = Arc::clone(lock(&self.inner.pipelines).entry(key).or_default());
+        let mut slot = lock(&slot);
+        if let Some(pipeline) = &*slot {
             return Ok(Arc::clone(pipeline));
         }
-        let pipeline = Arc::new(Pipeline::compile(&self.inner.device, &program())?);
-        pipelines.insert(key, Arc::clone(&pipeline));
-        Ok(pipeline)
+        let program = program();
+        let label = format!("wgnorm.{}", program.name);
+        let pipeline = self.scoped(&label, 0, || {
+            Pipeline::compile(&self.inner.device, &label, program)
+        })?;
+        Ok(Arc::clone(slot.insert(Arc::new(pipeline))))
     }
 
     /// A uniform buffer with these bytes. Blocks never change and are found by their content, so
@@ -294,8 +355,8 @@ impl Device {
         }
         let size = bytes.len() as u64;
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let buffer = create_buffer(&self.inner.device, "wgnorm.parameters", size, usage)?;
-        scoped(&self.inner.device, "wgnorm.parameters", size, || {
+        let buffer = self.create_buffer("wgnorm.parameters", size, usage)?;
+        self.scoped("wgnorm.parameters", size, || {
             self.inner.queue.write_buffer(&buffer, 0, bytes);
         })?;
         parameters.insert(bytes.into(), buffer.clone());
@@ -316,18 +377,16 @@ fn check_length(name: &'static str, shape: &Shape, got: usize) -> Result<()> {
     })
 }
 
-pub(super) fn create_buffer(
+fn new_buffer(
     device: &wgpu::Device,
     label: &str,
     size: u64,
     usage: wgpu::BufferUsages,
-) -> Result<wgpu::Buffer> {
-    scoped(device, label, size, || {
-        device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(label),
-            size,
-            usage,
-            mapped_at_creation: false,
-        })
+) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size,
+        usage,
+        mapped_at_creation: false,
     })
 }

@@ -29,45 +29,18 @@ pub struct Limits {
 
 /// Storage buffers in the largest kernel: x, y, state, gamma, beta, running mean and variance.
 const STORAGE_BUFFERS: u32 = 8;
+/// Binding numbers in use, the parameters' 0 included.
+pub(super) const BINDINGS: u32 = 10;
 /// Invocations in a workgroup on a GPU.
 const INVOCATIONS: u32 = 256;
-/// Shared memory of the largest kernel: one moment per column of a workgroup's tile.
-const WORKGROUP_BYTES: u32 = 16_384;
+/// Shared memory of the largest kernel: two sums and a pivot per column of a workgroup's tile.
+const WORKGROUP_BYTES: u32 = 12_288;
 
 impl Limits {
     /// Reads them off a wgpu device, and refuses one that cannot run the kernels.
     pub(super) fn of(device: &wgpu::Device) -> Result<Self> {
         let limits = device.limits();
-        let at_least = |name, needed: u32, got: u32| {
-            if got < needed {
-                return Err(Error::Unsupported {
-                    name,
-                    needed: needed.into(),
-                    got: got.into(),
-                });
-            }
-            Ok(())
-        };
-        at_least(
-            "max_storage_buffers_per_shader_stage",
-            STORAGE_BUFFERS,
-            limits.max_storage_buffers_per_shader_stage,
-        )?;
-        at_least(
-            "max_compute_invocations_per_workgroup",
-            INVOCATIONS,
-            limits.max_compute_invocations_per_workgroup,
-        )?;
-        at_least(
-            "max_compute_workgroup_size_x",
-            INVOCATIONS,
-            limits.max_compute_workgroup_size_x,
-        )?;
-        at_least(
-            "max_compute_workgroup_storage_size",
-            WORKGROUP_BYTES,
-            limits.max_compute_workgroup_storage_size,
-        )?;
+        Self::check(&limits)?;
         let class = match device.adapter_info().device_type {
             wgpu::DeviceType::Cpu => DeviceClass::Cpu,
             _ => DeviceClass::Gpu,
@@ -79,6 +52,58 @@ impl Limits {
             max_buffer_bytes: limits.max_buffer_size,
             offset_alignment: limits.min_storage_buffer_offset_alignment.into(),
         })
+    }
+
+    /// Refuses limits below what the kernels need; all of it is within WebGPU's defaults.
+    pub(super) fn check(limits: &wgpu::Limits) -> Result<()> {
+        let needs = [
+            (
+                "max_storage_buffers_per_shader_stage",
+                STORAGE_BUFFERS,
+                limits.max_storage_buffers_per_shader_stage,
+            ),
+            (
+                "max_compute_invocations_per_workgroup",
+                INVOCATIONS,
+                limits.max_compute_invocations_per_workgroup,
+            ),
+            (
+                "max_compute_workgroup_size_x",
+                INVOCATIONS,
+                limits.max_compute_workgroup_size_x,
+            ),
+            (
+                "max_compute_workgroup_storage_size",
+                WORKGROUP_BYTES,
+                limits.max_compute_workgroup_storage_size,
+            ),
+            ("max_bind_groups", 1, limits.max_bind_groups),
+            (
+                "max_bindings_per_bind_group",
+                BINDINGS,
+                limits.max_bindings_per_bind_group,
+            ),
+            (
+                "max_uniform_buffers_per_shader_stage",
+                1,
+                limits.max_uniform_buffers_per_shader_stage,
+            ),
+            (
+                "max_compute_workgroups_per_dimension",
+                1,
+                limits.max_compute_workgroups_per_dimension,
+            ),
+        ];
+        for (name, needed, got) in needs {
+            if got < needed {
+                return Err(Error::Unsupported {
+                    name,
+                    needed: needed.into(),
+                    got: got.into(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The least that a device of ours asks of its adapter, and all the memory that it can bind.

@@ -14,6 +14,6 @@ mod tensor;
 pub use device::Device;
 pub use limits::{DeviceClass, Limits};
 pub(crate) use pipeline::{Access, Binding, PipelineKey, Program};
-pub(crate) use recorder::Dispatch;
 pub use recorder::Recorder;
+pub(crate) use recorder::{Dispatch, Prepared};
 pub use tensor::{DType, Element, Tensor};

@@ -1,8 +1,5 @@
 //! Compiled kernels and what identifies them.
 
-use super::scope::scoped;
-use crate::Result;
-
 /// How a kernel uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -48,49 +45,45 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) fn compile(device: &wgpu::Device, program: &Program) -> Result<Self> {
-        let label = format!("wgnorm.{}", program.name);
+    /// Compiles in the caller's error scope.
+    pub(super) fn compile(device: &wgpu::Device, label: &str, program: Program) -> Self {
         let mut entries = vec![layout_entry(0, wgpu::BufferBindingType::Uniform)];
         for binding in &program.bindings {
             let read_only = binding.access == Access::Read;
-            entries.push(layout_entry(
-                binding.number,
-                wgpu::BufferBindingType::Storage { read_only },
-            ));
+            let storage = wgpu::BufferBindingType::Storage { read_only };
+            entries.push(layout_entry(binding.number, storage));
         }
-        scoped(device, &label, 0, || {
-            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(&label),
-                source: wgpu::ShaderSource::Wgsl(program.sources.concat().into()),
-            });
-            let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-                label: Some(&label),
-                entries: &entries,
-            });
-            let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label: Some(&label),
-                bind_group_layouts: &[Some(&layout)],
-                immediate_size: 0,
-            });
-            let compiled = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(&label),
-                layout: Some(&pipeline_layout),
-                module: &module,
-                entry_point: Some(program.name),
-                compilation_options: wgpu::PipelineCompilationOptions {
-                    constants: &program.constants,
-                    // Every kernel writes its shared memory before it reads it.
-                    zero_initialize_workgroup_memory: false,
-                },
-                cache: None,
-            });
-            Self {
-                label: label.clone(),
-                compiled,
-                layout,
-                bindings: program.bindings.clone(),
-            }
-        })
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(label),
+            source: wgpu::ShaderSource::Wgsl(program.sources.concat().into()),
+        });
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(label),
+            entries: &entries,
+        });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(label),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let compiled = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(label),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(program.name),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &program.constants,
+                // Every kernel writes its shared memory before it reads it.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        Self {
+            label: label.to_owned(),
+            compiled,
+            layout,
+            bindings: program.bindings,
+        }
     }
 }
 

@@ -65,6 +65,10 @@ impl Storage {
         }
     }
 
+    pub(super) fn is_foreign(&self) -> bool {
+        self.home.strong_count() == 0
+    }
+
     pub(super) fn never_reuse(&self) {
         self.reusable.store(false, Ordering::Relaxed);
     }

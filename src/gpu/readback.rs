@@ -6,9 +6,7 @@ use std::task::Poll;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
-use super::device::create_buffer;
 use super::pool::Pool;
-use super::scope::scoped;
 use super::{Device, Element, Tensor};
 use crate::{Error, Result};
 
@@ -21,6 +19,37 @@ struct Readback {
     mapped: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
     #[cfg(not(target_arch = "wasm32"))]
     submission: wgpu::SubmissionIndex,
+}
+
+/// How long one wait lasts, and how long an answer may be overdue before the device is probed.
+#[cfg(not(target_arch = "wasm32"))]
+const SLICE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Since when the work was done and its answer still missing.
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Default)]
+struct Patience(Option<std::time::Instant>);
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Patience {
+    /// Whether no answer will come: the device says that it is lost, or a second after the work
+    /// was done it turns out to be.
+    fn is_over(&mut self, device: &Device, ended: bool) -> bool {
+        if device.lost().is_some() {
+            return true;
+        }
+        let since = match self.0 {
+            Some(since) => since,
+            None if ended => std::time::Instant::now(),
+            None => return false,
+        };
+        if since.elapsed() > SLICE {
+            self.0 = None;
+            return device.gone().is_some();
+        }
+        self.0 = Some(since);
+        false
+    }
 }
 
 impl Device {
@@ -41,17 +70,22 @@ impl Device {
         let Some(readback) = self.read_back::<T>(tensor)? else {
             return Ok(Vec::new());
         };
+        #[cfg(not(target_arch = "wasm32"))]
+        let mut patience = Patience::default();
         let answer = {
             let mut mapped = pin!(readback.mapped.receive());
             poll_fn(|context| {
                 #[cfg(not(target_arch = "wasm32"))]
-                if self.inner.device.poll(wgpu::PollType::Poll).is_ok() {
+                let ended = self.poll(wgpu::PollType::Poll);
+                let answer = mapped.as_mut().poll(context);
+                #[cfg(not(target_arch = "wasm32"))]
+                if answer.is_pending() {
+                    if patience.is_over(self, ended) {
+                        return Poll::Ready(None);
+                    }
                     context.waker().wake_by_ref();
                 }
-                match mapped.as_mut().poll(context) {
-                    Poll::Pending if self.lost().is_some() => Poll::Ready(None),
-                    other => other,
-                }
+                answer
             })
             .await
         };
@@ -75,18 +109,18 @@ impl Device {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = match self.inner.staging.take(rounded) {
             Some(staging) => staging,
-            None => create_buffer(device, "wgnorm.readback", rounded, usage)?,
+            None => self.create_buffer("wgnorm.readback", rounded, usage)?,
         };
         let (sender, mapped) = oneshot_channel();
-        let submission = scoped(device, "reading a tensor back", bytes, || {
+        let submission = self.scoped("reading a tensor back", bytes, || {
             let descriptor = wgpu::CommandEncoderDescriptor {
                 label: Some("wgnorm.readback"),
             };
             let mut encoder = device.create_command_encoder(&descriptor);
-            encoder.copy_buffer_to_buffer(tensor.buffer(), tensor.offset(), &staging, 0, bytes);
+            encoder.copy_buffer_to_buffer(tensor.raw_buffer(), tensor.offset(), &staging, 0, bytes);
             self.inner.queue.submit([encoder.finish()])
         })?;
-        let asked = scoped(device, "reading a tensor back", bytes, || {
+        let asked = self.scoped("reading a tensor back", bytes, || {
             staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
                 // The receiver may have been dropped with its future; then nobody wants to know.
                 drop(sender.send(result));
@@ -110,29 +144,36 @@ impl Device {
     /// between two waits is there to notice.
     #[cfg(not(target_arch = "wasm32"))]
     fn wait(&self, readback: &Readback) -> Answer {
-        const SLICE: std::time::Duration = std::time::Duration::from_secs(1);
         let mut mapped = pin!(readback.mapped.receive());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        let mut ended = None;
+        let mut patience = Patience::default();
         loop {
-            let polled = self.inner.device.poll(wgpu::PollType::Wait {
+            let ended = self.poll(wgpu::PollType::Wait {
                 submission_index: Some(readback.submission.clone()),
                 timeout: Some(SLICE),
             });
             if let Poll::Ready(answer) = mapped.as_mut().poll(&mut context) {
                 return answer;
             }
-            if self.lost().is_some() {
+            if patience.is_over(self, ended) {
                 return None;
             }
-            if !matches!(polled, Err(wgpu::PollError::Timeout)) {
-                // The work is done, and the callback was taken by the thread that noticed first;
-                // if that is another one it is about to run. Nobody takes as long as a slice.
-                let since = *ended.get_or_insert_with(std::time::Instant::now);
-                if since.elapsed() > SLICE {
-                    return None;
-                }
-                std::thread::yield_now();
+            // The work is done, and another thread that noticed first is about to run the callback.
+            std::thread::sleep(std::time::Duration::from_micros(50));
+        }
+    }
+
+    /// Polls, and says whether the work that was asked for is done. wgpu panics when the driver
+    /// reports a loss here; that is one more way to learn of it.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn poll(&self, kind: wgpu::PollType) -> bool {
+        let poll = std::panic::AssertUnwindSafe(|| self.inner.device.poll(kind));
+        match std::panic::catch_unwind(poll) {
+            Ok(Err(wgpu::PollError::Timeout)) => false,
+            Ok(_) => true,
+            Err(_) => {
+                self.declare_lost("the driver failed while it was polled");
+                true
             }
         }
     }
@@ -151,13 +192,12 @@ impl Device {
         if let Some(reason) = reason {
             return Err(self.lost().unwrap_or(Error::DeviceLost { reason }));
         }
-        let view = readback
-            .staging
-            .get_mapped_range(..tensor.bytes())
-            .map_err(|error| Error::Validation {
-                name: "reading a tensor back".into(),
-                message: error.to_string(),
-            })?;
+        let bytes = ..tensor.bytes();
+        let view = readback.staging.get_mapped_range(bytes).map_err(|error| {
+            // Nobody else knows this buffer, so it can only have gone with its device.
+            let reason = error.to_string();
+            self.lost().unwrap_or(Error::DeviceLost { reason })
+        })?;
         let used = tensor.shape().numel() * size_of::<T>();
         let values = bytemuck::pod_collect_to_vec(&view[..used]);
         drop(view);

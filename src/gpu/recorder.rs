@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::device::PLACEHOLDER_BYTES;
 use super::pipeline::{Pipeline, PipelineKey, Program};
 use super::pool::Storage;
-use super::scope::scoped;
 use super::{Device, Tensor};
 use crate::{Error, Result};
 
@@ -18,7 +17,7 @@ use crate::{Error, Result};
 pub struct Recorder<'e> {
     device: Device,
     // The pass is declared before the encoder that it writes to, so that it ends first.
-    pass: Option<wgpu::ComputePass<'static>>,
+    pass: Option<Pass>,
     encoder: Encoder<'e>,
     /// Keeps pooled buffers out of the pool until the commands that use them are submitted: a
     /// write to a new tensor in one of them would otherwise come before those commands.
@@ -40,6 +39,29 @@ impl Encoder<'_> {
     }
 }
 
+/// An open compute pass. wgpu reports what was wrong with a pass when it ends, so it must end in
+/// an error scope.
+#[derive(Debug)]
+struct Pass {
+    device: Device,
+    commands: Option<wgpu::ComputePass<'static>>,
+}
+
+impl Pass {
+    fn end(&mut self) -> Result<()> {
+        let commands = self.commands.take();
+        self.device.scoped("recording", 0, || drop(commands))
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            log::error!("a dropped recorder could not end its pass: {error}");
+        }
+    }
+}
+
 /// One dispatch: a kernel, its parameter block and its tensors by binding number.
 pub(crate) struct Dispatch<'a, F: FnOnce() -> Program> {
     pub(crate) key: PipelineKey,
@@ -48,6 +70,15 @@ pub(crate) struct Dispatch<'a, F: FnOnce() -> Program> {
     /// Bindings that are not named here get a placeholder, which the kernel's flags keep unread.
     pub(crate) tensors: &'a [(u32, &'a Tensor)],
     pub(crate) grid: [u32; 2],
+}
+
+/// A dispatch that can no longer fail: everything that it needs exists.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pipeline: Arc<Pipeline>,
+    group: wgpu::BindGroup,
+    storages: Vec<Arc<Storage>>,
+    grid: [u32; 2],
 }
 
 impl Recorder<'static> {
@@ -66,23 +97,20 @@ impl Recorder<'static> {
 
     /// Submits what was recorded to the device's queue and returns without waiting for it.
     ///
-    /// A recorder over the caller's encoder cannot be submitted: that is the caller's to do.
+    /// On a device that was lost without a word this may succeed; a download then says so.
     pub fn submit(mut self) -> Result<()> {
-        self.pass = None;
+        const NAME: &str = "submitting a recorder";
+        self.end_pass()?;
         let Encoder::Own(encoder) = self.encoder else {
-            return Ok(());
+            let message = "it records into the caller's encoder, which is the caller's to submit";
+            return Err(Error::Validation {
+                name: NAME.to_owned(),
+                message: message.to_owned(),
+            });
         };
-        if let Some(lost) = self.device.lost() {
-            return Err(lost);
-        }
-        scoped(
-            self.device.wgpu_device(),
-            "submitting a recorder",
-            0,
-            || {
-                self.device.wgpu_queue().submit([encoder.finish()]);
-            },
-        )
+        self.device.scoped(NAME, 0, || {
+            self.device.wgpu_queue().submit([encoder.finish()]);
+        })
     }
 }
 
@@ -102,49 +130,74 @@ impl<'e> Recorder<'e> {
         &self.device
     }
 
-    pub(super) fn hold(&mut self, storage: Arc<Storage>) {
+    /// Fills tensors with zero bytes, all or none of them.
+    pub(crate) fn clear(&mut self, tensors: &[(&'static str, &Tensor)]) -> Result<()> {
+        for (name, tensor) in tensors {
+            tensor.expect_usage(name, wgpu::BufferUsages::COPY_DST)?;
+            tensor.expect_bindable(name, &self.device)?;
+        }
+        self.end_pass()?;
+        for (_, tensor) in tensors {
+            self.hold(Arc::clone(tensor.storage()));
+            let encoder = self.encoder.get();
+            encoder.clear_buffer(tensor.raw_buffer(), tensor.offset(), Some(tensor.bytes()));
+        }
+        Ok(())
+    }
+
+    /// Makes everything that a dispatch needs and records nothing, so that an operation of
+    /// several dispatches is recorded whole or not at all.
+    pub(crate) fn prepare<F: FnOnce() -> Program>(&self, d: Dispatch<'_, F>) -> Result<Prepared> {
+        let pipeline = self.device.pipeline(d.key, d.program)?;
+        let parameters = self.device.parameters(d.parameters)?;
+        let group = self.bind(&pipeline, &parameters, d.tensors)?;
+        let storages = d
+            .tensors
+            .iter()
+            .map(|(_, tensor)| Arc::clone(tensor.storage()));
+        Ok(Prepared {
+            storages: storages.collect(),
+            pipeline,
+            group,
+            grid: d.grid,
+        })
+    }
+
+    /// Records dispatches in order.
+    pub(crate) fn dispatch(&mut self, prepared: impl IntoIterator<Item = Prepared>) {
+        for dispatch in prepared {
+            for storage in dispatch.storages {
+                self.hold(storage);
+            }
+            let (encoder, device) = (&mut self.encoder, &self.device);
+            let pass = self.pass.get_or_insert_with(|| {
+                let descriptor = wgpu::ComputePassDescriptor {
+                    label: Some("wgnorm.pass"),
+                    timestamp_writes: None,
+                };
+                let commands = encoder.get().begin_compute_pass(&descriptor);
+                Pass {
+                    device: device.clone(),
+                    commands: Some(commands.forget_lifetime()),
+                }
+            });
+            if let Some(commands) = &mut pass.commands {
+                commands.set_pipeline(&dispatch.pipeline.compiled);
+                commands.set_bind_group(0, &dispatch.group, &[]);
+                commands.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
+            }
+        }
+    }
+
+    fn end_pass(&mut self) -> Result<()> {
+        self.pass.take().map_or(Ok(()), |mut pass| pass.end())
+    }
+
+    fn hold(&mut self, storage: Arc<Storage>) {
         match self.encoder {
             Encoder::Own(_) => self.held.push(storage),
             Encoder::Caller(_) => storage.never_reuse(),
         }
-    }
-
-    /// Fills a tensor with zero bytes.
-    pub(crate) fn clear(&mut self, name: &'static str, tensor: &Tensor) -> Result<()> {
-        tensor.expect_usage(name, wgpu::BufferUsages::COPY_DST)?;
-        if tensor.bytes() == 0 {
-            return Ok(());
-        }
-        self.pass = None;
-        tensor.hold(self);
-        let encoder = self.encoder.get();
-        scoped(self.device.wgpu_device(), name, 0, || {
-            encoder.clear_buffer(tensor.buffer(), tensor.offset(), Some(tensor.bytes()));
-        })
-    }
-
-    pub(crate) fn dispatch<F: FnOnce() -> Program>(&mut self, d: Dispatch<'_, F>) -> Result<()> {
-        let pipeline = self.device.pipeline(d.key, d.program)?;
-        let parameters = self.device.parameters(d.parameters)?;
-        let group = self.bind(&pipeline, &parameters, d.tensors)?;
-        for (_, tensor) in d.tensors {
-            tensor.hold(self);
-        }
-        let encoder = &mut self.encoder;
-        let pass = self.pass.get_or_insert_with(|| {
-            let descriptor = wgpu::ComputePassDescriptor {
-                label: Some("wgnorm.pass"),
-                timestamp_writes: None,
-            };
-            encoder
-                .get()
-                .begin_compute_pass(&descriptor)
-                .forget_lifetime()
-        });
-        pass.set_pipeline(&pipeline.compiled);
-        pass.set_bind_group(0, &group, &[]);
-        pass.dispatch_workgroups(d.grid[0], d.grid[1], 1);
-        Ok(())
     }
 
     fn bind(
@@ -153,7 +206,6 @@ impl<'e> Recorder<'e> {
         parameters: &wgpu::Buffer,
         tensors: &[(u32, &Tensor)],
     ) -> Result<wgpu::BindGroup> {
-        let device = self.device.wgpu_device();
         let mut entries = vec![wgpu::BindGroupEntry {
             binding: 0,
             resource: parameters.as_entire_binding(),
@@ -161,7 +213,7 @@ impl<'e> Recorder<'e> {
         for binding in &pipeline.bindings {
             let tensor = tensors.iter().find(|(number, _)| *number == binding.number);
             let resource = match tensor {
-                Some((_, tensor)) => tensor.binding(),
+                Some((_, tensor)) => tensor.binding(binding.name)?,
                 None => self.placeholder(binding.number),
             };
             entries.push(wgpu::BindGroupEntry {
@@ -169,13 +221,13 @@ impl<'e> Recorder<'e> {
                 resource,
             });
         }
-        let descriptor = wgpu::BindGroupDescriptor {
-            label: Some(&pipeline.label),
-            layout: &pipeline.layout,
-            entries: &entries,
-        };
-        let bound = scoped(device, &pipeline.label, 0, || {
-            device.create_bind_group(&descriptor)
+        let device = self.device.wgpu_device();
+        let bound = self.device.scoped(&pipeline.label, 0, || {
+            device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(&pipeline.label),
+                layout: &pipeline.layout,
+                entries: &entries,
+            })
         });
         bound.map_err(|error| self.blame(pipeline, tensors, error))
     }
@@ -183,19 +235,10 @@ impl<'e> Recorder<'e> {
     /// Says which tensor it was that wgpu refused to bind.
     fn blame(&self, pipeline: &Pipeline, tensors: &[(u32, &Tensor)], error: Error) -> Error {
         let refused = tensors.iter().find_map(|(number, tensor)| {
-            let refusal = tensor.expect_bindable(&self.device).err()?;
-            Some((*number, refusal))
+            let binding = pipeline.bindings.iter().find(|b| b.number == *number)?;
+            tensor.expect_bindable(binding.name, &self.device).err()
         });
-        let name = |number| pipeline.bindings.iter().find(|b| b.number == number);
-        match refused {
-            Some((number, Error::Validation { message, .. })) => Error::Validation {
-                name: name(number)
-                    .map_or(pipeline.label.as_str(), |b| b.name)
-                    .to_owned(),
-                message,
-            },
-            _ => error,
-        }
+        refused.unwrap_or(error)
     }
 
     fn placeholder(&self, number: u32) -> wgpu::BindingResource<'_> {

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Device;
 use super::pool::Storage;
-use super::scope::scoped;
-use super::{Device, Recorder};
 use crate::{Error, Result, Shape};
 
 /// The element type of a tensor.
@@ -147,9 +146,18 @@ impl Tensor {
                 size,
             });
         }
+        let limit = device.limits().max_binding_bytes;
+        if needed > limit {
+            let name = "bytes of one binding";
+            return Err(Error::TooLarge {
+                name,
+                needed,
+                limit,
+            });
+        }
         let tensor = Self::new(device, Storage::foreign(buffer), offset, shape, dtype);
         tensor.expect_usage("buffer", wgpu::BufferUsages::STORAGE)?;
-        tensor.expect_bindable(device)?;
+        tensor.expect_bindable("buffer", device)?;
         Ok(tensor)
     }
 
@@ -165,10 +173,28 @@ impl Tensor {
         self.dtype
     }
 
-    /// The buffer that the tensor lies in.
+    /// The buffer that the tensor lies in. Whoever has asked for it may use it in ways that this
+    /// crate does not see, so its memory is not used again for other tensors.
     #[must_use]
     pub fn buffer(&self) -> &wgpu::Buffer {
+        self.storage.never_reuse();
         &self.storage.buffer
+    }
+
+    /// The same memory under another shape of as many elements.
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Self> {
+        let shape = shape.into();
+        if shape.numel() != self.shape.numel() {
+            return Err(Error::Shape {
+                name: "shape",
+                expected: format!("{} elements, as {} has", self.shape.numel(), self.shape),
+                got: shape,
+            });
+        }
+        Ok(Self {
+            shape,
+            ..self.clone()
+        })
     }
 
     /// Where in the buffer the tensor starts, in bytes.
@@ -198,6 +224,7 @@ impl Tensor {
 
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.same_buffer(other)
+            && !(self.is_empty() || other.is_empty())
             && self.offset < other.offset + other.bytes()
             && other.offset < self.offset + self.bytes()
     }
@@ -221,7 +248,7 @@ impl Tensor {
     }
 
     pub(super) fn expect_usage(&self, name: &str, needed: wgpu::BufferUsages) -> Result<()> {
-        let got = self.buffer().usage();
+        let got = self.raw_buffer().usage();
         if got.contains(needed) {
             return Ok(());
         }
@@ -233,34 +260,54 @@ impl Tensor {
     }
 
     /// wgpu does not say whose a buffer is, but it refuses to bind a stranger's or a destroyed one.
-    pub(super) fn expect_bindable(&self, device: &Device) -> Result<()> {
+    pub(super) fn expect_bindable(&self, name: &str, device: &Device) -> Result<()> {
         if self.is_empty() {
             return Ok(());
         }
-        let descriptor = wgpu::BindGroupDescriptor {
-            label: Some("wgnorm.probe"),
-            layout: device.probe_layout(),
-            entries: &[wgpu::BindGroupEntry {
-                binding: 0,
-                resource: self.binding(),
-            }],
-        };
-        let device = device.wgpu_device();
-        scoped(device, "buffer", self.bytes(), || {
-            drop(device.create_bind_group(&descriptor));
+        let resource = wgpu::BindingResource::Buffer(self.range());
+        device.scoped(name, self.bytes(), || {
+            let made = device
+                .wgpu_device()
+                .create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: Some("wgnorm.probe"),
+                    layout: device.probe_layout(),
+                    entries: &[wgpu::BindGroupEntry {
+                        binding: 0,
+                        resource,
+                    }],
+                });
+            drop(made);
         })
     }
 
-    pub(super) fn binding(&self) -> wgpu::BindingResource<'_> {
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: self.buffer(),
+    /// What a kernel is given of the tensor. A mapped buffer would be refused only at submission,
+    /// where nobody knows its name any more.
+    pub(super) fn binding(&self, name: &'static str) -> Result<wgpu::BindingResource<'_>> {
+        let range = self.range();
+        let mapped = self.storage.is_foreign()
+            && range
+                .buffer
+                .get_mapped_range(self.offset..self.offset + 4)
+                .is_ok();
+        if mapped {
+            return Err(Error::Mapped { name });
+        }
+        Ok(wgpu::BindingResource::Buffer(range))
+    }
+
+    fn range(&self) -> wgpu::BufferBinding<'_> {
+        wgpu::BufferBinding {
+            buffer: self.raw_buffer(),
             offset: self.offset,
             size: wgpu::BufferSize::new(self.bytes()),
-        })
+        }
     }
 
-    /// Keeps the memory from being used again before the recorder's commands have run.
-    pub(super) fn hold(&self, recorder: &mut Recorder<'_>) {
-        recorder.hold(Arc::clone(&self.storage));
+    pub(super) fn raw_buffer(&self) -> &wgpu::Buffer {
+        &self.storage.buffer
+    }
+
+    pub(super) fn storage(&self) -> &Arc<Storage> {
+        &self.storage
     }
 }

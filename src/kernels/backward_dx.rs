@@ -4,7 +4,7 @@
 use super::io::Place;
 use super::{Flags, Io, Kernel, Kernels, Numbers, Output, binding, body, lib, present};
 use crate::Result;
-use crate::gpu::{Recorder, Tensor};
+use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::Plan;
 
 const BINDINGS: &[(u32, &str)] = &[
@@ -45,12 +45,12 @@ pub(crate) struct BackwardDx<'a> {
 }
 
 impl BackwardDx<'_> {
-    pub(crate) fn record(
+    pub(crate) fn prepare(
         &self,
-        recorder: &mut Recorder<'_>,
+        recorder: &Recorder<'_>,
         plan: &Plan,
         numbers: &Numbers,
-    ) -> Result<()> {
+    ) -> Result<Prepared> {
         let mut tensors = present(&[
             (binding::STATE, Some(self.state)),
             (binding::GAMMA, self.gamma),
@@ -68,7 +68,7 @@ impl BackwardDx<'_> {
         }
         tensors.push((binding::DY, self.dy));
         tensors.extend(self.dx.map(|dx| (binding::OUTPUT, dx)));
-        KERNELS.record(
+        KERNELS.prepare(
             recorder,
             plan,
             numbers,

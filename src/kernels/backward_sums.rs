@@ -4,7 +4,7 @@
 use super::io::Place;
 use super::{Io, Kernel, Kernels, Numbers, Output, binding, body, lib};
 use crate::Result;
-use crate::gpu::{Recorder, Tensor};
+use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::Plan;
 
 const BINDINGS: &[(u32, &str)] = &[(binding::STATE, "state")];
@@ -36,18 +36,18 @@ pub(crate) struct BackwardSums<'a> {
 }
 
 impl BackwardSums<'_> {
-    pub(crate) fn record(
+    pub(crate) fn prepare(
         &self,
-        recorder: &mut Recorder<'_>,
+        recorder: &Recorder<'_>,
         plan: &Plan,
         numbers: &Numbers,
-    ) -> Result<()> {
+    ) -> Result<Prepared> {
         let mut tensors = vec![(binding::STATE, self.state)];
         let x = Place::of(self.x, None, &tensors);
         let dy = Place::of(self.dy, None, &tensors);
         tensors.push((binding::X, self.x));
         tensors.push((binding::DY, self.dy));
-        KERNELS.record(
+        KERNELS.prepare(
             recorder,
             plan,
             numbers,

@@ -19,7 +19,7 @@ pub(crate) use params::Numbers;
 use params::{ColumnsParams, RowsParams};
 
 use crate::Result;
-use crate::gpu::{Binding, Dispatch, PipelineKey, Program, Recorder, Tensor};
+use crate::gpu::{Binding, Dispatch, PipelineKey, Prepared, Program, Recorder, Tensor};
 use crate::plan::{Geometry, Plan, Word};
 
 /// Binding numbers, the same in every kernel that has the binding.
@@ -97,16 +97,16 @@ impl Kernel {
 }
 
 impl Kernels {
-    /// Records the dispatch of this step. `x` and `dy` are left out of `tensors` where the io
+    /// Prepares the dispatch of this step. `x` and `dy` are left out of `tensors` where the io
     /// snippets do not bind them.
-    fn record(
+    fn prepare(
         &self,
-        recorder: &mut Recorder<'_>,
+        recorder: &Recorder<'_>,
         plan: &Plan,
         numbers: &Numbers,
         io: Io,
         tensors: &[(u32, &Tensor)],
-    ) -> Result<()> {
+    ) -> Result<Prepared> {
         let (kernel, rows, columns);
         let parameters: &[u8] = match &plan.geometry {
             Geometry::Rows(geometry) => {
@@ -120,7 +120,7 @@ impl Kernels {
                 bytemuck::bytes_of(&columns)
             }
         };
-        recorder.dispatch(Dispatch {
+        recorder.prepare(Dispatch {
             key: PipelineKey {
                 kernel: kernel.name,
                 variant: io.variant(),

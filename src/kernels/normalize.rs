@@ -4,7 +4,7 @@
 use super::io::Place;
 use super::{Io, Kernel, Kernels, Numbers, Output, binding, body, lib, present};
 use crate::Result;
-use crate::gpu::{Recorder, Tensor};
+use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::Plan;
 
 const BINDINGS: &[(u32, &str)] = &[
@@ -64,12 +64,12 @@ pub(crate) struct Normalize<'a> {
 }
 
 impl Normalize<'_> {
-    pub(crate) fn record(
+    pub(crate) fn prepare(
         &self,
-        recorder: &mut Recorder<'_>,
+        recorder: &Recorder<'_>,
         plan: &Plan,
         numbers: &Numbers,
-    ) -> Result<()> {
+    ) -> Result<Prepared> {
         let mut tensors = present(&[
             (binding::STATE, self.state),
             (binding::GAMMA, self.gamma),
@@ -85,6 +85,6 @@ impl Normalize<'_> {
             x,
             dy: Place::Absent,
         };
-        KERNELS.record(recorder, plan, numbers, io, &tensors)
+        KERNELS.prepare(recorder, plan, numbers, io, &tensors)
     }
 }

@@ -14,7 +14,8 @@ use crate::{Error, Result, Shape, View};
 ///
 /// The layer's tensors live on the device and change when recorded commands run: a step that was
 /// recorded and never submitted counts for nothing. Read them with
-/// [`Device::download`], set them with [`Device::write`].
+/// [`Device::download`], set them with [`Device::write`]. A clone is another handle to the same
+/// layer, not a copy of its values.
 #[derive(Clone, Debug)]
 pub struct BatchNorm {
     channels: usize,
@@ -37,9 +38,9 @@ struct RunningTensors {
 pub struct Saved {
     state: Tensor,
     statistics: Statistics,
-    channels: usize,
-    /// The shape of the x that the statistics belong to.
+    /// The x that the statistics belong to.
     shape: Shape,
+    view: View,
 }
 
 /// The statistics that a forward normalized with, C elements each.
@@ -97,7 +98,12 @@ impl BatchNorm {
                 got: Shape::from([0]),
             });
         }
-        let filled = |value: f32| device.upload(&vec![value; channels], [channels]);
+        let filled = |value: f32| {
+            // The device refuses what is too large before the host has to hold it.
+            let tensor = device.empty([channels], DType::F32)?;
+            device.write(&tensor, &vec![value; channels])?;
+            Ok::<_, Error>(tensor)
+        };
         Ok(Self {
             channels,
             options,
@@ -216,15 +222,15 @@ impl BatchNorm {
         x: &Tensor,
         mode: Mode,
     ) -> Result<(Tensor, Saved)> {
-        self.check(x)?;
+        let view = self.check(x)?;
         let state = self.state(recorder.device(), x)?;
         let y = recorder.device().empty(x.shape(), x.dtype())?;
         self.record(recorder, x, &y, Some(&state), mode)?;
         let saved = Saved {
             state,
             statistics: mode.statistics,
-            channels: self.channels,
             shape: x.shape().clone(),
+            view,
         };
         Ok((y, saved))
     }
@@ -302,9 +308,12 @@ impl BatchNorm {
         dx: Option<&Tensor>,
         wanted: Wanted,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        self.check(x)?;
-        if x.shape() != &saved.shape {
-            let expected = format!("the forward's shape {}", saved.shape);
+        let view = self.check(x)?;
+        if (x.shape(), view) != (&saved.shape, saved.view) {
+            let expected = format!(
+                "what the forward had: {} with {} channels",
+                saved.shape, saved.view.count
+            );
             return Err(Error::Shape {
                 name: "x",
                 expected,
@@ -330,11 +339,11 @@ impl BatchNorm {
     }
 
     /// Refuses an x whose channels are not this layer's, in the words of the one who called it.
-    fn check(&self, x: &Tensor) -> Result<()> {
+    fn check(&self, x: &Tensor) -> Result<View> {
         let axis = self.options.channel_axis;
         let view = View::channels(x.shape(), axis)?;
         if view.count == self.channels {
-            return Ok(());
+            return Ok(view);
         }
         let expected = format!("{} channels along dimension {axis}", self.channels);
         Err(Error::Shape {
@@ -364,7 +373,7 @@ impl Saved {
 
     /// The state starts with a header of 4 values, then come (K, d, rstd, var) of each channel.
     fn unpack(&self, state: &[f32]) -> SavedStatistics {
-        let channels = || state.chunks_exact(4).skip(1).take(self.channels);
+        let channels = || state.chunks_exact(4).skip(1).take(self.view.count);
         SavedStatistics {
             mean: channels()
                 .map(|c| (f64::from(c[0]) + f64::from(c[1])) as f32)

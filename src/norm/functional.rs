@@ -1,4 +1,6 @@
-//! Batch norm on tensors that are all the caller's: nothing is allocated, submitted or waited for.
+//! Batch norm on tensors that are all the caller's: nothing is submitted or waited for, and once an
+//! operation was recorded for a shape, recording it again allocates nothing. The first time it
+//! compiles its kernels and makes a parameter block of 64 bytes for each.
 //!
 //! This is the layer to embed in a framework or a render loop: the caller owns every tensor,
 //! records into an encoder of its own choice ([`Device::record_into`](crate::Device::record_into))
@@ -85,11 +87,14 @@ pub struct Backward<'a> {
 /// How many f32 the state of a forward and its backward needs for an x of this shape.
 pub fn state_len(device: &Device, shape: &Shape, options: &BatchNormOptions) -> Result<usize> {
     let view = View::channels(shape, options.channel_axis)?;
-    if view.numel() == 0 {
-        return Ok(4 * (1 + view.count));
-    }
-    let len = plan(device, shape, view, options)?.state_len();
-    let (needed, limit) = (4 * len as u64, device.limits().max_binding_bytes);
+    let len = match view.numel() {
+        0 => view.count.saturating_add(1).saturating_mul(4),
+        _ => plan(device, shape, view, options)?.state_len(),
+    };
+    let (needed, limit) = (
+        (len as u64).saturating_mul(4),
+        device.limits().max_binding_bytes,
+    );
     if needed > limit {
         let name = "bytes of the state";
         return Err(Error::TooLarge {
@@ -103,7 +108,8 @@ pub fn state_len(device: &Device, shape: &Shape, options: &BatchNormOptions) -> 
 
 /// Records a forward: two dispatches with batch statistics, one with running statistics that stay.
 ///
-/// An empty x records nothing but a state of zeros, and moves nothing.
+/// An empty x records nothing but a state of zeros (which then needs usage `COPY_DST`), and moves
+/// nothing.
 pub fn forward(
     recorder: &mut Recorder<'_>,
     tensors: &Forward<'_>,
@@ -133,11 +139,13 @@ pub fn forward(
         check_state(recorder.device(), state, shape, options)?;
     }
     if view.numel() == 0 {
-        return state.map_or(Ok(()), |state| recorder.clear("state", state));
+        let cleared: Vec<_> = state.map(|state| ("state", state)).into_iter().collect();
+        return recorder.clear(&cleared);
     }
     let plan = plan(recorder.device(), shape, view, options)?;
     let running = tensors.running;
     let (mean, var) = (running.map(|r| r.mean), running.map(|r| r.var));
+    let mut dispatches = Vec::with_capacity(2);
     if let Some(state) = state.filter(|_| uses_batch) {
         let tracked = running
             .and_then(|r| r.num_batches_tracked)
@@ -149,7 +157,7 @@ pub fn forward(
             running_var: var,
             tracked,
         };
-        moments.record(recorder, &plan, &numbers)?;
+        dispatches.push(moments.prepare(recorder, &plan, &numbers)?);
     }
     let normalize = Normalize {
         x: tensors.x,
@@ -160,13 +168,15 @@ pub fn forward(
         running_mean: mean,
         running_var: var,
     };
-    normalize.record(recorder, &plan, &numbers)
+    dispatches.push(normalize.prepare(recorder, &plan, &numbers)?);
+    recorder.dispatch(dispatches);
+    Ok(())
 }
 
 /// Records the backward of a forward that had the same options and statistics: two dispatches, or
 /// one where only dx by running statistics is wanted.
 ///
-/// An empty x gives gradients of zero.
+/// An empty x gives gradients of zero; dgamma and dbeta then need usage `COPY_DST`.
 pub fn backward(
     recorder: &mut Recorder<'_>,
     tensors: &Backward<'_>,
@@ -179,10 +189,10 @@ pub fn backward(
     check_backward(recorder.device(), tensors, view)?;
     check_state(recorder.device(), tensors.state, shape, options)?;
     if view.numel() == 0 {
-        for (name, output) in [("dgamma", tensors.dgamma), ("dbeta", tensors.dbeta)] {
-            output.map_or(Ok(()), |output| recorder.clear(name, output))?;
-        }
-        return Ok(());
+        let dgamma = tensors.dgamma.map(|dgamma| ("dgamma", dgamma));
+        let dbeta = tensors.dbeta.map(|dbeta| ("dbeta", dbeta));
+        let cleared: Vec<_> = dgamma.into_iter().chain(dbeta).collect();
+        return recorder.clear(&cleared);
     }
     let plan = plan(recorder.device(), shape, view, options)?;
     let frozen = statistics == Statistics::Running;
@@ -211,10 +221,12 @@ pub fn backward(
         dgamma,
         dbeta,
     } = *tensors;
+    let mut dispatches = Vec::with_capacity(2);
     if !frozen || wants_parameters {
-        BackwardSums { x, dy, state }.record(recorder, &plan, &numbers)?;
+        let sums = BackwardSums { x, dy, state };
+        dispatches.push(sums.prepare(recorder, &plan, &numbers)?);
     }
-    BackwardDx {
+    let last = BackwardDx {
         x,
         dy,
         state,
@@ -222,8 +234,10 @@ pub fn backward(
         dx,
         dgamma,
         dbeta,
-    }
-    .record(recorder, &plan, &numbers)
+    };
+    dispatches.push(last.prepare(recorder, &plan, &numbers)?);
+    recorder.dispatch(dispatches);
+    Ok(())
 }
 
 fn plan(device: &Device, shape: &Shape, view: View, options: &BatchNormOptions) -> Result<Plan> {

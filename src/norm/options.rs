@@ -104,7 +104,8 @@ pub struct BatchNormOptions {
     /// The dimension of x that counts the channels, from 0: 1 is channels first, the last one
     /// channels last; any other works too.
     pub channel_axis: usize,
-    /// What is added to the variance before its root; above 0.
+    /// What is added to the variance before its root; above 0 and not below f32's normal range,
+    /// since some GPUs take what is for 0.
     pub eps: f64,
     /// How the running statistics move.
     pub momentum: Momentum,
@@ -130,7 +131,7 @@ impl BatchNormOptions {
     /// The eps that the kernels use, or an error for one that is no positive f32.
     pub(super) fn checked_eps(&self) -> Result<f32> {
         let eps = self.eps as f32;
-        if eps > 0.0 && eps.is_finite() {
+        if eps > 0.0 && eps.is_normal() {
             return Ok(eps);
         }
         let expected = "a positive number within f32's range";

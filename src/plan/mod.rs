@@ -86,10 +86,10 @@ pub(crate) enum Geometry {
 impl Plan {
     /// Plans for a view with at least one element.
     pub(crate) fn new(view: View, options: PlanOptions, limits: &Limits) -> Result<Self> {
-        let numel = bounded("elements of a tensor", view.numel(), MAX_ELEMENTS)?;
+        let numel = bounded("elements of a tensor", view.numel() as u64, MAX_ELEMENTS)?;
         bounded(
             "bytes of one binding",
-            view.numel().saturating_mul(4),
+            (view.numel() as u64).saturating_mul(4),
             limits.max_binding_bytes,
         )?;
         // A single channel is one long row, wherever its axis lies.
@@ -124,13 +124,13 @@ impl Plan {
         Ok(Self {
             word,
             workgroup: tuning.workgroup,
-            groups: bounded("workgroups", groups as usize, u32::MAX.into())?,
+            groups: bounded("workgroups", groups, u32::MAX.into())?,
             grid: fold(groups, limits.max_groups)?,
             count,
             slot_len: view.slot_len() as u32,
             partials: bounded(
                 "partial results",
-                view.count * partials as usize,
+                u64::from(count) * u64::from(partials),
                 u64::from(u32::MAX / 16),
             )?,
             geometry,
@@ -211,8 +211,7 @@ impl Tuning {
     }
 }
 
-fn bounded(name: &'static str, needed: usize, limit: u64) -> Result<u32> {
-    let needed = needed as u64;
+fn bounded(name: &'static str, needed: u64, limit: u64) -> Result<u32> {
     match u32::try_from(needed) {
         Ok(value) if needed <= limit => Ok(value),
         // Sizes in bytes may exceed a u32 and yet be within a limit; nobody asks for their value.

@@ -1,6 +1,6 @@
 //! Devices that are too small for something, or gone.
 
-use wgnorm::{BatchNormOptions, DType, Device, Error, Shape, functional, wgpu};
+use wgnorm::{BatchNorm, BatchNormOptions, DType, Device, Error, Shape, functional, wgpu};
 
 use crate::device;
 use crate::spoilt::{Tensors, expect};
@@ -23,21 +23,45 @@ fn larger_than_the_device_allows() {
         &["exceeds", &limit.to_string()],
     );
     expect(functional::state_len(device, &huge, &options), &["exceeds"]);
+    // The statistics of many channels of few values outgrow the tensor.
+    let many = Shape::from([2, usize::try_from(limit / 8).unwrap()]);
+    expect(
+        functional::state_len(device, &many, &options),
+        &["bytes of the state", &limit.to_string()],
+    );
+    let empty = Shape::from([0, usize::MAX]);
+    expect(
+        functional::state_len(device, &empty, &options),
+        &["exceeds"],
+    );
+    expect(BatchNorm::new(device, usize::MAX, options), &["exceeds"]);
 }
+
 #[test]
 fn a_device_with_small_limits_is_refused() {
-    let (small, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
-        required_limits: wgpu::Limits {
-            max_storage_buffers_per_shader_stage: 4,
-            ..wgpu::Limits::downlevel_defaults()
-        },
-        ..wgpu::DeviceDescriptor::default()
-    });
-    let error = expect(
-        Device::from_wgpu(small, queue),
+    let refused = |change: &dyn Fn(&mut wgpu::Limits), parts: &[&str]| {
+        let mut required_limits = wgpu::Limits::downlevel_defaults();
+        required_limits.max_storage_buffers_per_shader_stage = 8;
+        change(&mut required_limits);
+        let (small, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
+            required_limits,
+            ..wgpu::DeviceDescriptor::default()
+        });
+        let error = expect(Device::from_wgpu(small, queue), parts);
+        assert!(matches!(error, Error::Unsupported { .. }));
+    };
+    refused(
+        &|limits| limits.max_storage_buffers_per_shader_stage = 4,
         &["max_storage_buffers", "8", "4"],
     );
-    assert!(matches!(error, Error::Unsupported { .. }));
+    refused(
+        &|limits| limits.max_bindings_per_bind_group = 6,
+        &["max_bindings_per_bind_group", "10", "6"],
+    );
+    refused(
+        &|limits| limits.max_compute_workgroups_per_dimension = 0,
+        &["max_compute_workgroups_per_dimension", "1", "0"],
+    );
 }
 
 #[test]
@@ -55,13 +79,19 @@ fn a_lost_device_says_so_and_a_new_one_works() {
         let tensors = Tensors::new(&device);
         tensors.forward().unwrap();
         device.wgpu_device().destroy();
-        let lost = |result: Result<(), Error>| {
-            assert!(
-                matches!(result, Ok(()) | Err(Error::DeviceLost { .. })),
-                "{result:?}"
-            );
-        };
-        lost(tensors.forward());
+        // Recording and submitting may go on in ignorance, but what answers says the truth.
+        let forward = tensors.forward();
+        assert!(
+            matches!(forward, Ok(()) | Err(Error::DeviceLost { .. })),
+            "{forward:?}"
+        );
+        let uploaded = device.upload(&[1.0f32; 4], [4]);
+        assert!(
+            matches!(uploaded, Err(Error::DeviceLost { .. })),
+            "{uploaded:?}"
+        );
+        let layer = BatchNorm::new(&device, 3, BatchNormOptions::default());
+        assert!(matches!(layer, Err(Error::DeviceLost { .. })), "{layer:?}");
         let downloaded = device.download::<f32>(&tensors.y);
         assert!(
             matches!(downloaded, Err(Error::DeviceLost { .. })),

@@ -93,6 +93,15 @@ fn shapes_that_do_not_fit() {
     );
     let [x, other] = [[2, 3], [4, 3]].map(|dims| upload(&dims));
     let (_, saved) = layer.forward_train(&mut recorder, &x).unwrap();
+    let sideways = BatchNormOptions {
+        channel_axis: 0,
+        ..BatchNormOptions::default()
+    };
+    let stranger = BatchNorm::new(device, 2, sideways).unwrap();
+    expect(
+        stranger.backward(&mut recorder, &x, &x, &saved),
+        &["x", "3 channels"],
+    );
     expect(
         layer.backward(&mut recorder, &other, &other, &saved),
         &["x", "[2, 3]", "[4, 3]"],

@@ -1,7 +1,7 @@
 //! A forward and a backward whose tensors a test spoils one at a time.
 
 use wgnorm::functional::{self, Backward, Forward, Running};
-use wgnorm::{BatchNormOptions, Device, Error, Mode, Statistics, Tensor};
+use wgnorm::{BatchNormOptions, Device, Error, Mode, Recorder, Statistics, Tensor};
 
 /// The tensors of a forward and backward over x [4, 3], to be spoilt one at a time.
 pub(crate) struct Tensors<'d> {
@@ -40,6 +40,12 @@ impl<'d> Tensors<'d> {
     }
 
     pub(crate) fn forward(&self) -> Result<(), Error> {
+        let mut recorder = self.device.recorder();
+        self.record_forward(&mut recorder)?;
+        recorder.submit()
+    }
+
+    pub(crate) fn record_forward(&self, recorder: &mut Recorder<'_>) -> Result<(), Error> {
         let running = Running {
             mean: &self.mean,
             var: &self.var,
@@ -53,9 +59,7 @@ impl<'d> Tensors<'d> {
             beta: Some(&self.beta),
             running: Some(running),
         };
-        let mut recorder = self.device.recorder();
-        functional::forward(&mut recorder, &tensors, &self.options, self.mode)?;
-        recorder.submit()
+        functional::forward(recorder, &tensors, &self.options, self.mode)
     }
 
     pub(crate) fn backward(&self) -> Result<(), Error> {

@@ -12,7 +12,7 @@ use super::{WORKGROUPS, assert_found, for_every_variant, spoiled, variants};
 use crate::gpu::Program;
 
 /// What WebGPU grants without asking for more.
-const MAX_WORKGROUP_BYTES: u32 = 16_384;
+const MAX_WORKGROUP_BYTES: u32 = 12_288;
 
 /// What is wrong with the program once its overrides have their values.
 fn defects(program: &Program, io: Io, workgroup: u32, source: &str) -> Vec<String> {
