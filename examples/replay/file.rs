@@ -134,16 +134,26 @@ impl View for &Output {
     }
 }
 
-/// Writes beside `path` and renames at the end, so that a failure leaves `path` as it was.
+/// Writes the results to `path`, or leaves it as it was.
 pub(crate) fn write(path: &Path, outputs: &[Output]) -> Result<(), String> {
     let named = outputs.iter().map(|output| (output.name, output));
     let bytes = safetensors::serialize(named, None).map_err(|error| error.to_string())?;
+    // A device or a pipe is written to, since a file put in its place would end it.
+    let written = match path.metadata() {
+        Ok(found) if !found.is_file() => std::fs::write(path, bytes),
+        _ => replace(path, &bytes),
+    };
+    written.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Writes beside `path` and renames at the end.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.partial", std::process::id()));
     let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|error| {
+    if written.is_err() {
         // If this fails as well there was no file, or nothing more can be done about it.
         drop(std::fs::remove_file(&beside));
-        format!("{}: {error}", path.display())
-    })
+    }
+    written
 }
