@@ -20,11 +20,17 @@ fn merge_partials(slice: Slice, lane: u32) {
     let ways = merge_ways();
     for (var i = lane; i < ways * columns; i += WORKGROUP) {
         let channel = channel_of(slice.first_column + i % columns);
-        var sums = vec2<f32>(0.0);
-        for (var p = i / columns; p < params.partials; p += ways) {
-            sums += state[channel_partial(channel, p)].xy;
+        // Sums of 32 partials stay apart from the total, see normalize_columns.wgsl.
+        var total = vec2<f32>(0.0);
+        for (var begin = i / columns; begin < params.partials; begin += 32u * ways) {
+            var sums = vec2<f32>(0.0);
+            let end = min(begin + 32u * ways, params.partials);
+            for (var p = begin; p < end; p += ways) {
+                sums += state[channel_partial(channel, p)].xy;
+            }
+            total += sums;
         }
-        merge_scratch[i] = sums;
+        merge_scratch[i] = total;
     }
     merge_tree(ways, columns, lane);
 }
@@ -63,19 +69,18 @@ fn backward_dx_columns(
     if slice.index == 0u {
         write_parameters(slice, lane);
     }
-    let word = word_of(slice, lane);
-    let row_end = lane_row_end(slice, word);
-    if !has(WANT_DX) || row_end == slice.row_begin {
+    let walk = walk_of(slice, lane);
+    if !has(WANT_DX) || walk.row_begin >= walk.row_end {
         return;
     }
-    var ks: vec4<f32>;
-    var ds: vec4<f32>;
-    var scales: vec4<f32>;
+    var ks: array<f32, 4>;
+    var ds: array<f32, 4>;
+    var scales: array<f32, 4>;
     // The means of dy and the slopes along x; zero where the statistics were not computed from x.
-    var means: vec4<f32>;
-    var slopes: vec4<f32>;
+    var means: array<f32, 4>;
+    var slopes: array<f32, 4>;
     for (var j = 0u; j < WIDTH; j++) {
-        let channel = channel_of(word * WIDTH + j);
+        let channel = channel_of(walk.word * WIDTH + j);
         let saved = state[saved_index(channel)];
         ks[j] = saved.x;
         ds[j] = saved.y;
@@ -84,7 +89,7 @@ fn backward_dx_columns(
             scales[j] *= gamma[channel];
         }
         if !has(USE_RUNNING) {
-            let sums = merge_scratch[merged_column(word, lane, j)];
+            let sums = merge_scratch[merged_column(lane, j)];
             means[j] = sums.x / params.n;
             slopes[j] = saved.z * sums.y / params.n;
         }
@@ -94,16 +99,17 @@ fn backward_dx_columns(
     let scale = word_from(scales);
     let mean_dy = word_from(means);
     let slope = word_from(slopes);
-    let last = row_end - 1u;
-    for (var row = slice.row_begin; row < row_end; row += 2u) {
-        let i0 = row * params.row_words + word;
-        let i1 = min(row + 1u, last) * params.row_words + word;
+    let step = walk.row_step;
+    for (var row = walk.row_begin; row < walk.row_end; row += 2u * step) {
+        let row1 = row + step;
+        let i0 = row * params.row_words + walk.word;
+        let i1 = select(row, row1, row1 < walk.row_end) * params.row_words + walk.word;
         let x0 = load_x(i0);
         let x1 = load_x(i1);
         let dy0 = load_dy(i0);
         let dy1 = load_dy(i1);
         store_dx(i0, scale * ((dy0 - mean_dy) - ((x0 - k) - d) * slope));
-        if row + 1u < row_end {
+        if row1 < walk.row_end {
             store_dx(i1, scale * ((dy1 - mean_dy) - ((x1 - k) - d) * slope));
         }
     }

@@ -62,15 +62,14 @@ fn backward_dx_rows(
     let from_batch = select(1.0, 0.0, has(USE_RUNNING));
     let mean_dy = from_batch * sums.x / params.n;
     let slope = from_batch * saved.z * sums.y / params.n;
-    let last = slice.word_end - 1u;
     for (var row = walk.first_row; row < slice.row_end; row += walk.row_step) {
         let base = row_base(slice.slot, row);
         for (var i = walk.first_word; i < slice.word_end; i += 2u * walk.lanes) {
             let i1 = i + walk.lanes;
             let x0 = load_x(base + i);
-            let x1 = load_x(base + min(i1, last));
+            let x1 = load_x(base + within(i1, i, slice));
             let dy0 = load_dy(base + i);
-            let dy1 = load_dy(base + min(i1, last));
+            let dy1 = load_dy(base + within(i1, i, slice));
             store_dx(base + i, scale * ((dy0 - mean_dy) - ((x0 - k) - d) * slope));
             if i1 < slice.word_end {
                 store_dx(base + i1, scale * ((dy1 - mean_dy) - ((x1 - k) - d) * slope));

@@ -18,7 +18,6 @@ fn backward_sums_rows(
     let saved = state[saved_index(slice.slot)];
     let k = saved.x;
     let d = saved.y;
-    let last = slice.word_end - 1u;
 
     var sum_dy = Word(0.0);
     var sum_dy_x = Word(0.0);
@@ -32,9 +31,9 @@ fn backward_sums_rows(
             for (var i = begin; i < end; i += 2u * walk.lanes) {
                 let i1 = i + walk.lanes;
                 let x0 = load_x(base + i);
-                let x1 = load_x(base + min(i1, last));
+                let x1 = load_x(base + within(i1, i, slice));
                 let dy0 = load_dy(base + i);
-                let dy1 = select(Word(0.0), load_dy(base + min(i1, last)), i1 < slice.word_end);
+                let dy1 = select(Word(0.0), load_dy(base + within(i1, i, slice)), i1 < slice.word_end);
                 let dy1_x = select(Word(0.0), dy1 * ((x1 - k) - d), i1 < slice.word_end);
                 part_dy += dy0 + dy1;
                 part_dy_x += dy0 * ((x0 - k) - d) + dy1_x;

@@ -14,7 +14,7 @@ var<workgroup> pivots: array<f32, TILE>;
 fn column_pivot(column: Column) -> f32 {
     var samples: array<f32, 10>;
     for (var i = 0u; i < 10u; i++) {
-        let element = column.first + (i * column.n / 10u) * column.step;
+        let element = column.first + sample_at(i, column.n, 0u) * column.step;
         samples[i] = word_split(load_x(element / WIDTH))[element % WIDTH];
     }
     return pivot_of(samples);
@@ -26,24 +26,26 @@ struct Sums {
     q: Word,
 }
 
-fn column_sums(word: u32, row_begin: u32, row_end: u32, k: Word) -> Sums {
+fn column_sums(walk: Walk, k: Word) -> Sums {
     var sums = Sums(Word(0.0), Word(0.0));
-    let last = row_end - 1u;
-    // Sums of 32 rows stay apart from the total, which keeps the rounding of long sums small: it
-    // halves the error of dbeta and the variance over 300 rows.
-    for (var begin = row_begin; begin < row_end; begin += 32u) {
+    let step = walk.row_step;
+    // Sums of 64 rows stay apart from the total, which keeps the rounding of long sums small.
+    for (var begin = walk.row_begin; begin < walk.row_end; begin += 64u * step) {
         var s = Word(0.0);
         var q = Word(0.0);
-        let end = min(begin + 32u, row_end);
-        for (var row = begin; row < end; row += 4u) {
-            let x0 = load_x(row * params.row_words + word);
-            let x1 = load_x(min(row + 1u, last) * params.row_words + word);
-            let x2 = load_x(min(row + 2u, last) * params.row_words + word);
-            let x3 = load_x(min(row + 3u, last) * params.row_words + word);
+        let end = min(begin + 64u * step, walk.row_end);
+        for (var row = begin; row < end; row += 4u * step) {
+            let row1 = row + step;
+            let row2 = row1 + step;
+            let row3 = row2 + step;
+            let x0 = load_x(row * params.row_words + walk.word);
+            let x1 = load_x(select(row, row1, row1 < end) * params.row_words + walk.word);
+            let x2 = load_x(select(row, row2, row2 < end) * params.row_words + walk.word);
+            let x3 = load_x(select(row, row3, row3 < end) * params.row_words + walk.word);
             let d0 = x0 - k;
-            let d1 = select(Word(0.0), x1 - k, row + 1u < end);
-            let d2 = select(Word(0.0), x2 - k, row + 2u < end);
-            let d3 = select(Word(0.0), x3 - k, row + 3u < end);
+            let d1 = select(Word(0.0), x1 - k, row1 < end);
+            let d2 = select(Word(0.0), x2 - k, row2 < end);
+            let d3 = select(Word(0.0), x3 - k, row3 < end);
             s += (d0 + d1) + (d2 + d3);
             q += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
         }
@@ -63,7 +65,6 @@ fn moments_columns(
         return;
     }
     let slice = slice_of(group);
-    let word = word_of(slice, lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
         let column = column_of(slice, i);
         pivots[i] = 0.0;
@@ -72,18 +73,17 @@ fn moments_columns(
         }
     }
     workgroupBarrier();
-    var ks: vec4<f32>;
+    var ks: array<f32, 4>;
     for (var j = 0u; j < WIDTH; j++) {
-        ks[j] = pivots[merged_column(word, lane, j)];
+        ks[j] = pivots[merged_column(lane, j)];
     }
-    let row_end = lane_row_end(slice, word);
-    let sums = column_sums(word, slice.row_begin, row_end, word_from(ks));
+    let sums = column_sums(walk_of(slice, lane), word_from(ks));
     let s = word_split(sums.s);
     let q = word_split(sums.q);
     for (var j = 0u; j < WIDTH; j++) {
         merge_scratch[lane * WIDTH + j] = vec2<f32>(s[j], q[j]);
     }
-    merge_copies(lane);
+    merge_lanes(lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
         if slice.first_column + i < row_columns() {
             let n = f32(column_of(slice, i).n);

@@ -17,8 +17,8 @@ fn slice_pivot(slice: Slice) -> f32 {
         // Words come in another order than rows, lest a diagonal pattern fool them; where there is
         // one row they come in order, so that the halves of the slice have a median each.
         let j = select((i * 7u) % 10u, i, rows == 1u);
-        let row = slice.row_begin + i * rows / 10u;
-        let word = slice.word_begin + j * words / 10u;
+        let row = slice.row_begin + sample_at(i, rows, 0u);
+        let word = slice.word_begin + sample_at(j, words, 1u << 30u);
         samples[i] = word_first(load_x(row_base(slice.slot, row) + word));
     }
     return pivot_of(samples);
@@ -36,7 +36,6 @@ fn moments_rows(
     let slice = slice_of(group);
     let walk = walk_of(lane, slice);
     let k = slice_pivot(slice);
-    let last = slice.word_end - 1u;
 
     var s = Word(0.0);
     var q = Word(0.0);
@@ -53,9 +52,9 @@ fn moments_rows(
                 let i2 = i1 + walk.lanes;
                 let i3 = i2 + walk.lanes;
                 let x0 = load_x(base + i);
-                let x1 = load_x(base + min(i1, last));
-                let x2 = load_x(base + min(i2, last));
-                let x3 = load_x(base + min(i3, last));
+                let x1 = load_x(base + within(i1, i, slice));
+                let x2 = load_x(base + within(i2, i, slice));
+                let x3 = load_x(base + within(i3, i, slice));
                 let d0 = x0 - k;
                 let d1 = select(Word(0.0), x1 - k, i1 < slice.word_end);
                 let d2 = select(Word(0.0), x2 - k, i2 < slice.word_end);

@@ -11,43 +11,74 @@
 @group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
 @group(0) @binding(6) var<storage, read_write> beta: array<f32>;
 
-var<workgroup> means: array<f32, TILE>;
+var<workgroup> pivots: array<f32, TILE>;
 
-// Merges the partials of every merged column around its first one's pivot: d goes to `means`, and
-// M2, taken from the finished mean, to merge_scratch[].x.
+// The pivot of a whole channel: slices that are nothing like the others do not move it, and those
+// without elements have none.
+fn channel_pivot(channel: u32) -> f32 {
+    let first = state[channel_partial(channel, 0u)].y;
+    var samples: array<f32, 10>;
+    for (var i = 0u; i < 10u; i++) {
+        let part = state[channel_partial(channel, i * params.partials / 10u)];
+        samples[i] = select(first, part.y, part.x > 0.0);
+    }
+    return pivot_of(samples);
+}
+
+// This lane's share of sum(x - k) or, given d, of sum((x - mean)^2) of a channel. Sums of 32 partials
+// stay apart from the total, which keeps the rounding of long sums small.
+fn share_of_partials(channel: u32, first: u32, ways: u32, k: f32, d: f32, squares: bool) -> f32 {
+    var total = 0.0;
+    for (var begin = first; begin < params.partials; begin += 32u * ways) {
+        var sum = 0.0;
+        let end = min(begin + 32u * ways, params.partials);
+        for (var p = begin; p < end; p += ways) {
+            let part = state[channel_partial(channel, p)];
+            sum += select(moment_sum(part, k), moment_squares(part, k, d), squares);
+        }
+        total += sum;
+    }
+    return total;
+}
+
+// Merges the partials of every merged column around one pivot, which goes to `pivots`; merge_scratch
+// gets (M2, d). The sums give the mean, and only then the squares are taken from it.
 fn merge_partials(slice: Slice, lane: u32) {
     let columns = merged_columns();
     let ways = merge_ways();
-    for (var i = lane; i < ways * columns; i += WORKGROUP) {
-        let channel = channel_of(slice.first_column + i % columns);
-        let k = state[channel_partial(channel, 0u)].y;
-        var sum = 0.0;
-        for (var p = i / columns; p < params.partials; p += ways) {
-            sum += moment_sum(state[channel_partial(channel, p)], k);
-        }
-        merge_scratch[i] = vec2<f32>(sum, 0.0);
-    }
-    merge_tree(ways, columns, lane);
     for (var i = lane; i < columns; i += WORKGROUP) {
-        means[i] = merge_scratch[i].x / params.n;
+        pivots[i] = channel_pivot(channel_of(slice.first_column + i));
     }
     workgroupBarrier();
     for (var i = lane; i < ways * columns; i += WORKGROUP) {
         let channel = channel_of(slice.first_column + i % columns);
-        let k = state[channel_partial(channel, 0u)].y;
-        let d = means[i % columns];
-        var m2 = 0.0;
-        for (var p = i / columns; p < params.partials; p += ways) {
-            m2 += moment_squares(state[channel_partial(channel, p)], k, d);
+        let sum =
+            share_of_partials(channel, i / columns, ways, pivots[i % columns], 0.0, false);
+        merge_scratch[i] = vec2<f32>(sum, 0.0);
+    }
+    merge_tree(ways, columns, lane);
+    // A lane has at most WIDTH entries of the scratch; d leaves it before M2 comes in.
+    var ds: array<f32, 4>;
+    for (var j = 0u; j < WIDTH; j++) {
+        ds[j] = merge_scratch[(lane + j * WORKGROUP) % columns].x / params.n;
+    }
+    workgroupBarrier();
+    for (var j = 0u; j < WIDTH; j++) {
+        let i = lane + j * WORKGROUP;
+        if i < ways * columns {
+            let channel = channel_of(slice.first_column + i % columns);
+            let k = pivots[i % columns];
+            let m2 = share_of_partials(channel, i / columns, ways, k, ds[j], true);
+            // The tree adds the d of the first copy to nothing but zeros.
+            merge_scratch[i] = vec2<f32>(m2, select(0.0, ds[j], i < columns));
         }
-        merge_scratch[i] = vec2<f32>(m2, 0.0);
     }
     merge_tree(ways, columns, lane);
 }
 
-fn merged_moment(channel: u32, column: u32) -> vec4<f32> {
-    let k = state[channel_partial(channel, 0u)].y;
-    return vec4<f32>(params.n, k, means[column], merge_scratch[column].x);
+fn merged_moment(column: u32) -> vec4<f32> {
+    let merged = merge_scratch[column];
+    return vec4<f32>(params.n, pivots[column], merged.y, merged.x);
 }
 
 // The first slice's workgroups save the statistics of their channels and move the running ones.
@@ -59,7 +90,7 @@ fn finish_channels(slice: Slice, lane: u32) {
                 state[saved_index(channel)] = channel_statistics(channel, i);
             }
             if has(UPDATE_RUNNING) {
-                update_running(channel, merged_moment(channel, i));
+                update_running(channel, merged_moment(i));
             }
         }
     }
@@ -67,7 +98,7 @@ fn finish_channels(slice: Slice, lane: u32) {
 
 fn channel_statistics(channel: u32, column: u32) -> vec4<f32> {
     if !has(USE_RUNNING) {
-        return statistics_of(merged_moment(channel, column));
+        return statistics_of(merged_moment(column));
     }
     if has(UPDATE_RUNNING) {
         return state[saved_index(channel)];
@@ -91,18 +122,17 @@ fn normalize_columns(
     if slice.index == 0u {
         finish_channels(slice, lane);
     }
-    let word = word_of(slice, lane);
-    let row_end = lane_row_end(slice, word);
-    if row_end == slice.row_begin {
+    let walk = walk_of(slice, lane);
+    if walk.row_begin >= walk.row_end {
         return;
     }
-    var ks: vec4<f32>;
-    var ds: vec4<f32>;
-    var scales: vec4<f32>;
-    var shifts = vec4<f32>(0.0);
+    var ks: array<f32, 4>;
+    var ds: array<f32, 4>;
+    var scales: array<f32, 4>;
+    var shifts: array<f32, 4>;
     for (var j = 0u; j < WIDTH; j++) {
-        let channel = channel_of(word * WIDTH + j);
-        let statistics = channel_statistics(channel, merged_column(word, lane, j));
+        let channel = channel_of(walk.word * WIDTH + j);
+        let statistics = channel_statistics(channel, merged_column(lane, j));
         ks[j] = statistics.x;
         ds[j] = statistics.y;
         scales[j] = statistics.z;
@@ -117,24 +147,27 @@ fn normalize_columns(
     let d = word_from(ds);
     let scale = word_from(scales);
     let shift = word_from(shifts);
-    let last = row_end - 1u;
-    for (var row = slice.row_begin; row < row_end; row += 4u) {
-        let i0 = row * params.row_words + word;
-        let i1 = min(row + 1u, last) * params.row_words + word;
-        let i2 = min(row + 2u, last) * params.row_words + word;
-        let i3 = min(row + 3u, last) * params.row_words + word;
+    let step = walk.row_step;
+    for (var row = walk.row_begin; row < walk.row_end; row += 4u * step) {
+        let row1 = row + step;
+        let row2 = row1 + step;
+        let row3 = row2 + step;
+        let i0 = row * params.row_words + walk.word;
+        let i1 = select(row, row1, row1 < walk.row_end) * params.row_words + walk.word;
+        let i2 = select(row, row2, row2 < walk.row_end) * params.row_words + walk.word;
+        let i3 = select(row, row3, row3 < walk.row_end) * params.row_words + walk.word;
         let x0 = load_x(i0);
         let x1 = load_x(i1);
         let x2 = load_x(i2);
         let x3 = load_x(i3);
         store_y(i0, ((x0 - k) - d) * scale + shift);
-        if row + 1u < row_end {
+        if row1 < walk.row_end {
             store_y(i1, ((x1 - k) - d) * scale + shift);
         }
-        if row + 2u < row_end {
+        if row2 < walk.row_end {
             store_y(i2, ((x2 - k) - d) * scale + shift);
         }
-        if row + 3u < row_end {
+        if row3 < walk.row_end {
             store_y(i3, ((x3 - k) - d) * scale + shift);
         }
     }

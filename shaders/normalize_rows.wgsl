@@ -11,10 +11,19 @@
 @group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
 @group(0) @binding(6) var<storage, read_write> beta: array<f32>;
 
-// Merges the slot's partials around the first one's pivot: their sums give the mean, and only then
-// their squares are taken from it.
+// The pivot of the whole slot: slices that are nothing like the others do not move it.
+fn slot_pivot(slot: u32) -> f32 {
+    var samples: array<f32, 10>;
+    for (var i = 0u; i < 10u; i++) {
+        samples[i] = state[slot_partial(slot, i * params.slices / 10u)].y;
+    }
+    return pivot_of(samples);
+}
+
+// Merges the slot's partials around one pivot: their sums give the mean, and only then their squares
+// are taken from it.
 fn merge_slot(slot: u32, lane: u32) -> vec4<f32> {
-    let k = state[slot_partial(slot, 0u)].y;
+    let k = slot_pivot(slot);
     var sum = 0.0;
     for (var i = lane; i < params.slices; i += WORKGROUP) {
         sum += moment_sum(state[slot_partial(slot, i)], k);
@@ -75,7 +84,6 @@ fn normalize_rows(
     if has(HAS_BETA) {
         shift = beta[slice.slot];
     }
-    let last = slice.word_end - 1u;
     for (var row = walk.first_row; row < slice.row_end; row += walk.row_step) {
         let base = row_base(slice.slot, row);
         for (var i = walk.first_word; i < slice.word_end; i += 4u * walk.lanes) {
@@ -83,9 +91,9 @@ fn normalize_rows(
             let i2 = i1 + walk.lanes;
             let i3 = i2 + walk.lanes;
             let x0 = load_x(base + i);
-            let x1 = load_x(base + min(i1, last));
-            let x2 = load_x(base + min(i2, last));
-            let x3 = load_x(base + min(i3, last));
+            let x1 = load_x(base + within(i1, i, slice));
+            let x2 = load_x(base + within(i2, i, slice));
+            let x3 = load_x(base + within(i3, i, slice));
             store_y(base + i, ((x0 - k) - d) * scale + shift);
             if i1 < slice.word_end {
                 store_y(base + i1, ((x1 - k) - d) * scale + shift);

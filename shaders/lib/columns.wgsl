@@ -1,21 +1,21 @@
 // Split columns: inner = 1, so the channels lie side by side and every row holds one element of
-// each. The tensor is seen as rows of `row_words` words whose length in elements is a multiple of
-// `count`: element p of such a row belongs to channel p % count, in every row. Each lane owns one
-// word of the row and walks down, so loads are full words side by side whatever `count` is.
-// A row that fits one workgroup (blocks = 1) may hold several copies of the channels, which the
-// workgroup merges; a longer one is cut into blocks of WORKGROUP words, and its copies, where a
-// word holds parts of two, are partials of their own.
-// Partials lie [partials][count]. The host half of Params is src/kernels/params.rs.
+// each. The tensor is seen as rows of `row_words` words, the shortest whole number of words that
+// holds whole copies of the channels: element p of a row belongs to channel p % count, in every row.
+// A workgroup owns a block of `tile_words` words of some rows. Its lanes lie along the block, as often
+// as they fit: `row_lanes` rows at once, each lane walking down its own word. Rows of the block are
+// therefore read side by side whatever `count` is, and lanes of one column add up at the end.
+// Partials lie [partials][count]; a row that is cut into several blocks leaves a partial for each
+// of its copies of a channel. The host half of Params is src/kernels/params.rs.
 struct Params {
     grid_width: u32,
     groups: u32,
     count: u32,
     words: u32, // in the tensor
     row_words: u32,
-    copies: u32, // of the channels in a row
-    blocks: u32,
+    tile_words: u32, // of a row, for one workgroup
+    row_lanes: u32,
+    blocks: u32, // of a row
     slice_rows: u32,
-    rows: u32,
     partials: u32, // of one channel
     flags: u32,
     n: f32, // elements in a channel
@@ -26,14 +26,14 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 
-// WORKGROUP * WIDTH: the elements that a workgroup sees of a row.
+// WORKGROUP * WIDTH: the most elements that the lanes of a workgroup own at once.
 override TILE: u32 = 1024u;
 
 struct Slice {
     index: u32,
     first_column: u32, // the workgroup's first element in the row
     row_begin: u32,
-    row_end: u32,
+    row_end: u32, // which may lie behind the tensor's last row
 }
 
 fn slice_of(group: u32) -> Slice {
@@ -41,24 +41,30 @@ fn slice_of(group: u32) -> Slice {
     let row_begin = index * params.slice_rows;
     return Slice(
         index,
-        (group % params.blocks) * TILE,
+        (group % params.blocks) * params.tile_words * WIDTH,
         row_begin,
-        min(row_begin + params.slice_rows, params.rows),
+        row_begin + params.slice_rows,
     );
 }
 
-// The word of the row that this lane owns.
-fn word_of(slice: Slice, lane: u32) -> u32 {
-    return slice.first_column / WIDTH + lane;
+// What one lane owns: word `word` of the rows from `row_begin` by `row_step` to `row_end`.
+struct Walk {
+    word: u32,
+    row_begin: u32,
+    row_end: u32,
+    row_step: u32,
 }
 
-// The row behind the last one that has this lane's word: the last row of the tensor may be short.
-fn lane_row_end(slice: Slice, word: u32) -> u32 {
-    if word >= params.row_words || word >= params.words {
-        return slice.row_begin;
+fn walk_of(slice: Slice, lane: u32) -> Walk {
+    let word = slice.first_column / WIDTH + lane % params.tile_words;
+    let row_lane = lane / params.tile_words;
+    let row_begin = slice.row_begin + row_lane;
+    if word >= params.row_words || word >= params.words || row_lane >= params.row_lanes {
+        return Walk(word, row_begin, row_begin, params.row_lanes);
     }
+    // The last row of the tensor may be short.
     let rows = (params.words - word + params.row_words - 1u) / params.row_words;
-    return max(min(slice.row_end, rows), slice.row_begin);
+    return Walk(word, row_begin, min(slice.row_end, rows), params.row_lanes);
 }
 
 fn channel_of(column: u32) -> u32 {
@@ -73,15 +79,20 @@ fn row_columns() -> u32 {
     return params.row_words * WIDTH;
 }
 
-// A workgroup's columns once its copies of the channels are merged: the channels themselves where
-// a row fits the workgroup, else its tile as it is.
+// A workgroup's columns once its lanes are merged: the channels themselves where it owns whole rows,
+// else the columns of its block.
 fn merged_columns() -> u32 {
-    return select(TILE, params.count, params.blocks == 1u);
+    return select(params.tile_words * WIDTH, params.count, params.blocks == 1u);
+}
+
+// How many lanes own elements of one merged column.
+fn merged_lanes() -> u32 {
+    return params.row_lanes * (params.tile_words * WIDTH / merged_columns());
 }
 
 // Which merged column component `j` of this lane's word belongs to.
-fn merged_column(word: u32, lane: u32, j: u32) -> u32 {
-    return select(lane * WIDTH + j, channel_of(word * WIDTH + j), params.blocks == 1u);
+fn merged_column(lane: u32, j: u32) -> u32 {
+    return (lane % params.tile_words * WIDTH + j) % merged_columns();
 }
 
 // The elements of a slice that belong to one merged column: `n` of them from `first` by `step`.

@@ -11,9 +11,10 @@ fn word_first(w: Word) -> f32 {
     return w;
 }
 
-// The word whose components are the first WIDTH of `v`.
-fn word_from(v: vec4<f32>) -> Word {
-    return v.x;
+// The word whose components are the first WIDTH of `v`; an array, since not every compiler behind
+// wgpu can write a vector's component by a variable index.
+fn word_from(v: array<f32, 4>) -> Word {
+    return v[0];
 }
 
 fn word_split(w: Word) -> vec4<f32> {

@@ -16,12 +16,12 @@ fn merge_tree(ways: u32, columns: u32, lane: u32) {
     }
 }
 
-// Adds up the copies of the channels that a tile of per-lane sums holds.
-fn merge_copies(lane: u32) {
-    merge_tree(select(1u, params.copies, params.blocks == 1u), params.count, lane);
+// Adds up what the lanes of each column left in the scratch, word by word in lane order.
+fn merge_lanes(lane: u32) {
+    merge_tree(merged_lanes(), merged_columns(), lane);
 }
 
-// How many lanes can share the partials of one column.
+// How many lanes share the partials of one column when those are merged.
 fn merge_ways() -> u32 {
-    return select(1u, min(params.copies, params.partials), params.blocks == 1u);
+    return min(merged_lanes(), params.partials);
 }

@@ -21,6 +21,13 @@ fn pivot_of(v: array<f32, 10>) -> f32 {
     return a + (b - a) * 0.5;
 }
 
+// Sample i of ten among n places: one in each tenth, at a scattered place of it. Even steps would
+// fall on one column of an image whose width divides them, and a border is nothing like the rest.
+fn sample_at(i: u32, n: u32, salt: u32) -> u32 {
+    let scattered = ((i + 1u) * 2654435761u + salt) >> 8u;
+    return (i * n + scattered % n) / 10u;
+}
+
 // sum(x - k) of a partial, for another pivot k.
 fn moment_sum(part: vec4<f32>, k: f32) -> f32 {
     return part.z + part.x * (part.y - k);

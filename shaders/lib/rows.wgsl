@@ -73,3 +73,9 @@ fn walk_of(lane: u32, slice: Slice) -> Walk {
         slice.word_begin + (lane & (lanes - 1u)),
     );
 }
+
+// Word i of the slice, or `own`, the lane's own one, behind its end: what is loaded there is thrown
+// away, but must not be another lane's, who may be writing it where a tensor is worked on in place.
+fn within(i: u32, own: u32, slice: Slice) -> u32 {
+    return select(own, i, i < slice.word_end);
+}

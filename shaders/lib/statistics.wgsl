@@ -1,15 +1,22 @@
 // What the finished moment (n, K, d, M2) of a slot becomes: saved statistics and the running update.
 // Uses flags.wgsl, state.wgsl and the bindings running_mean and running_var.
 
+// WGSL allows inverseSqrt an error of 2 ULP; one Newton step takes that to about 1 everywhere, and
+// turns a variance that overflowed into NaN instead of a silent rstd of 0.
+fn rsqrt(v: f32) -> f32 {
+    let r = inverseSqrt(v);
+    return r * (1.5 - 0.5 * ((v * r) * r));
+}
+
 // The statistics to normalize with, as (K, d, rstd, biased variance).
 fn statistics_of(m: vec4<f32>) -> vec4<f32> {
     let variance = m.w / m.x;
-    return vec4<f32>(m.y, m.z, inverseSqrt(variance + params.eps), variance);
+    return vec4<f32>(m.y, m.z, rsqrt(variance + params.eps), variance);
 }
 
 fn running_statistics(c: u32) -> vec4<f32> {
     let variance = running_var[c];
-    return vec4<f32>(running_mean[c], 0.0, inverseSqrt(variance + params.eps), variance);
+    return vec4<f32>(running_mean[c], 0.0, rsqrt(variance + params.eps), variance);
 }
 
 fn update_running(c: u32, m: vec4<f32>) {

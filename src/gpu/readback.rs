@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+#[cfg(not(target_arch = "wasm32"))]
 use std::task::Poll;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
@@ -17,7 +18,10 @@ type Answer = Option<Result<(), wgpu::BufferAsyncError>>;
 struct Readback {
     staging: wgpu::Buffer,
     mapped: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
-    #[cfg(not(target_arch = "wasm32"))]
+    #[cfg_attr(
+        target_arch = "wasm32",
+        expect(dead_code, reason = "nothing waits for it there")
+    )]
     submission: wgpu::SubmissionIndex,
 }
 
@@ -135,7 +139,6 @@ impl Device {
         Ok(Some(Readback {
             staging,
             mapped,
-            #[cfg(not(target_arch = "wasm32"))]
             submission,
         }))
     }

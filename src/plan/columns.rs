@@ -3,14 +3,17 @@
 use super::{MAX_COLUMN_ROWS, Tuning, Word};
 use crate::View;
 
-/// The tensor as rows of `row_words` words that hold whole copies of the channels.
+/// The tensor as rows of `row_words` words that hold whole copies of the channels, cut into blocks
+/// of `tile_words` and slices of `slice_rows`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Columns {
     /// Words in the tensor.
     pub(crate) words: u32,
     pub(crate) row_words: u32,
-    /// Copies of the channels in a row.
-    pub(crate) copies: u32,
+    /// Words of a row for one workgroup.
+    pub(crate) tile_words: u32,
+    /// Rows that the lanes of a workgroup read side by side.
+    pub(crate) row_lanes: u32,
     /// Workgroups side by side in a row.
     pub(crate) blocks: u32,
     pub(crate) rows: u32,
@@ -32,30 +35,31 @@ impl Columns {
         let width = word.width() as usize;
         let words = numel / width;
         // The shortest row of whole words that holds whole copies of the channels.
-        let unit = view.count / gcd(view.count, width);
-        // As many of them as fit a workgroup, but no more than there are.
-        let units = (workgroup / unit).min(words.div_ceil(unit)).max(1);
-        let row_words = unit * units;
+        let row_words = view.count / gcd(view.count, width);
         let copies = row_words * width / view.count;
-        let blocks = row_words.div_ceil(workgroup);
         let rows = words.div_ceil(row_words);
+        // Blocks of about one width.
+        let blocks = row_words.div_ceil(tuning.tile_words);
+        let tile_words = row_words.div_ceil(blocks);
+        let blocks = row_words.div_ceil(tile_words);
+        let row_lanes = workgroup / tile_words;
 
-        let wanted = tuning.slices(blocks, rows * workgroup.min(row_words));
         // Each workgroup of the second dispatch reads the partials of all its columns twice, so
         // more slices than this would make it read more partials than words of the tensor.
         let merged = if blocks == 1 {
             view.count
         } else {
-            workgroup * width * copies
+            tile_words * width * copies
         };
-        let owned = rows * workgroup.min(row_words);
-        let wanted = wanted.min((owned / (2 * merged)).isqrt().max(1));
-        let slice_rows = rows.div_ceil(wanted).min(MAX_COLUMN_ROWS);
+        let worth = (rows * tile_words / (2 * merged)).isqrt().max(1);
+        let wanted = tuning.slices(blocks, rows * tile_words).min(worth);
+        let slice_rows = rows.div_ceil(wanted).min(MAX_COLUMN_ROWS * row_lanes);
         let slices = rows.div_ceil(slice_rows);
         let columns = Self {
             words: words as u32,
             row_words: row_words as u32,
-            copies: copies as u32,
+            tile_words: tile_words as u32,
+            row_lanes: row_lanes as u32,
             blocks: blocks as u32,
             rows: rows as u32,
             slice_rows: slice_rows as u32,

@@ -168,6 +168,9 @@ impl Plan {
 pub(crate) struct Tuning {
     /// Invocations in a workgroup, a power of two.
     pub(crate) workgroup: u32,
+    /// Words of a row that a workgroup of split columns takes at the most: a GPU wants whole cache
+    /// lines, and no more columns than that to merge.
+    pub(crate) tile_words: usize,
     /// Workgroups that fill the device.
     target_groups: usize,
     /// Words that are worth a workgroup of their own.
@@ -184,7 +187,7 @@ pub(crate) const MAX_LANE_WORDS: usize = 16_384;
 /// those: longer sums lose accuracy.
 pub(crate) const MAX_TERMS: usize = 256;
 /// The most rows that one lane of split columns walks down, for the same reason.
-pub(crate) const MAX_COLUMN_ROWS: usize = 4096;
+pub(crate) const MAX_COLUMN_ROWS: usize = 16_384;
 /// Loads that a lane has in flight.
 pub(crate) const UNROLL: usize = 4;
 
@@ -193,11 +196,13 @@ impl Tuning {
         match class {
             DeviceClass::Gpu => Self {
                 workgroup: 256,
+                tile_words: 32,
                 target_groups: 1024,
                 min_words: 2048,
             },
             DeviceClass::Cpu => Self {
                 workgroup: 8,
+                tile_words: 8,
                 target_groups: 8,
                 min_words: 4096,
             },

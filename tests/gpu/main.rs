@@ -23,6 +23,7 @@ mod modes;
 mod places;
 mod recording;
 mod spoilt;
+mod structure;
 
 use std::sync::LazyLock;
 

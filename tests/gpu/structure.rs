@@ -1,0 +1,86 @@
+//! Data that is laid out against the kernels: borders where the pivot samples might all fall, slices
+//! that are nothing like the others, and sums of millions of rows.
+
+use wgnorm::{DeviceClass, Momentum, PlanOptions, Shape};
+
+use crate::bounds::{check, compare, compare_forward};
+use crate::case::{Case, Inputs};
+use crate::device;
+
+const CLASSES: [DeviceClass; 2] = [DeviceClass::Gpu, DeviceClass::Cpu];
+
+fn planned(shape: impl Into<Shape>, axis: usize, class: DeviceClass) -> Case {
+    let plan = PlanOptions {
+        strategy: None,
+        class: Some(class),
+    };
+    let mut case = Case::new(shape, axis).planned(plan);
+    // The running statistics show the batch's own, undiluted.
+    case.options.momentum = Momentum::NewWeight(1.0);
+    case
+}
+
+/// Sets the first column of every image to zero.
+fn with_border(case: &Case, inputs: &mut Inputs, width: usize, inner: usize) {
+    assert_eq!(case.shape.numel() % (width * inner), 0);
+    for (i, x) in inputs.x.iter_mut().enumerate() {
+        if (i / inner).is_multiple_of(width) {
+            *x = 0.0;
+        }
+    }
+}
+
+#[test]
+fn an_image_border_does_not_take_all_samples_of_the_pivot() {
+    let Some(device) = device() else { return };
+    let shapes: [(&[usize], usize, usize); 3] = [
+        (&[2, 3, 160, 160], 1, 1),
+        (&[1, 64, 80, 80], 1, 1),
+        (&[2, 160, 160, 4], 3, 4),
+    ];
+    for (shape, axis, inner) in shapes {
+        for class in CLASSES {
+            let case = Case {
+                offset: 30.0,
+                ..planned(shape, axis, class)
+            };
+            let mut inputs = case.inputs();
+            let width = shape[if axis == 1 { 3 } else { 2 }];
+            with_border(&case, &mut inputs, width, inner);
+            let outputs = case.run(device, &inputs);
+            compare(&case, &inputs, &outputs, &case.expected(&inputs));
+        }
+    }
+}
+
+#[test]
+fn an_outlying_first_slice_does_not_spoil_the_channel() {
+    let Some(device) = device() else { return };
+    let shapes: [(&[usize], usize); 3] = [
+        (&[1, 1, 1 << 20], 1),
+        (&[256, 1, 64, 64], 1),
+        (&[32_768, 16], 1),
+    ];
+    for (shape, axis) in shapes {
+        for class in CLASSES {
+            let case = planned(shape, axis, class);
+            let mut inputs = case.inputs();
+            let outlying = inputs.x.len() / 1024;
+            for x in &mut inputs.x[..outlying] {
+                *x += 1e3;
+            }
+            let outputs = case.run(device, &inputs);
+            compare_forward(&case, &inputs, &outputs, &case.expected(&inputs));
+        }
+    }
+}
+
+#[test]
+fn sums_of_a_million_rows() {
+    let Some(device) = device() else { return };
+    check(device, &planned([1 << 20, 9], 1, DeviceClass::Cpu));
+    check(device, &planned([1 << 16, 9], 1, DeviceClass::Gpu));
+    check(device, &planned([4096, 257], 1, DeviceClass::Gpu));
+    check(device, &planned([2048, 1024], 1, DeviceClass::Gpu));
+    check(device, &planned([1 << 20, 3, 2], 1, DeviceClass::Cpu));
+}
