@@ -65,7 +65,7 @@ fn backward_sums_columns(
     }
     merge_lanes(lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
-        if slice.first_column + i < row_columns() {
+        if is_column(slice, i) {
             state[column_partial(slice, i)] = vec4<f32>(merge_scratch[i], 0.0, 0.0);
         }
     }

@@ -66,10 +66,9 @@ fn moments_columns(
     }
     let slice = slice_of(group);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
-        let column = column_of(slice, i);
         pivots[i] = 0.0;
-        if column.n > 0u {
-            pivots[i] = column_pivot(column);
+        if is_column(slice, i) {
+            pivots[i] = column_pivot(column_of(slice, i));
         }
     }
     workgroupBarrier();
@@ -85,7 +84,7 @@ fn moments_columns(
     }
     merge_lanes(lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
-        if slice.first_column + i < row_columns() {
+        if is_column(slice, i) {
             let n = f32(column_of(slice, i).n);
             state[column_partial(slice, i)] = vec4<f32>(n, pivots[i], merge_scratch[i]);
         }

@@ -13,14 +13,11 @@
 
 var<workgroup> pivots: array<f32, TILE>;
 
-// The pivot of a whole channel: slices that are nothing like the others do not move it, and those
-// without elements have none.
+// The pivot of a whole channel: slices that are nothing like the others do not move it.
 fn channel_pivot(channel: u32) -> f32 {
-    let first = state[channel_partial(channel, 0u)].y;
     var samples: array<f32, 10>;
     for (var i = 0u; i < 10u; i++) {
-        let part = state[channel_partial(channel, i * params.partials / 10u)];
-        samples[i] = select(first, part.y, part.x > 0.0);
+        samples[i] = state[channel_partial(channel, i * params.partials / 10u)].y;
     }
     return pivot_of(samples);
 }

@@ -56,7 +56,7 @@
 //!
 //! # Accuracy and determinism
 //!
-//! Every result is tested against the float64 [`reference`], which is public. The error of y stays
+//! Every result is tested against the float64 [`mod@reference`], which is public. The error of y stays
 //! at about 1e-7 (relative L2) for |mean| / std from 1 to 1e7. Results depend on the shape, the
 //! options and the class of device alone: two runs give the same bits. The [`derivation`] page
 //! shows the backward pass step by step.

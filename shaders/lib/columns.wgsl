@@ -1,6 +1,7 @@
 // Split columns: inner = 1, so the channels lie side by side and every row holds one element of
 // each. The tensor is seen as rows of `row_words` words, the shortest whole number of words that
-// holds whole copies of the channels: element p of a row belongs to channel p % count, in every row.
+// holds whole copies of the channels: element p of a row belongs to channel p % count, in every row,
+// and no row is short, since words are only as wide as divides the tensor.
 // A workgroup owns a block of `tile_words` words of some rows. Its lanes lie along the block, as often
 // as they fit: `row_lanes` rows at once, each lane walking down its own word. Rows of the block are
 // therefore read side by side whatever `count` is, and lanes of one column add up at the end.
@@ -10,7 +11,7 @@ struct Params {
     grid_width: u32,
     groups: u32,
     count: u32,
-    words: u32, // in the tensor
+    rows: u32,
     row_words: u32,
     tile_words: u32, // of a row, for one workgroup
     row_lanes: u32,
@@ -33,7 +34,7 @@ struct Slice {
     index: u32,
     first_column: u32, // the workgroup's first element in the row
     row_begin: u32,
-    row_end: u32, // which may lie behind the tensor's last row
+    row_end: u32,
 }
 
 fn slice_of(group: u32) -> Slice {
@@ -43,11 +44,12 @@ fn slice_of(group: u32) -> Slice {
         index,
         (group % params.blocks) * params.tile_words * WIDTH,
         row_begin,
-        row_begin + params.slice_rows,
+        min(row_begin + params.slice_rows, params.rows),
     );
 }
 
-// What one lane owns: word `word` of the rows from `row_begin` by `row_step` to `row_end`.
+// What one lane owns: word `word` of the rows from `row_begin` by `row_step` to `row_end`, which are
+// none for a lane beyond the row or the block's lanes.
 struct Walk {
     word: u32,
     row_begin: u32,
@@ -59,12 +61,8 @@ fn walk_of(slice: Slice, lane: u32) -> Walk {
     let word = slice.first_column / WIDTH + lane % params.tile_words;
     let row_lane = lane / params.tile_words;
     let row_begin = slice.row_begin + row_lane;
-    if word >= params.row_words || word >= params.words || row_lane >= params.row_lanes {
-        return Walk(word, row_begin, row_begin, params.row_lanes);
-    }
-    // The last row of the tensor may be short.
-    let rows = (params.words - word + params.row_words - 1u) / params.row_words;
-    return Walk(word, row_begin, min(slice.row_end, rows), params.row_lanes);
+    let works = word < params.row_words && row_lane < params.row_lanes;
+    return Walk(word, row_begin, select(row_begin, slice.row_end, works), params.row_lanes);
 }
 
 fn channel_of(column: u32) -> u32 {
@@ -96,25 +94,29 @@ fn merged_column(lane: u32, j: u32) -> u32 {
 }
 
 // The elements of a slice that belong to one merged column: `n` of them from `first` by `step`.
-// There may be none where the last row of the tensor is short.
 struct Column {
     first: u32,
     step: u32,
     n: u32,
 }
 
+// Merged columns of a whole row.
+fn all_columns() -> u32 {
+    return select(row_columns(), params.count, params.blocks == 1u);
+}
+
 fn column_of(slice: Slice, i: u32) -> Column {
-    let end = min(slice.row_end * params.row_words, params.words) * WIDTH;
     let first = slice.row_begin * row_columns() + slice.first_column + i;
-    let step = select(row_columns(), params.count, params.blocks == 1u);
-    if slice.first_column + i >= row_columns() || first >= end {
-        return Column(0u, 0u, 0u);
-    }
-    return Column(first, step, (end - first + step - 1u) / step);
+    let copies = row_columns() / all_columns();
+    return Column(first, all_columns(), (slice.row_end - slice.row_begin) * copies);
+}
+
+// Whether merged column i of the workgroup is one of the row: the last block may reach beyond it.
+fn is_column(slice: Slice, i: u32) -> bool {
+    return slice.first_column + i < row_columns();
 }
 
 // The partial of a merged column.
 fn column_partial(slice: Slice, i: u32) -> u32 {
-    let columns = select(row_columns(), params.count, params.blocks == 1u);
-    return partial_index(slice.index * columns + slice.first_column + i);
+    return partial_index(slice.index * all_columns() + slice.first_column + i);
 }

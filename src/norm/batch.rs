@@ -1,6 +1,6 @@
 //! Batch norm as a layer that owns its parameters and allocates its outputs from the pool.
 
-use super::functional::{self, Backward, Forward, Running};
+use super::functional::{self, Backward, Forward, Running, SavedStatistics};
 use super::options::{BatchNormOptions, Mode, Statistics};
 use crate::gpu::{DType, Device, Recorder, Tensor};
 use crate::{Error, Result, Shape, View};
@@ -41,15 +41,6 @@ pub struct Saved {
     /// The x that the statistics belong to.
     shape: Shape,
     view: View,
-}
-
-/// The statistics that a forward normalized with, C elements each.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SavedStatistics {
-    /// The mean of each channel.
-    pub mean: Vec<f32>,
-    /// `1 / sqrt(var + eps)` of each channel, with the biased variance.
-    pub rstd: Vec<f32>,
 }
 
 /// The gradients of a backward.
@@ -363,22 +354,17 @@ impl Saved {
     /// Downloads the statistics that the forward used; waits for the GPU.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn statistics(&self, device: &Device) -> Result<SavedStatistics> {
-        Ok(self.unpack(&device.download(&self.state)?))
+        Ok(functional::statistics(
+            &device.download(&self.state)?,
+            self.view.count,
+        ))
     }
 
     /// [`statistics`](Self::statistics) for where nobody may block.
     pub async fn statistics_async(&self, device: &Device) -> Result<SavedStatistics> {
-        Ok(self.unpack(&device.download_async(&self.state).await?))
-    }
-
-    /// The state starts with a header of 4 values, then come (K, d, rstd, var) of each channel.
-    fn unpack(&self, state: &[f32]) -> SavedStatistics {
-        let channels = || state.chunks_exact(4).skip(1).take(self.view.count);
-        SavedStatistics {
-            mean: channels()
-                .map(|c| (f64::from(c[0]) + f64::from(c[1])) as f32)
-                .collect(),
-            rstd: channels().map(|c| c[2]).collect(),
-        }
+        Ok(functional::statistics(
+            &device.download_async(&self.state).await?,
+            self.view.count,
+        ))
     }
 }

@@ -8,6 +8,8 @@
 //! behind for its backward; [`state_len`] says how many f32 it needs. All checks come before the
 //! first command, so a refused call has recorded nothing.
 //!
+//! Sums of squares are f32: a channel needs n·var below 3e38, and one that overflows gives NaN.
+//!
 //! The forward is Ioffe & Szegedy (2015) with PyTorch's conventions, per channel of n elements:
 //!
 //! ```text
@@ -84,6 +86,15 @@ pub struct Backward<'a> {
     pub dbeta: Option<&'a Tensor>,
 }
 
+/// The statistics that a forward normalized with, C elements each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedStatistics {
+    /// The mean of each channel.
+    pub mean: Vec<f32>,
+    /// `1 / sqrt(var + eps)` of each channel, with the biased variance.
+    pub rstd: Vec<f32>,
+}
+
 /// How many f32 the state of a forward and its backward needs for an x of this shape.
 pub fn state_len(device: &Device, shape: &Shape, options: &BatchNormOptions) -> Result<usize> {
     let view = View::channels(shape, options.channel_axis)?;
@@ -104,6 +115,20 @@ pub fn state_len(device: &Device, shape: &Shape, options: &BatchNormOptions) -> 
         });
     }
     Ok(len)
+}
+
+/// The statistics in a state that was downloaded after its forward ran; fewer where it is too short
+/// for that many channels.
+#[must_use]
+pub fn statistics(state: &[f32], channels: usize) -> SavedStatistics {
+    // A header of 4 values, then (K, d, rstd, var) of each channel; the mean is K + d.
+    let saved = || state.chunks_exact(4).skip(1).take(channels);
+    SavedStatistics {
+        mean: saved()
+            .map(|c| (f64::from(c[0]) + f64::from(c[1])) as f32)
+            .collect(),
+        rstd: saved().map(|c| c[2]).collect(),
+    }
 }
 
 /// Records a forward: two dispatches with batch statistics, one with running statistics that stay.

@@ -5,5 +5,6 @@ mod checks;
 pub mod functional;
 mod options;
 
-pub use batch::{BatchNorm, Gradients, Saved, SavedStatistics, Wanted, WantedGradients};
+pub use batch::{BatchNorm, Gradients, Saved, Wanted, WantedGradients};
+pub use functional::SavedStatistics;
 pub use options::{BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};

@@ -87,10 +87,15 @@ impl Plan {
     /// Plans for a view with at least one element.
     pub(crate) fn new(view: View, options: PlanOptions, limits: &Limits) -> Result<Self> {
         let numel = bounded("elements of a tensor", view.numel() as u64, MAX_ELEMENTS)?;
+        let class = options.class.unwrap_or(limits.class);
+        let max_bytes = match class {
+            DeviceClass::Gpu => limits.max_binding_bytes,
+            DeviceClass::Cpu => limits.max_binding_bytes.min(MAX_CPU_BYTES),
+        };
         bounded(
             "bytes of one binding",
             (view.numel() as u64).saturating_mul(4),
-            limits.max_binding_bytes,
+            max_bytes,
         )?;
         // A single channel is one long row, wherever its axis lies.
         let view = match view.count {
@@ -105,7 +110,7 @@ impl Plan {
             1 => Strategy::SplitColumns,
             _ => Strategy::SplitRows,
         });
-        let tuning = Tuning::of(options.class.unwrap_or(limits.class));
+        let tuning = Tuning::of(class);
         let (word, geometry) = match strategy {
             Strategy::SplitRows => {
                 let (word, rows) = Rows::new(view, &tuning);
@@ -180,6 +185,9 @@ pub(crate) struct Tuning {
 /// The most elements of a tensor. The kernels count in u32, and walk past the last element by up to
 /// a row of the tensor before they compare.
 const MAX_ELEMENTS: u64 = i32::MAX as u64;
+/// The most bytes of a tensor that plans of the CPU class bind: above them the iterations of the loops
+/// that merge partials approach lavapipe's 65,535.
+const MAX_CPU_BYTES: u64 = 1 << 29;
 /// The most words that one lane may read. A lane of lavapipe silently stops after 65,535 loop
 /// iterations in all, and the backward's loop takes two words per iteration.
 pub(crate) const MAX_LANE_WORDS: usize = 16_384;

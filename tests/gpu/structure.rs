@@ -56,18 +56,14 @@ fn an_image_border_does_not_take_all_samples_of_the_pivot() {
 #[test]
 fn an_outlying_first_slice_does_not_spoil_the_channel() {
     let Some(device) = device() else { return };
-    let shapes: [(&[usize], usize); 3] = [
-        (&[1, 1, 1 << 20], 1),
-        (&[256, 1, 64, 64], 1),
-        (&[32_768, 16], 1),
-    ];
+    let shapes: [(&[usize], usize); 2] = [(&[1, 1, 1 << 22], 1), (&[1 << 17, 16], 1)];
     for (shape, axis) in shapes {
         for class in CLASSES {
             let case = planned(shape, axis, class);
             let mut inputs = case.inputs();
-            let outlying = inputs.x.len() / 1024;
+            let outlying = inputs.x.len() / 256;
             for x in &mut inputs.x[..outlying] {
-                *x += 1e3;
+                *x += 1e5;
             }
             let outputs = case.run(device, &inputs);
             compare_forward(&case, &inputs, &outputs, &case.expected(&inputs));

@@ -1,7 +1,13 @@
 //! `shaders/lib/rows.wgsl` and the loops of `shaders/*_rows.wgsl` once more.
 
 use super::super::{MAX_TERMS, Plan, Rows};
-use super::{Lengths, MAX_WORKGROUP_BYTES, fits};
+use super::{Lengths, MAX_EXACT, MAX_WORKGROUP_BYTES, fits, sample_at};
+
+/// Words of a row that a lane adds up before it flushes, for each number of words at once: the
+/// backward's sums take two words at once, the moments four.
+const fn chunk(unroll: u32) -> u32 {
+    32 * unroll
+}
 
 struct Slice {
     slot: u32,
@@ -57,33 +63,39 @@ pub(super) fn check(plan: &Plan, rows: &Rows) -> Lengths {
     // The largest values of the index arithmetic, before anything bounds them.
     fits(wide(rows.outer) * wide(plan.count) * wide(rows.inner) + 1);
     fits(wide(row_slices) * wide(rows.slice_rows) + wide(row_step));
-    fits(wide(rows.segments) * wide(rows.segment_words) + 4 * wide(lanes));
-    fits(9 * wide(rows.slice_rows.max(rows.segment_words)));
+    // begin + 128 * lanes, and the samples of slice_pivot and slot_pivot
+    fits(wide(rows.segments) * wide(rows.segment_words) + wide(chunk(4)) * wide(lanes));
+    fits(10 * wide(rows.slice_rows.max(rows.segment_words)));
+    fits(9 * wide(rows.slices));
     fits(1 + wide(plan.count) + wide(plan.count) * wide(rows.slices));
 
     let lane_rows = wide(rows.slice_rows.div_ceil(row_step));
     let lane_words = wide(rows.segment_words.div_ceil(lanes));
     let merged = wide(rows.slices.div_ceil(plan.workgroup));
     let reduction = reduction(plan.workgroup);
-    let by4 = lane_rows * (1 + lane_words.div_ceil(4));
-    let by2 = lane_rows * (1 + lane_words.div_ceil(2));
+    let by = |unroll: u32| lane_rows * (1 + lane_words.div_ceil(unroll.into()));
+    let flushes = |unroll: u32| lane_rows * lane_words.div_ceil(chunk(unroll).into());
     // The rounding that targets.md allows counts on these.
     assert!(lane_rows <= MAX_TERMS as u64);
-    assert!(lane_words.div_ceil(4) <= MAX_TERMS as u64);
-    assert!(lane_words.div_ceil(2) <= 2 * MAX_TERMS as u64);
+    assert!(flushes(4) <= MAX_TERMS as u64);
+    assert!(flushes(2) <= 2 * MAX_TERMS as u64);
+    // `n` of a partial is exact.
+    let slice_words = wide(rows.slice_rows) * wide(rows.segment_words);
+    assert!(slice_words * width <= MAX_EXACT);
     Lengths {
         iterations: [
-            10 + by4 + reduction,             // moments
-            2 * merged + 2 * reduction + by4, // normalize
-            by2 + reduction,                  // backward_sums
-            merged + reduction + by2,         // backward_dx
+            10 + by(4) + flushes(4) + reduction,     // moments
+            10 + 2 * merged + 2 * reduction + by(4), // normalize
+            by(2) + flushes(2) + reduction,          // backward_sums
+            merged + reduction + by(2),              // backward_dx
         ]
         .into_iter()
         .max()
         .unwrap_or_default(),
-        terms: lane_words.div_ceil(2),
-        flushes: lane_rows,
-        partials: merged,
+        terms: lane_words.min(chunk(2).into()).div_ceil(2),
+        flushes: flushes(2),
+        partial_terms: merged,
+        partial_flushes: 1,
     }
 }
 
@@ -99,7 +111,6 @@ fn reduction(workgroup: u32) -> u64 {
 
 /// Walks through every lane of every group, and returns the iterations of the longest.
 pub(super) fn walk(plan: &Plan, rows: &Rows) -> u64 {
-    let (lanes, row_step) = lanes(plan, rows);
     let words = rows.outer * plan.count * rows.inner;
     let mut longest = 0;
     for unroll in [4, 2] {
@@ -113,40 +124,71 @@ pub(super) fn walk(plan: &Plan, rows: &Rows) -> u64 {
             assert!(slice.row_begin < slice.row_end && slice.word_begin < slice.word_end);
             let partial = (slice.slot * rows.slices + slice.index) as usize;
             assert!(!std::mem::replace(&mut written[partial], true));
-            let mut slice_words = 0;
+            let slice_rows = slice.row_end - slice.row_begin;
+            let slice_words = slice.word_end - slice.word_begin;
+            for i in 0..10 {
+                assert!(sample_at(i, slice_rows, 0) < slice_rows);
+                assert!(sample_at(i, slice_words, 1 << 30) < slice_words);
+                // slot_pivot reads partials of its own slot.
+                assert!(i * rows.slices / 10 < rows.slices);
+            }
+            let mut walked = 0;
             for lane in 0..plan.workgroup {
-                let mut iterations = 0;
-                let mut row = slice.row_begin + (lane >> rows.lane_bits);
-                while row < slice.row_end {
-                    iterations += 1;
-                    let base = row_base(plan, rows, slice.slot, row);
-                    let mut i = slice.word_begin + (lane & (lanes - 1));
-                    while i < slice.word_end {
-                        iterations += 1;
-                        for j in 0..unroll {
-                            let word = i + j * lanes;
-                            // What is clamped is loaded for nothing, but it is within the slot.
-                            let loaded = base + word.min(slice.word_end - 1);
-                            assert_eq!(loaded / rows.inner % plan.count, slice.slot);
-                            if word < slice.word_end {
-                                assert!(!std::mem::replace(&mut reached[loaded as usize], true));
-                                slice_words += 1;
-                            }
-                        }
-                        i += unroll * lanes;
-                    }
-                    row += row_step;
-                }
+                let (n, iterations) = walk_lane(plan, rows, &slice, lane, unroll, &mut reached);
+                walked += n;
                 longest = longest.max(iterations);
             }
             // The n that the moments kernel writes.
-            let n = (slice.row_end - slice.row_begin) * (slice.word_end - slice.word_begin);
-            assert_eq!(slice_words, n);
+            assert_eq!(walked, slice_rows * slice_words);
         }
         assert!(reached.into_iter().all(|reached| reached));
         assert!(written.into_iter().all(|written| written));
     }
     longest
+}
+
+/// Marks the words that one lane takes; returns them and its iterations. The loops are those of the
+/// first dispatch: the second one's do not flush.
+fn walk_lane(
+    plan: &Plan,
+    rows: &Rows,
+    slice: &Slice,
+    lane: u32,
+    unroll: u32,
+    reached: &mut [bool],
+) -> (u32, u64) {
+    let (lanes, row_step) = lanes(plan, rows);
+    let (mut n, mut iterations) = (0, 0);
+    let mut row = slice.row_begin + (lane >> rows.lane_bits);
+    while row < slice.row_end {
+        iterations += 1;
+        let base = row_base(plan, rows, slice.slot, row);
+        let mut begin = slice.word_begin + (lane & (lanes - 1));
+        while begin < slice.word_end {
+            iterations += 1;
+            let end = (begin + chunk(unroll) * lanes).min(slice.word_end);
+            let mut i = begin;
+            while i < end {
+                iterations += 1;
+                for word in (0..unroll).map(|j| i + j * lanes) {
+                    // `within`: what lies behind the end is the lane's own word once more.
+                    let loaded = if word < slice.word_end { word } else { i };
+                    let owner = (loaded - slice.word_begin) & (lanes - 1);
+                    assert_eq!(owner, lane & (lanes - 1), "a word of another lane");
+                    assert_eq!((base + loaded) / rows.inner % plan.count, slice.slot);
+                    if word < slice.word_end {
+                        let i = (base + word) as usize;
+                        assert!(!std::mem::replace(&mut reached[i], true));
+                        n += 1;
+                    }
+                }
+                i += unroll * lanes;
+            }
+            begin += chunk(unroll) * lanes;
+        }
+        row += row_step;
+    }
+    (n, iterations)
 }
 
 #[test]
