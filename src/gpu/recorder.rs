@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::device::PLACEHOLDER_BYTES;
-use super::pipeline::{Pipeline, PipelineKey, Program};
+use super::pipeline::{Access, Pipeline, PipelineKey, Program};
 use super::pool::Storage;
 use super::{Device, Tensor};
 use crate::{Error, Result};
@@ -221,6 +221,11 @@ impl<'e> Recorder<'e> {
                 resource,
             });
         }
+        debug_assert!(
+            disjoint(pipeline, tensors),
+            "{}: WebGPU forbids to bind written memory twice",
+            pipeline.label
+        );
         let device = self.device.wgpu_device();
         let bound = self.device.scoped(&pipeline.label, 0, || {
             device.create_bind_group(&wgpu::BindGroupDescriptor {
@@ -248,4 +253,18 @@ impl<'e> Recorder<'e> {
             size: wgpu::BufferSize::new(PLACEHOLDER_BYTES),
         })
     }
+}
+
+/// Whether no binding that is written shares memory with another one. wgpu lets it pass natively,
+/// a browser does not.
+fn disjoint(pipeline: &Pipeline, tensors: &[(u32, &Tensor)]) -> bool {
+    let is_written = |number| {
+        let binding = pipeline.bindings.iter().find(|b| b.number == number);
+        binding.is_some_and(|b| b.access == Access::ReadWrite)
+    };
+    tensors.iter().enumerate().all(|(i, (a, first))| {
+        let rest = &tensors[i + 1..];
+        rest.iter()
+            .all(|(b, second)| !first.overlaps(second) || !(is_written(*a) || is_written(*b)))
+    })
 }

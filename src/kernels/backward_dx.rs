@@ -66,7 +66,9 @@ impl BackwardDx<'_> {
         if x.is_bound() {
             tensors.push((binding::X, self.x));
         }
-        tensors.push((binding::DY, self.dy));
+        if dy.is_bound() {
+            tensors.push((binding::DY, self.dy));
+        }
         tensors.extend(self.dx.map(|dx| (binding::OUTPUT, dx)));
         KERNELS.prepare(
             recorder,

@@ -78,7 +78,9 @@ impl Normalize<'_> {
             (binding::RUNNING_VAR, self.running_var),
         ]);
         let x = Place::of(self.x, Some(self.y), &tensors);
-        tensors.push((binding::X, self.x));
+        if x.is_bound() {
+            tensors.push((binding::X, self.x));
+        }
         tensors.push((binding::OUTPUT, self.y));
         let io = Io {
             word: plan.word,

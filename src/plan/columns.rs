@@ -7,8 +7,6 @@ use crate::View;
 /// of `tile_words` and slices of `slice_rows`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Columns {
-    /// Words in the tensor.
-    pub(crate) words: u32,
     pub(crate) row_words: u32,
     /// Words of a row for one workgroup.
     pub(crate) tile_words: u32,
@@ -33,11 +31,11 @@ impl Columns {
             Word::F32
         };
         let width = word.width() as usize;
-        let words = numel / width;
-        // The shortest row of whole words that holds whole copies of the channels.
+        // The shortest row of whole words that holds whole copies of the channels. Both divide the
+        // tensor, and so does the row: it is their least common multiple.
         let row_words = view.count / gcd(view.count, width);
         let copies = row_words * width / view.count;
-        let rows = words.div_ceil(row_words);
+        let rows = numel / width / row_words;
         // Blocks of about one width.
         let blocks = row_words.div_ceil(tuning.tile_words);
         let tile_words = row_words.div_ceil(blocks);
@@ -56,7 +54,6 @@ impl Columns {
         let slice_rows = rows.div_ceil(wanted).min(MAX_COLUMN_ROWS * row_lanes);
         let slices = rows.div_ceil(slice_rows);
         let columns = Self {
-            words: words as u32,
             row_words: row_words as u32,
             tile_words: tile_words as u32,
             row_lanes: row_lanes as u32,

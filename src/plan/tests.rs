@@ -200,7 +200,7 @@ fn plans_of_every_size_are_sound() {
             let max_groups = [64, 1024, 65_535, 65_535][rng.random_range(0..4)];
             let binding = match class {
                 DeviceClass::Gpu => [1 << 27, 1 << 30, u64::MAX][rng.random_range(0..3)],
-                DeviceClass::Cpu => CPU_BINDING,
+                DeviceClass::Cpu => [CPU_BINDING, u64::MAX][rng.random_range(0..2)],
             };
             let limits = limits(class, max_groups, binding);
             for strategy in strategies(view) {
@@ -241,13 +241,20 @@ fn small_plans_reach_every_element_once() {
         view(3000, 7, 1),
         view(9, 1030, 1),
         view(150, 257, 1),
+        view(700, 132, 1),
+        view(2000, 131, 1),
+        view(9000, 66, 1),
     ]);
+    // A lane of the CPU's plans merges more than one block of these partials.
+    views.push(view(590_000, 9, 1));
+    let mut worst = Lengths::default();
     for view in views {
         for class in [DeviceClass::Gpu, DeviceClass::Cpu] {
             let limits = default_limits(class);
             for strategy in strategies(view) {
                 let plan = Plan::new(view, forced(strategy), &limits).expect("a small plan");
                 let lengths = check(&plan, view, &limits);
+                worst = worst.max(lengths);
                 let walked = match &plan.geometry {
                     Geometry::Rows(rows) => rows::walk(&plan, rows),
                     Geometry::Columns(columns) => columns::walk(&plan, columns),
@@ -259,35 +266,71 @@ fn small_plans_reach_every_element_once() {
             }
         }
     }
+    assert!(
+        worst.flushes > 1 && worst.partial_flushes > 1,
+        "no lane flushes: {worst:?}"
+    );
 }
 
 #[test]
 fn the_largest_plans_stay_far_below_the_loop_limit() {
-    // Every shape with 2^25 elements, the most that a software device binds, as powers of two,
+    // Every shape with 2^27 elements, the most that is planned for the CPU class, as powers of two,
     // and what is a little less and does not divide well.
+    let limits = limits(DeviceClass::Cpu, 65_535, u64::MAX);
     let mut worst = Lengths::default();
-    for count_bits in 0..=20 {
-        for inner_bits in 0..=25 - count_bits {
-            let outer_bits = 25 - count_bits - inner_bits;
-            for less in [0, 1, 3] {
-                let size = |bits: u32| (1_usize << bits).saturating_sub(less).max(1);
-                let view = view(size(outer_bits), size(count_bits), size(inner_bits));
-                for strategy in strategies(view) {
-                    let limits = default_limits(DeviceClass::Cpu);
-                    match Plan::new(view, forced(strategy), &limits) {
-                        Ok(plan) => worst = worst.max(check(&plan, view, &limits)),
-                        Err(error) => check_refusal(&error, view, forced(strategy), &limits),
-                    }
-                }
+    let mut grow = |view| {
+        for strategy in strategies(view) {
+            match Plan::new(view, forced(strategy), &limits) {
+                Ok(plan) => worst = worst.max(check(&plan, view, &limits)),
+                Err(error) => check_refusal(&error, view, forced(strategy), &limits),
             }
         }
+    };
+    for count_bits in 0..=20 {
+        for inner_bits in 0..=27 - count_bits {
+            let outer_bits = 27 - count_bits - inner_bits;
+            for less in [0, 1, 3] {
+                let size = |bits: u32| (1_usize << bits).saturating_sub(less).max(1);
+                grow(view(size(outer_bits), size(count_bits), size(inner_bits)));
+            }
+        }
+    }
+    // Few odd channels that cut a row into copies leave the most partials to merge.
+    for count in 2..300 {
+        let outer = (1 << 27) / count;
+        grow(view(outer, count, 1));
+        grow(view(outer & !3, count, 1));
     }
     assert!(
         worst.iterations <= max_iterations(DeviceClass::Cpu),
         "{worst:?}"
     );
-    // The test reaches what it is about: lanes with thousands of iterations.
-    assert!(worst.iterations > 4096, "{worst:?}");
+    // The test reaches what it is about: lanes with thousands of iterations, and long merges.
+    assert!(worst.iterations > 8192, "{worst:?}");
+    assert!(worst.partial_flushes > 16, "{worst:?}");
+}
+
+#[test]
+fn the_cpu_class_stops_at_512_mib() {
+    let half = view(1 << 17, 1024, 1);
+    let more = view((1 << 17) + 1, 1024, 1);
+    let planned = |view, device, class| {
+        let options = PlanOptions {
+            strategy: None,
+            class,
+        };
+        let limits = limits(device, 65_535, u64::MAX);
+        Plan::new(view, options, &limits).map_err(|error| error.to_string())
+    };
+    let refusal = "bytes of one binding: 536875008 exceeds the device's limit of 536870912";
+    let (gpu, cpu) = (DeviceClass::Gpu, DeviceClass::Cpu);
+    for (device, class) in [(cpu, None), (cpu, Some(cpu)), (gpu, Some(cpu))] {
+        planned(half, device, class).expect("a plan of the limit's size");
+        assert_eq!(planned(more, device, class), Err(refusal.to_owned()));
+    }
+    for (device, class) in [(gpu, None), (gpu, Some(gpu)), (cpu, Some(gpu))] {
+        planned(more, device, class).expect("a plan without that limit");
+    }
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Model<'_> {
             index,
             first_column: (group % self.columns.blocks) * self.block_columns(),
             row_begin,
-            row_end: row_begin + self.columns.slice_rows,
+            row_end: (row_begin + self.columns.slice_rows).min(self.columns.rows),
         }
     }
 
@@ -88,14 +88,8 @@ impl Model<'_> {
         let word = slice.first_column / self.width() + lane % columns.tile_words;
         let row_lane = lane / columns.tile_words;
         let row_begin = slice.row_begin + row_lane;
-        let idle =
-            word >= columns.row_words || word >= columns.words || row_lane >= columns.row_lanes;
-        let row_end = if idle {
-            row_begin
-        } else {
-            let rows = (columns.words - word + columns.row_words - 1) / columns.row_words;
-            slice.row_end.min(rows)
-        };
+        let works = word < columns.row_words && row_lane < columns.row_lanes;
+        let row_end = if works { slice.row_end } else { row_begin };
         Walk {
             word,
             row_begin,
@@ -111,8 +105,8 @@ impl Model<'_> {
         (lane % self.columns.tile_words * self.width() + j) % self.merged_columns()
     }
 
-    /// How far apart the elements of one merged column lie, and the partials of two slices.
-    fn columns_apart(&self) -> u32 {
+    /// Merged columns of a whole row.
+    fn all_columns(&self) -> u32 {
         match self.columns.blocks {
             1 => self.plan.count,
             _ => self.row_columns(),
@@ -120,20 +114,22 @@ impl Model<'_> {
     }
 
     fn column_of(&self, slice: &Slice, i: u32) -> Column {
-        let end = (slice.row_end * self.columns.row_words).min(self.columns.words) * self.width();
         let first = slice.row_begin * self.row_columns() + slice.first_column + i;
-        let step = self.columns_apart();
-        let n = if slice.first_column + i >= self.row_columns() || first >= end {
-            0
-        } else {
-            (end - first).div_ceil(step)
-        };
-        Column { first, step, n }
+        let copies = self.row_columns() / self.all_columns();
+        Column {
+            first,
+            step: self.all_columns(),
+            n: (slice.row_end - slice.row_begin) * copies,
+        }
+    }
+
+    fn is_column(&self, slice: &Slice, i: u32) -> bool {
+        slice.first_column + i < self.row_columns()
     }
 
     /// Partials are counted from the first one here, not from the state's header.
     fn column_partial(&self, slice: &Slice, i: u32) -> u32 {
-        slice.index * self.columns_apart() + slice.first_column + i
+        slice.index * self.all_columns() + slice.first_column + i
     }
 
     fn channel_partial(&self, channel: u32, i: u32) -> u32 {
@@ -212,13 +208,9 @@ fn check_cut(model: Model) {
     let numel = wide(plan.count) * wide(plan.slot_len);
     // Rows hold whole copies of the channels and whole words, and the tensor whole rows: none is
     // short, so that no slice is without elements of any of its channels.
-    assert_eq!(wide(columns.words) * wide(width), numel);
     assert!(model.row_columns().is_multiple_of(plan.count));
     let copies = model.row_columns() / plan.count;
-    assert_eq!(
-        wide(columns.words),
-        wide(columns.rows) * wide(columns.row_words)
-    );
+    assert_eq!(wide(columns.rows) * wide(model.row_columns()), numel);
     // Blocks cut a row and slices the rows, none of them empty.
     assert_eq!(
         columns.blocks,
@@ -259,14 +251,11 @@ fn check_indices(model: Model) {
     let Model { plan, columns } = model;
     let row_columns = wide(model.row_columns());
     let block_columns = wide(model.block_columns());
-    let numel = wide(columns.words) * wide(model.width());
-    let slices_end = wide(columns.slices) * wide(columns.slice_rows);
+    let numel = wide(columns.rows) * row_columns;
     // slice_of, walk_of
     fits(wide(columns.blocks) * block_columns);
-    fits(slices_end + wide(plan.workgroup));
-    fits(wide(columns.words) + wide(columns.row_words));
+    fits(wide(columns.slices) * wide(columns.slice_rows) + wide(plan.workgroup));
     // column_of, and sample_at in its elements
-    fits(slices_end * wide(columns.row_words));
     fits(numel + row_columns + block_columns);
     fits(10 * wide(columns.slice_rows) * (row_columns / wide(plan.count)));
     // The walks: begin + 64 * step, row + 3 * step

@@ -87,7 +87,7 @@ fn first_dispatch(model: Model, unroll: u32) -> (Vec<Option<Sum>>, u64) {
     let width = model.width();
     let merged = model.merged_columns();
     let mut longest = 0;
-    let mut taken = vec![false; columns.words as usize];
+    let mut taken = vec![false; (columns.rows * columns.row_words) as usize];
     let mut state: Vec<Option<Sum>> = vec![None; plan.state_len() / 4 - 1 - plan.count as usize];
     for group in 0..plan.groups {
         let slice = model.slice_of(group);
@@ -113,7 +113,7 @@ fn first_dispatch(model: Model, unroll: u32) -> (Vec<Option<Sum>>, u64) {
             let (column, n) = scratch[i as usize].expect("a sum");
             assert_eq!(column, slice.first_column + i);
             check_column(model, &slice, i, n);
-            if column < model.row_columns() {
+            if model.is_column(&slice, i) {
                 let partial = model.column_partial(&slice, i) as usize;
                 let sum = (model.channel_of(column), n);
                 assert_eq!(state[partial].replace(sum), None);
@@ -131,11 +131,11 @@ fn first_dispatch(model: Model, unroll: u32) -> (Vec<Option<Sum>>, u64) {
 /// `column_of` finds the elements that went into the sum of a merged column, and the samples of its
 /// pivot are among them.
 fn check_column(model: Model, slice: &Slice, i: u32, sum: u32) {
-    let column = model.column_of(slice, i);
-    assert_eq!(column.n, sum);
-    if slice.first_column + i >= model.row_columns() {
+    if !model.is_column(slice, i) {
         return assert_eq!(sum, 0);
     }
+    let column = model.column_of(slice, i);
+    assert_eq!(column.n, sum);
     assert!(sum > 0, "a partial of nothing has no pivot");
     let channel = model.channel_of(slice.first_column + i);
     let row_columns = model.row_columns();
@@ -143,7 +143,7 @@ fn check_column(model: Model, slice: &Slice, i: u32, sum: u32) {
     let belongs = |element: u32| {
         let row = element / row_columns;
         element % model.plan.count == channel
-            && (slice.row_begin..slice.row_end.min(model.columns.rows)).contains(&row)
+            && (slice.row_begin..slice.row_end).contains(&row)
             && block.contains(&(element % row_columns))
     };
     assert!((0..column.n).all(|e| belongs(column.first + e * column.step)));
@@ -159,7 +159,7 @@ fn second_dispatch(model: Model, unroll: u32, state: &[Option<Sum>]) -> u64 {
     let Model { plan, columns } = model;
     let mut longest = 0;
     let mut finished = vec![false; plan.count as usize];
-    let mut taken = vec![false; columns.words as usize];
+    let mut taken = vec![false; (columns.rows * columns.row_words) as usize];
     for group in 0..plan.groups {
         let slice = model.slice_of(plan.groups - 1 - group);
         let merging = merge_partials(model, &slice, unroll, state);
