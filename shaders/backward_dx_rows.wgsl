@@ -15,11 +15,17 @@
 
 // (dbeta, dgamma) of the slot from its partials.
 fn merge_sums(slot: u32, lane: u32) -> vec2<f32> {
-    var sums = vec2<f32>(0.0);
-    for (var i = lane; i < params.slices; i += WORKGROUP) {
-        sums += state[slot_partial(slot, i)].xy;
+    // Sums of 32 partials stay apart from the total, see normalize_rows.wgsl.
+    var total = vec2<f32>(0.0);
+    for (var begin = lane; begin < params.slices; begin += 32u * WORKGROUP) {
+        var sums = vec2<f32>(0.0);
+        let end = min(begin + 32u * WORKGROUP, params.slices);
+        for (var i = begin; i < end; i += WORKGROUP) {
+            sums += state[slot_partial(slot, i)].xy;
+        }
+        total += sums;
     }
-    return workgroup_sum(sums, lane);
+    return workgroup_sum(total, lane);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -20,19 +20,29 @@ fn slot_pivot(slot: u32) -> f32 {
     return pivot_of(samples);
 }
 
+// This lane's share of sum(x - k) or, given d, of sum((x - mean)^2) of a slot. Sums of 32 partials
+// stay apart from the total, which keeps the rounding of long sums small.
+fn share_of_partials(slot: u32, lane: u32, k: f32, d: f32, squares: bool) -> f32 {
+    var total = 0.0;
+    for (var begin = lane; begin < params.slices; begin += 32u * WORKGROUP) {
+        var sum = 0.0;
+        let end = min(begin + 32u * WORKGROUP, params.slices);
+        for (var i = begin; i < end; i += WORKGROUP) {
+            let part = state[slot_partial(slot, i)];
+            sum += select(moment_sum(part, k), moment_squares(part, k, d), squares);
+        }
+        total += sum;
+    }
+    return total;
+}
+
 // Merges the slot's partials around one pivot: their sums give the mean, and only then their squares
 // are taken from it.
 fn merge_slot(slot: u32, lane: u32) -> vec4<f32> {
     let k = slot_pivot(slot);
-    var sum = 0.0;
-    for (var i = lane; i < params.slices; i += WORKGROUP) {
-        sum += moment_sum(state[slot_partial(slot, i)], k);
-    }
+    let sum = share_of_partials(slot, lane, k, 0.0, false);
     let d = workgroup_sum(vec2<f32>(sum, 0.0), lane).x / params.n;
-    var m2 = 0.0;
-    for (var i = lane; i < params.slices; i += WORKGROUP) {
-        m2 += moment_squares(state[slot_partial(slot, i)], k, d);
-    }
+    let m2 = share_of_partials(slot, lane, k, d, true);
     return vec4<f32>(params.n, k, d, workgroup_sum(vec2<f32>(m2, 0.0), lane).x);
 }
 

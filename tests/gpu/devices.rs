@@ -20,15 +20,12 @@ fn larger_than_the_device_allows() {
     let options = BatchNormOptions::default();
     expect(
         functional::state_len(device, &above, &options),
-        &["exceeds", &limit.to_string()],
+        &["bytes of one binding", "exceeds"],
     );
     expect(functional::state_len(device, &huge, &options), &["exceeds"]);
     // The statistics of many channels of few values outgrow the tensor.
     let many = Shape::from([2, usize::try_from(limit / 8).unwrap()]);
-    expect(
-        functional::state_len(device, &many, &options),
-        &["bytes of the state", &limit.to_string()],
-    );
+    expect(functional::state_len(device, &many, &options), &["exceeds"]);
     let empty = Shape::from([0, usize::MAX]);
     expect(
         functional::state_len(device, &empty, &options),

@@ -240,6 +240,12 @@ fn check_cut(model: Model) {
     assert!(model.merge_ways() * model.merged_columns() <= model.tile());
     // A pair of sums and a pivot per entry.
     assert!(model.tile() * (8 + 4) <= MAX_WORKGROUP_BYTES);
+    // The second dispatch reads no more partials, in both phases, than it reads words, unless the
+    // length of the walks demands more slices.
+    let block_words = wide(columns.rows) * wide(columns.tile_words);
+    let reads = 2 * wide(model.merged_columns()) * wide(columns.partials);
+    let demanded = columns.slice_rows == columns.row_lanes * MAX_COLUMN_ROWS as u32;
+    assert!(columns.slices == 1 || demanded || wide(columns.slices) * reads <= block_words);
     // `n` of a partial is exact.
     let slice_rows = wide(columns.slice_rows.min(columns.rows));
     assert!(slice_rows * wide(copies / copies_apart) <= MAX_EXACT);

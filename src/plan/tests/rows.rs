@@ -9,6 +9,9 @@ const fn chunk(unroll: u32) -> u32 {
     32 * unroll
 }
 
+/// Partials that a lane adds up before it flushes.
+const PARTIALS_CHUNK: u64 = 32;
+
 struct Slice {
     slot: u32,
     index: u32,
@@ -79,23 +82,27 @@ pub(super) fn check(plan: &Plan, rows: &Rows) -> Lengths {
     assert!(lane_rows <= MAX_TERMS as u64);
     assert!(flushes(4) <= MAX_TERMS as u64);
     assert!(flushes(2) <= 2 * MAX_TERMS as u64);
+    let merges = merged.div_ceil(PARTIALS_CHUNK);
+    assert!(merges <= MAX_TERMS as u64);
+    // begin + 32 * WORKGROUP
+    fits(wide(rows.slices) + PARTIALS_CHUNK * wide(plan.workgroup));
     // `n` of a partial is exact.
     let slice_words = wide(rows.slice_rows) * wide(rows.segment_words);
     assert!(slice_words * width <= MAX_EXACT);
     Lengths {
         iterations: [
-            10 + by(4) + flushes(4) + reduction,     // moments
-            10 + 2 * merged + 2 * reduction + by(4), // normalize
-            by(2) + flushes(2) + reduction,          // backward_sums
-            merged + reduction + by(2),              // backward_dx
+            10 + by(4) + flushes(4) + reduction,                // moments
+            10 + 2 * (merged + merges) + 2 * reduction + by(4), // normalize
+            by(2) + flushes(2) + reduction,                     // backward_sums
+            merged + merges + reduction + by(2),                // backward_dx
         ]
         .into_iter()
         .max()
         .unwrap_or_default(),
         terms: lane_words.min(chunk(2).into()).div_ceil(2),
         flushes: flushes(2),
-        partial_terms: merged,
-        partial_flushes: 1,
+        partial_terms: merged.min(PARTIALS_CHUNK),
+        partial_flushes: merges,
     }
 }
 
