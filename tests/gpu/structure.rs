@@ -80,3 +80,28 @@ fn sums_of_a_million_rows() {
     check(device, &planned([2048, 1024], 1, DeviceClass::Gpu));
     check(device, &planned([1 << 20, 3, 2], 1, DeviceClass::Cpu));
 }
+
+#[test]
+fn values_of_any_scale() {
+    let Some(device) = device() else { return };
+    let shapes: [(&[usize], usize); 2] = [(&[8, 3, 14, 14], 1), (&[500, 8], 1)];
+    for (shape, axis) in shapes {
+        for class in CLASSES {
+            let mut case = planned(shape, axis, class);
+            for scale in [1e-15, 1e-6, 1e6, 1e15] {
+                let mut inputs = case.inputs();
+                inputs.x.iter_mut().for_each(|x| *x *= scale);
+                // Small values have to stand out from eps.
+                case.options.eps = if scale < 1.0 { 1e-37 } else { 1e-5 };
+                let outputs = case.run(device, &inputs);
+                compare_forward(&case, &inputs, &outputs, &case.expected(&inputs));
+            }
+            // A variance that f32 cannot hold must not pass for a large one, which would make y
+            // beta.
+            let mut inputs = case.inputs();
+            inputs.x.iter_mut().for_each(|x| *x *= 1e19);
+            let outputs = case.run(device, &inputs);
+            assert!(outputs.y.iter().all(|y| y.is_nan()), "{case:?}");
+        }
+    }
+}
