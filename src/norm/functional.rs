@@ -29,7 +29,7 @@
 
 use super::checks;
 use super::options::{BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};
-use crate::gpu::{DType, Device, Recorder, Tensor};
+use crate::gpu::{DType, Device, Prepared, Recorder, Tensor};
 use crate::kernels::{
     Flags, Numbers, backward_dx::BackwardDx, backward_sums::BackwardSums, moments::Moments,
     normalize::Normalize,
@@ -144,58 +144,66 @@ pub fn forward(
     let shape = tensors.x.shape();
     let view = View::channels(shape, options.channel_axis)?;
     let numbers = forward_numbers(tensors, options, mode, view)?;
-    check_forward(recorder.device(), tensors, view)?;
+    checks::forward(recorder.device(), tensors, view)?;
     let uses_batch = mode.statistics == Statistics::Batch || mode.update_running;
     if uses_batch && view.slot_len() == 1 {
         return Err(Error::OneValuePerChannel {
             shape: shape.clone(),
         });
     }
-    let state = match tensors.state {
-        None if uses_batch => {
-            return Err(Error::Missing {
-                name: "state",
-                reason: "batch statistics are kept in it",
-            });
-        }
-        state => state,
-    };
-    if let Some(state) = state {
+    if uses_batch && tensors.state.is_none() {
+        let reason = "batch statistics are kept in it";
+        return Err(Error::Missing {
+            name: "state",
+            reason,
+        });
+    }
+    let state = tensors.state.map(|state| ("state", state));
+    if let Some((_, state)) = state {
         check_state(recorder.device(), state, shape, options)?;
     }
     if view.numel() == 0 {
-        let cleared: Vec<_> = state.map(|state| ("state", state)).into_iter().collect();
-        return recorder.clear(&cleared);
+        return recorder.clear(state.as_slice());
     }
     let plan = plan(recorder.device(), shape, view, options)?;
+    let dispatches = prepare_forward(recorder, tensors, mode, &plan, &numbers)?;
+    recorder.dispatch(dispatches);
+    Ok(())
+}
+
+fn prepare_forward(
+    recorder: &Recorder<'_>,
+    tensors: &Forward<'_>,
+    mode: Mode,
+    plan: &Plan,
+    numbers: &Numbers,
+) -> Result<Vec<Prepared>> {
     let running = tensors.running;
     let (mean, var) = (running.map(|r| r.mean), running.map(|r| r.var));
     let mut dispatches = Vec::with_capacity(2);
-    if let Some(state) = state.filter(|_| uses_batch) {
-        let tracked = running
-            .and_then(|r| r.num_batches_tracked)
-            .filter(|_| mode.update_running);
+    let uses_batch = mode.statistics == Statistics::Batch || mode.update_running;
+    if let Some(state) = tensors.state.filter(|_| uses_batch) {
+        let tracked = running.and_then(|r| r.num_batches_tracked);
         let moments = Moments {
             x: tensors.x,
             state,
             running_mean: mean,
             running_var: var,
-            tracked,
+            tracked: tracked.filter(|_| mode.update_running),
         };
-        dispatches.push(moments.prepare(recorder, &plan, &numbers)?);
+        dispatches.push(moments.prepare(recorder, plan, numbers)?);
     }
     let normalize = Normalize {
         x: tensors.x,
         y: tensors.y,
-        state,
+        state: tensors.state,
         gamma: tensors.gamma,
         beta: tensors.beta,
         running_mean: mean,
         running_var: var,
     };
-    dispatches.push(normalize.prepare(recorder, &plan, &numbers)?);
-    recorder.dispatch(dispatches);
-    Ok(())
+    dispatches.push(normalize.prepare(recorder, plan, numbers)?);
+    Ok(dispatches)
 }
 
 /// Records the backward of a forward that had the same options and statistics: two dispatches, or
@@ -210,8 +218,8 @@ pub fn backward(
 ) -> Result<()> {
     let shape = tensors.x.shape();
     let view = View::channels(shape, options.channel_axis)?;
-    let eps = options.checked_eps()?;
-    check_backward(recorder.device(), tensors, view)?;
+    let numbers = backward_numbers(tensors, options, statistics)?;
+    checks::backward(recorder.device(), tensors, view)?;
     check_state(recorder.device(), tensors.state, shape, options)?;
     if view.numel() == 0 {
         let dgamma = tensors.dgamma.map(|dgamma| ("dgamma", dgamma));
@@ -220,23 +228,18 @@ pub fn backward(
         return recorder.clear(&cleared);
     }
     let plan = plan(recorder.device(), shape, view, options)?;
-    let frozen = statistics == Statistics::Running;
-    let wants_parameters = tensors.dgamma.is_some() || tensors.dbeta.is_some();
-    if !wants_parameters && tensors.dx.is_none() {
-        return Ok(());
-    }
-    let flags = Flags::HAS_GAMMA.when(tensors.gamma.is_some())
-        | Flags::USE_RUNNING.when(frozen)
-        | Flags::WANT_DX.when(tensors.dx.is_some())
-        | Flags::WANT_DGAMMA.when(tensors.dgamma.is_some())
-        | Flags::WANT_DBETA.when(tensors.dbeta.is_some());
-    let numbers = Numbers {
-        flags,
-        eps,
-        old_weight: 0.0,
-        new_weight: 0.0,
-        running_divisor: 0.0,
-    };
+    let dispatches = prepare_backward(recorder, tensors, statistics, &plan, &numbers)?;
+    recorder.dispatch(dispatches);
+    Ok(())
+}
+
+fn prepare_backward(
+    recorder: &Recorder<'_>,
+    tensors: &Backward<'_>,
+    statistics: Statistics,
+    plan: &Plan,
+    numbers: &Numbers,
+) -> Result<Vec<Prepared>> {
     let Backward {
         x,
         dy,
@@ -247,22 +250,45 @@ pub fn backward(
         dbeta,
     } = *tensors;
     let mut dispatches = Vec::with_capacity(2);
-    if !frozen || wants_parameters {
+    let wants_parameters = dgamma.is_some() || dbeta.is_some();
+    // The sums are the gradients of the parameters, and dx flows through them where the batch's
+    // statistics normalized.
+    if wants_parameters || (dx.is_some() && statistics == Statistics::Batch) {
         let sums = BackwardSums { x, dy, state };
-        dispatches.push(sums.prepare(recorder, &plan, &numbers)?);
+        dispatches.push(sums.prepare(recorder, plan, numbers)?);
     }
-    let last = BackwardDx {
-        x,
-        dy,
-        state,
-        gamma,
-        dx,
-        dgamma,
-        dbeta,
-    };
-    dispatches.push(last.prepare(recorder, &plan, &numbers)?);
-    recorder.dispatch(dispatches);
-    Ok(())
+    if wants_parameters || dx.is_some() {
+        let last = BackwardDx {
+            x,
+            dy,
+            state,
+            gamma,
+            dx,
+            dgamma,
+            dbeta,
+        };
+        dispatches.push(last.prepare(recorder, plan, numbers)?);
+    }
+    Ok(dispatches)
+}
+
+fn backward_numbers(
+    tensors: &Backward<'_>,
+    options: &BatchNormOptions,
+    statistics: Statistics,
+) -> Result<Numbers> {
+    Ok(Numbers {
+        flags: Flags::HAS_GAMMA.when(tensors.gamma.is_some())
+            | Flags::USE_RUNNING.when(statistics == Statistics::Running)
+            | Flags::WANT_DX.when(tensors.dx.is_some())
+            | Flags::WANT_DGAMMA.when(tensors.dgamma.is_some())
+            | Flags::WANT_DBETA.when(tensors.dbeta.is_some()),
+        eps: options.checked_eps()?,
+        // Only a forward moves running statistics.
+        old_weight: 0.0,
+        new_weight: 0.0,
+        running_divisor: 0.0,
+    })
 }
 
 fn plan(device: &Device, shape: &Shape, view: View, options: &BatchNormOptions) -> Result<Plan> {
@@ -318,56 +344,6 @@ fn forward_numbers(
         new_weight,
         running_divisor: running_divisor as f32,
     })
-}
-
-const PER_CHANNEL: &str = "one element per channel of x";
-
-fn check_forward(device: &Device, tensors: &Forward<'_>, view: View) -> Result<()> {
-    let shape = tensors.x.shape();
-    let mut arguments = vec![("x", tensors.x), ("y", tensors.y)];
-    for argument in &arguments {
-        checks::activation(*argument, shape)?;
-    }
-    let running = tensors.running;
-    let channels = [
-        tensors.gamma.map(|t| ("gamma", t)),
-        tensors.beta.map(|t| ("beta", t)),
-        running.map(|r| ("running_mean", r.mean)),
-        running.map(|r| ("running_var", r.var)),
-    ];
-    for argument in channels.into_iter().flatten() {
-        checks::vector(argument, DType::F32, view.count, PER_CHANNEL)?;
-        arguments.push(argument);
-    }
-    if let Some(tracked) = running.and_then(|running| running.num_batches_tracked) {
-        let argument = ("num_batches_tracked", tracked);
-        checks::vector(argument, DType::U32, 1, "one counter")?;
-        arguments.push(argument);
-    }
-    arguments.extend(tensors.state.map(|state| ("state", state)));
-    checks::one_device(device, &arguments)?;
-    checks::disjoint(&arguments, &[("x", "y")])
-}
-
-fn check_backward(device: &Device, tensors: &Backward<'_>, view: View) -> Result<()> {
-    let shape = tensors.x.shape();
-    let mut arguments = vec![("x", tensors.x), ("dy", tensors.dy)];
-    arguments.extend(tensors.dx.map(|dx| ("dx", dx)));
-    for argument in &arguments {
-        checks::activation(*argument, shape)?;
-    }
-    let channels = [
-        tensors.gamma.map(|t| ("gamma", t)),
-        tensors.dgamma.map(|t| ("dgamma", t)),
-        tensors.dbeta.map(|t| ("dbeta", t)),
-    ];
-    for argument in channels.into_iter().flatten() {
-        checks::vector(argument, DType::F32, view.count, PER_CHANNEL)?;
-        arguments.push(argument);
-    }
-    arguments.push(("state", tensors.state));
-    checks::one_device(device, &arguments)?;
-    checks::disjoint(&arguments, &[("x", "dx"), ("dy", "dx")])
 }
 
 fn check_state(

@@ -83,6 +83,32 @@ pub(crate) enum Geometry {
     Columns(Columns),
 }
 
+impl Geometry {
+    fn new(view: View, strategy: Strategy, tuning: &Tuning) -> (Word, Self) {
+        match strategy {
+            Strategy::SplitRows => {
+                let (word, rows) = Rows::new(view, tuning);
+                (word, Self::Rows(rows))
+            }
+            Strategy::SplitColumns => {
+                let (word, columns) = Columns::new(view, tuning);
+                (word, Self::Columns(columns))
+            }
+        }
+    }
+
+    /// The workgroups of all slots, and the partial results of one of `count`.
+    fn totals(&self, count: u32) -> (u64, u32) {
+        match self {
+            Self::Rows(rows) => (u64::from(count) * u64::from(rows.slices), rows.slices),
+            Self::Columns(columns) => (
+                u64::from(columns.blocks) * u64::from(columns.slices),
+                columns.partials,
+            ),
+        }
+    }
+}
+
 impl Plan {
     /// Plans for a view with at least one element.
     pub(crate) fn new(view: View, options: PlanOptions, limits: &Limits) -> Result<Self> {
@@ -111,21 +137,9 @@ impl Plan {
             _ => Strategy::SplitRows,
         });
         let tuning = Tuning::of(class);
-        let (word, geometry) = match strategy {
-            Strategy::SplitRows => {
-                let (word, rows) = Rows::new(view, &tuning);
-                (word, Geometry::Rows(rows))
-            }
-            Strategy::SplitColumns => {
-                let (word, columns) = Columns::new(view, &tuning);
-                (word, Geometry::Columns(columns))
-            }
-        };
+        let (word, geometry) = Geometry::new(view, strategy, &tuning);
         let count = view.count as u32;
-        let (groups, partials) = match geometry {
-            Geometry::Rows(rows) => (u64::from(count) * u64::from(rows.slices), rows.slices),
-            Geometry::Columns(c) => (u64::from(c.blocks) * u64::from(c.slices), c.partials),
-        };
+        let (groups, partials) = geometry.totals(count);
         Ok(Self {
             word,
             workgroup: tuning.workgroup,
