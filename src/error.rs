@@ -123,7 +123,7 @@ pub enum Error {
         got: String,
     },
     /// A tensor belongs to another [`Device`](crate::Device) than the recorder.
-    #[error("{name} belongs to another device")]
+    #[error("{name} belongs to another wgnorm Device (wrap a wgpu device once and clone that)")]
     OtherDevice {
         /// The argument.
         name: &'static str,

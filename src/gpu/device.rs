@@ -119,7 +119,7 @@ impl Device {
     /// belong to the wrapping that made them.
     ///
     /// Fails with [`Error::Unsupported`] where the device was made with smaller limits than the
-    /// kernels need: 8 storage buffers, 256 invocations and 12 KiB of shared memory, which are
+    /// kernels need: 8 storage buffers, 256 invocations and 12 KiB of shared memory, all within
     /// WebGPU's defaults.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         Self::assemble(device, queue, Arc::default())

@@ -32,8 +32,9 @@ struct RunningTensors {
     num_batches_tracked: Tensor,
 }
 
-/// What a forward leaves for its backward: the statistics that it used, and space for the sums of
-/// the backward. It is the layer's own copy, so the layer may be updated in between.
+/// What a forward leaves for its backward: a copy of the statistics that it used, and space for the
+/// sums of the backward. The running statistics may move in between; gamma is read when the backward
+/// runs, so an optimizer changes it afterwards.
 #[derive(Clone, Debug)]
 pub struct Saved {
     state: Tensor,
@@ -226,7 +227,8 @@ impl BatchNorm {
         Ok((y, saved))
     }
 
-    /// The gradients by x and by the parameters that the layer has.
+    /// The gradients by x and by the parameters that the layer has. x is the one of the forward,
+    /// unchanged.
     pub fn backward(
         &self,
         recorder: &mut Recorder<'_>,
