@@ -172,8 +172,10 @@ impl Device {
     fn poll(&self, kind: wgpu::PollType) -> bool {
         let poll = std::panic::AssertUnwindSafe(|| self.inner.device.poll(kind));
         match std::panic::catch_unwind(poll) {
+            Ok(Ok(status)) => status.wait_finished(),
             Ok(Err(wgpu::PollError::Timeout)) => false,
-            Ok(_) => true,
+            // The submission that was waited for is one that a lost device never took.
+            Ok(Err(wgpu::PollError::WrongSubmissionIndex(..))) => true,
             Err(_) => {
                 self.declare_lost("the driver failed while it was polled");
                 true
