@@ -98,9 +98,14 @@ pub struct SavedStatistics {
 /// How many f32 the state of a forward and its backward needs for an x of this shape.
 pub fn state_len(device: &Device, shape: &Shape, options: &BatchNormOptions) -> Result<usize> {
     let view = View::channels(shape, options.channel_axis)?;
-    let len = match view.numel() {
-        0 => view.count.saturating_add(1).saturating_mul(4),
-        _ => plan(device, shape, view, options)?.state_len(),
+    let plan = plan(device, shape, view, options)?;
+    planned_state_len(device, view, plan.as_ref())
+}
+
+fn planned_state_len(device: &Device, view: View, plan: Option<&Plan>) -> Result<usize> {
+    let len = match plan {
+        None => view.count.saturating_add(1).saturating_mul(4),
+        Some(plan) => plan.state_len(),
     };
     let (needed, limit) = (
         (len as u64).saturating_mul(4),
@@ -145,27 +150,26 @@ pub fn forward(
     let view = View::channels(shape, options.channel_axis)?;
     let numbers = forward_numbers(tensors, options, mode, view)?;
     checks::forward(recorder.device(), tensors, view)?;
-    let uses_batch = mode.statistics == Statistics::Batch || mode.update_running;
-    if uses_batch && view.slot_len() == 1 {
+    if mode.uses_batch() && view.slot_len() == 1 {
         return Err(Error::OneValuePerChannel {
             shape: shape.clone(),
         });
     }
-    if uses_batch && tensors.state.is_none() {
+    if mode.uses_batch() && tensors.state.is_none() {
         let reason = "batch statistics are kept in it";
         return Err(Error::Missing {
             name: "state",
             reason,
         });
     }
+    let plan = plan(recorder.device(), shape, view, options)?;
     let state = tensors.state.map(|state| ("state", state));
     if let Some((_, state)) = state {
-        check_state(recorder.device(), state, shape, options)?;
+        check_state(recorder.device(), state, view, plan.as_ref())?;
     }
-    if view.numel() == 0 {
+    let Some(plan) = plan else {
         return recorder.clear(state.as_slice());
-    }
-    let plan = plan(recorder.device(), shape, view, options)?;
+    };
     let dispatches = prepare_forward(recorder, tensors, mode, &plan, &numbers)?;
     recorder.dispatch(dispatches);
     Ok(())
@@ -181,8 +185,7 @@ fn prepare_forward(
     let running = tensors.running;
     let (mean, var) = (running.map(|r| r.mean), running.map(|r| r.var));
     let mut dispatches = Vec::with_capacity(2);
-    let uses_batch = mode.statistics == Statistics::Batch || mode.update_running;
-    if let Some(state) = tensors.state.filter(|_| uses_batch) {
+    if let Some(state) = tensors.state.filter(|_| mode.uses_batch()) {
         let tracked = running.and_then(|r| r.num_batches_tracked);
         let moments = Moments {
             x: tensors.x,
@@ -220,14 +223,14 @@ pub fn backward(
     let view = View::channels(shape, options.channel_axis)?;
     let numbers = backward_numbers(tensors, options, statistics)?;
     checks::backward(recorder.device(), tensors, view)?;
-    check_state(recorder.device(), tensors.state, shape, options)?;
-    if view.numel() == 0 {
+    let plan = plan(recorder.device(), shape, view, options)?;
+    check_state(recorder.device(), tensors.state, view, plan.as_ref())?;
+    let Some(plan) = plan else {
         let dgamma = tensors.dgamma.map(|dgamma| ("dgamma", dgamma));
         let dbeta = tensors.dbeta.map(|dbeta| ("dbeta", dbeta));
         let cleared: Vec<_> = dgamma.into_iter().chain(dbeta).collect();
         return recorder.clear(&cleared);
-    }
-    let plan = plan(recorder.device(), shape, view, options)?;
+    };
     let dispatches = prepare_backward(recorder, tensors, statistics, &plan, &numbers)?;
     recorder.dispatch(dispatches);
     Ok(())
@@ -291,9 +294,18 @@ fn backward_numbers(
     })
 }
 
-fn plan(device: &Device, shape: &Shape, view: View, options: &BatchNormOptions) -> Result<Plan> {
+/// The plan for x, or none where it is empty.
+fn plan(
+    device: &Device,
+    shape: &Shape,
+    view: View,
+    options: &BatchNormOptions,
+) -> Result<Option<Plan>> {
+    if view.numel() == 0 {
+        return Ok(None);
+    }
     Plan::check_forced(options.plan, view, shape, options.channel_axis)?;
-    Plan::new(view, options.plan, device.limits())
+    Plan::new(view, options.plan, device.limits()).map(Some)
 }
 
 /// Checks the options against the mode and translates both for the kernels.
@@ -346,13 +358,8 @@ fn forward_numbers(
     })
 }
 
-fn check_state(
-    device: &Device,
-    state: &Tensor,
-    shape: &Shape,
-    options: &BatchNormOptions,
-) -> Result<()> {
-    let needed = state_len(device, shape, options)?;
+fn check_state(device: &Device, state: &Tensor, view: View, plan: Option<&Plan>) -> Result<()> {
+    let needed = planned_state_len(device, view, plan)?;
     state.expect_dtype("state", DType::F32)?;
     if state.shape().numel() >= needed {
         return Ok(());

@@ -95,6 +95,11 @@ impl Mode {
         statistics: Statistics::Batch,
         update_running: false,
     };
+
+    /// Whether the batch's statistics are needed, to normalize or to move the running ones.
+    pub(super) fn uses_batch(self) -> bool {
+        self.statistics == Statistics::Batch || self.update_running
+    }
 }
 
 /// Options of [`BatchNorm`](super::BatchNorm) and of the [functional layer](super::functional).
