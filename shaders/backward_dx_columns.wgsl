@@ -2,9 +2,9 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, columns, workgroup,
-// state, flags, merge_tree.
+// state, flags, partial_sums, merge_tree.
 //   x, dy, dx [rows][row_words]  read, read, written; x is not bound (io_x_none) where the running
-//                                statistics normalized and only dx is wanted
+//                                statistics normalized
 //   state                        saved statistics and partial sums read
 //   gamma [count]                read where there is one
 //   dgamma, dbeta [count]        written where wanted
@@ -20,17 +20,7 @@ fn merge_partials(slice: Slice, lane: u32) {
     let ways = merge_ways();
     for (var i = lane; i < ways * columns; i += WORKGROUP) {
         let channel = channel_of(slice.first_column + i % columns);
-        // Sums of 32 partials stay apart from the total, see normalize_columns.wgsl.
-        var total = vec2<f32>(0.0);
-        for (var begin = i / columns; begin < params.partials; begin += 32u * ways) {
-            var sums = vec2<f32>(0.0);
-            let end = min(begin + 32u * ways, params.partials);
-            for (var p = begin; p < end; p += ways) {
-                sums += state[channel_partial(channel, p)].xy;
-            }
-            total += sums;
-        }
-        merge_scratch[i] = total;
+        merge_scratch[i] = share_of_sums(channel, i / columns, ways);
     }
     merge_tree(ways, columns, lane);
 }

@@ -2,9 +2,9 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, rows, workgroup, state,
-// flags, reduce_*.
+// flags, partial_sums, reduce_*.
 //   x, dy, dx [outer][count][inner]  read, read, written; x is not bound (io_x_none) where the
-//                                    running statistics normalized and only dx is wanted
+//                                    running statistics normalized
 //   state                            saved statistics and partial sums read
 //   gamma [count]                    read where there is one
 //   dgamma, dbeta [count]            written where wanted
@@ -15,17 +15,7 @@
 
 // (dbeta, dgamma) of the slot from its partials.
 fn merge_sums(slot: u32, lane: u32) -> vec2<f32> {
-    // Sums of 32 partials stay apart from the total, see normalize_rows.wgsl.
-    var total = vec2<f32>(0.0);
-    for (var begin = lane; begin < params.slices; begin += 32u * WORKGROUP) {
-        var sums = vec2<f32>(0.0);
-        let end = min(begin + 32u * WORKGROUP, params.slices);
-        for (var i = begin; i < end; i += WORKGROUP) {
-            sums += state[slot_partial(slot, i)].xy;
-        }
-        total += sums;
-    }
-    return workgroup_sum(total, lane);
+    return workgroup_sum(share_of_sums(slot, lane, WORKGROUP), lane);
 }
 
 @compute @workgroup_size(WORKGROUP)

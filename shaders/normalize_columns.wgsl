@@ -1,7 +1,7 @@
 // Second dispatch of a training forward and the only one of inference, split columns:
 // y = ((x - K) - d) * rstd * gamma + beta.
 // Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, columns, workgroup, state, flags,
-// running, moments, statistics, merge_tree.
+// running, moments, partial_moments, statistics, merge_tree.
 //   x, y [rows][row_words]     read and written
 //   state                      partial moments read, saved statistics written; see SAVE
 //   gamma, beta [count]        read where there are any
@@ -13,44 +13,19 @@
 
 var<workgroup> pivots: array<f32, TILE>;
 
-// The pivot of a whole channel: slices that are nothing like the others do not move it.
-fn channel_pivot(channel: u32) -> f32 {
-    var samples: array<f32, 10>;
-    for (var i = 0u; i < 10u; i++) {
-        samples[i] = state[channel_partial(channel, i * params.partials / 10u)].y;
-    }
-    return pivot_of(samples);
-}
-
-// This lane's share of sum(x - k) or, given d, of sum((x - mean)^2) of a channel. Sums of 32 partials
-// stay apart from the total, which keeps the rounding of long sums small.
-fn share_of_partials(channel: u32, first: u32, ways: u32, k: f32, d: f32, squares: bool) -> f32 {
-    var total = 0.0;
-    for (var begin = first; begin < params.partials; begin += 32u * ways) {
-        var sum = 0.0;
-        let end = min(begin + 32u * ways, params.partials);
-        for (var p = begin; p < end; p += ways) {
-            let part = state[channel_partial(channel, p)];
-            sum += select(moment_sum(part, k), moment_squares(part, k, d), squares);
-        }
-        total += sum;
-    }
-    return total;
-}
-
 // Merges the partials of every merged column around one pivot, which goes to `pivots`; merge_scratch
 // gets (M2, d). The sums give the mean, and only then the squares are taken from it.
 fn merge_partials(slice: Slice, lane: u32) {
     let columns = merged_columns();
     let ways = merge_ways();
     for (var i = lane; i < columns; i += WORKGROUP) {
-        pivots[i] = channel_pivot(channel_of(slice.first_column + i));
+        pivots[i] = slot_pivot(channel_of(slice.first_column + i));
     }
     workgroupBarrier();
     for (var i = lane; i < ways * columns; i += WORKGROUP) {
         let channel = channel_of(slice.first_column + i % columns);
-        let sum =
-            share_of_partials(channel, i / columns, ways, pivots[i % columns], 0.0, false);
+        let k = pivots[i % columns];
+        let sum = share_of_moments(channel, i / columns, ways, k, 0.0, false);
         merge_scratch[i] = vec2<f32>(sum, 0.0);
     }
     merge_tree(ways, columns, lane);
@@ -65,7 +40,7 @@ fn merge_partials(slice: Slice, lane: u32) {
         if i < ways * columns {
             let channel = channel_of(slice.first_column + i % columns);
             let k = pivots[i % columns];
-            let m2 = share_of_partials(channel, i / columns, ways, k, ds[j], true);
+            let m2 = share_of_moments(channel, i / columns, ways, k, ds[j], true);
             // The tree adds the d of the first copy to nothing but zeros.
             merge_scratch[i] = vec2<f32>(m2, select(0.0, ds[j], i < columns));
         }

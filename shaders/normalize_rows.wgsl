@@ -1,7 +1,7 @@
 // Second dispatch of a training forward and the only one of inference, split rows:
 // y = ((x - K) - d) * rstd * gamma + beta.
 // Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, rows, workgroup, state, flags,
-// running, moments, statistics, reduce_*.
+// running, moments, partial_moments, statistics, reduce_*.
 //   x, y [outer][count][inner]  read and written
 //   state                       partial moments read, saved statistics written; see SAVE
 //   gamma, beta [count]         read where there are any
@@ -11,38 +11,13 @@
 @group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
 @group(0) @binding(6) var<storage, read_write> beta: array<f32>;
 
-// The pivot of the whole slot: slices that are nothing like the others do not move it.
-fn slot_pivot(slot: u32) -> f32 {
-    var samples: array<f32, 10>;
-    for (var i = 0u; i < 10u; i++) {
-        samples[i] = state[slot_partial(slot, i * params.slices / 10u)].y;
-    }
-    return pivot_of(samples);
-}
-
-// This lane's share of sum(x - k) or, given d, of sum((x - mean)^2) of a slot. Sums of 32 partials
-// stay apart from the total, which keeps the rounding of long sums small.
-fn share_of_partials(slot: u32, lane: u32, k: f32, d: f32, squares: bool) -> f32 {
-    var total = 0.0;
-    for (var begin = lane; begin < params.slices; begin += 32u * WORKGROUP) {
-        var sum = 0.0;
-        let end = min(begin + 32u * WORKGROUP, params.slices);
-        for (var i = begin; i < end; i += WORKGROUP) {
-            let part = state[slot_partial(slot, i)];
-            sum += select(moment_sum(part, k), moment_squares(part, k, d), squares);
-        }
-        total += sum;
-    }
-    return total;
-}
-
 // Merges the slot's partials around one pivot: their sums give the mean, and only then their squares
 // are taken from it.
 fn merge_slot(slot: u32, lane: u32) -> vec4<f32> {
     let k = slot_pivot(slot);
-    let sum = share_of_partials(slot, lane, k, 0.0, false);
+    let sum = share_of_moments(slot, lane, WORKGROUP, k, 0.0, false);
     let d = workgroup_sum(vec2<f32>(sum, 0.0), lane).x / params.n;
-    let m2 = share_of_partials(slot, lane, k, d, true);
+    let m2 = share_of_moments(slot, lane, WORKGROUP, k, d, true);
     return vec4<f32>(params.n, k, d, workgroup_sum(vec2<f32>(m2, 0.0), lane).x);
 }
 

@@ -69,7 +69,11 @@ fn channel_of(column: u32) -> u32 {
     return column % params.count;
 }
 
-fn channel_partial(channel: u32, i: u32) -> u32 {
+fn slot_partials() -> u32 {
+    return params.partials;
+}
+
+fn slot_partial(channel: u32, i: u32) -> u32 {
     return partial_index(i * params.count + channel);
 }
 

@@ -51,6 +51,10 @@ fn row_base(slot: u32, row: u32) -> u32 {
     return (row * params.count + slot) * params.inner;
 }
 
+fn slot_partials() -> u32 {
+    return params.slices;
+}
+
 fn slot_partial(slot: u32, slice: u32) -> u32 {
     return partial_index(slot * params.slices + slice);
 }

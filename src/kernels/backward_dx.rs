@@ -18,7 +18,14 @@ pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "backward_dx_rows",
         body: body!("backward_dx_rows"),
-        lib: lib!["rows", "workgroup", "state", "flags", "reduce_shared"],
+        lib: lib![
+            "rows",
+            "workgroup",
+            "state",
+            "flags",
+            "partial_sums",
+            "reduce_shared"
+        ],
         reads_dy: true,
         output: Output::Dx,
         bindings: BINDINGS,
@@ -26,7 +33,14 @@ pub(super) static KERNELS: Kernels = Kernels {
     columns: Kernel {
         name: "backward_dx_columns",
         body: body!("backward_dx_columns"),
-        lib: lib!["columns", "workgroup", "state", "flags", "merge_tree"],
+        lib: lib![
+            "columns",
+            "workgroup",
+            "state",
+            "flags",
+            "partial_sums",
+            "merge_tree"
+        ],
         reads_dy: true,
         output: Output::Dx,
         bindings: BINDINGS,

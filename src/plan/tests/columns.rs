@@ -132,7 +132,7 @@ impl Model<'_> {
         slice.index * self.all_columns() + slice.first_column + i
     }
 
-    fn channel_partial(&self, channel: u32, i: u32) -> u32 {
+    fn slot_partial(&self, channel: u32, i: u32) -> u32 {
         i * self.plan.count + channel
     }
 
@@ -267,7 +267,7 @@ fn check_indices(model: Model) {
     // The walks: begin + 64 * step, row + 3 * step
     fits(wide(columns.rows) + wide(CHUNK) * wide(columns.row_lanes));
     fits(wide(columns.rows) + 3 * wide(columns.row_lanes));
-    // channel_pivot, begin + 32 * ways, channel_partial and column_partial
+    // slot_pivot, begin + 32 * ways, slot_partial and column_partial
     fits(9 * wide(columns.partials));
     fits(wide(columns.partials) + wide(PARTIALS_CHUNK) * wide(model.merge_ways()));
     fits(1 + wide(plan.count) + wide(plan.count) * wide(columns.partials) + block_columns);

@@ -194,7 +194,7 @@ fn merge_partials(model: Model, slice: &Slice, unroll: u32, state: &[Option<Sum>
         let entries = strided(model, lane, ways * columns);
         for &i in &entries {
             let channel = model.channel_of(slice.first_column + i % columns);
-            let (n, shares) = share_of_partials(model, channel, i / columns, state);
+            let (n, shares) = share_of_moments(model, channel, i / columns, state);
             assert_eq!(scratch[i as usize].replace((channel, n)), None);
             iterations += 1 + shares;
         }
@@ -209,7 +209,7 @@ fn merge_partials(model: Model, slice: &Slice, unroll: u32, state: &[Option<Sum>
         let channel = model.channel_of(slice.first_column + i);
         // The samples of the channel's pivot are partials of its own.
         for sample in (0..10).map(|i| i * model.columns.partials / 10) {
-            let partial = state[model.channel_partial(channel, sample) as usize];
+            let partial = state[model.slot_partial(channel, sample) as usize];
             assert_eq!(partial.map(|(channel, _)| channel), Some(channel));
         }
         assert_eq!(
@@ -224,8 +224,8 @@ fn merge_partials(model: Model, slice: &Slice, unroll: u32, state: &[Option<Sum>
     }
 }
 
-/// `share_of_partials`: the values in a lane's share of a channel's partials, and its iterations.
-fn share_of_partials(model: Model, channel: u32, first: u32, state: &[Option<Sum>]) -> (u32, u64) {
+/// `share_of_moments`: the values in a lane's share of a channel's partials, and its iterations.
+fn share_of_moments(model: Model, channel: u32, first: u32, state: &[Option<Sum>]) -> (u32, u64) {
     let partials = model.columns.partials;
     let ways = model.merge_ways();
     let mut total = (channel, 0);
@@ -238,7 +238,7 @@ fn share_of_partials(model: Model, channel: u32, first: u32, state: &[Option<Sum
         for p in (begin..end).step_by(ways as usize) {
             iterations += 1;
             terms += 1;
-            let partial = state[model.channel_partial(channel, p) as usize];
+            let partial = state[model.slot_partial(channel, p) as usize];
             total = add(Some(total), partial);
         }
         assert!(terms <= PARTIALS_CHUNK);
