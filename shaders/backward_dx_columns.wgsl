@@ -1,8 +1,8 @@
 // Second dispatch of a backward, split columns:
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
-// Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, columns, workgroup,
-// state, flags, partial_sums, merge_tree.
+// Host half: src/kernels/backward_dx.rs. Lib: element_*, span_*, io_x*, io_dy*, io_dx, columns,
+// workgroup, state, flags, partial_sums, merge_tree, barrier_*.
 //   x, dy, dx [rows][row_words]  read, read, written; x is not bound (io_x_none) where the running
 //                                statistics normalized
 //   state                        saved statistics and partial sums read
@@ -39,6 +39,49 @@ fn write_parameters(slice: Slice, lane: u32) {
     }
 }
 
+// Half the rows of a forward at once: there are two loads for each.
+const PAIRS: u32 = max(ROWS / 2u, 1u);
+
+// What is done to one word of every row. The mean of dy and the slope along x are zero where the
+// statistics were not computed from x.
+struct Gradient {
+    k: Word,
+    d: Word,
+    scale: Word,
+    mean_dy: Word,
+    slope: Word,
+}
+
+fn gradient_of(slice: Slice, word: u32) -> Gradient {
+    var k: array<f32, 4>;
+    var d: array<f32, 4>;
+    var scale: array<f32, 4>;
+    var mean_dy: array<f32, 4>;
+    var slope: array<f32, 4>;
+    for (var c = 0u; c < WIDTH; c++) {
+        let channel = channel_of(word * WIDTH + c);
+        let saved = state[saved_index(channel)];
+        k[c] = saved.x;
+        d[c] = saved.y;
+        scale[c] = saved.z;
+        if has(HAS_GAMMA) {
+            scale[c] *= gamma[channel];
+        }
+        if !has(USE_RUNNING) {
+            let sums = merge_scratch[merged_column(slice, word, c)];
+            mean_dy[c] = sums.x / params.n;
+            slope[c] = saved.z * sums.y / params.n;
+        }
+    }
+    return Gradient(
+        word_from(k),
+        word_from(d),
+        word_from(scale),
+        word_from(mean_dy),
+        word_from(slope),
+    );
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn backward_dx_columns(
     @builtin(workgroup_id) group_id: vec3<u32>,
@@ -63,44 +106,23 @@ fn backward_dx_columns(
     if !has(WANT_DX) || walk.row_begin >= walk.row_end {
         return;
     }
-    var ks: array<f32, 4>;
-    var ds: array<f32, 4>;
-    var scales: array<f32, 4>;
-    // The means of dy and the slopes along x; zero where the statistics were not computed from x.
-    var means: array<f32, 4>;
-    var slopes: array<f32, 4>;
-    for (var j = 0u; j < WIDTH; j++) {
-        let channel = channel_of(walk.word * WIDTH + j);
-        let saved = state[saved_index(channel)];
-        ks[j] = saved.x;
-        ds[j] = saved.y;
-        scales[j] = saved.z;
-        if has(HAS_GAMMA) {
-            scales[j] *= gamma[channel];
-        }
-        if !has(USE_RUNNING) {
-            let sums = merge_scratch[merged_column(lane, j)];
-            means[j] = sums.x / params.n;
-            slopes[j] = saved.z * sums.y / params.n;
-        }
+    var gradient: array<Gradient, SPAN>;
+    for (var j = 0u; j < SPAN; j++) {
+        gradient[j] = gradient_of(slice, span_word(walk, j));
     }
-    let k = word_from(ks);
-    let d = word_from(ds);
-    let scale = word_from(scales);
-    let mean_dy = word_from(means);
-    let slope = word_from(slopes);
-    let step = walk.row_step;
-    for (var row = walk.row_begin; row < walk.row_end; row += 2u * step) {
-        let row1 = row + step;
-        let i0 = row * params.row_words + walk.word;
-        let i1 = select(row, row1, row1 < walk.row_end) * params.row_words + walk.word;
-        let x0 = load_x(i0);
-        let x1 = load_x(i1);
-        let dy0 = load_dy(i0);
-        let dy1 = load_dy(i1);
-        store_dx(i0, scale * ((dy0 - mean_dy) - ((x0 - k) - d) * slope));
-        if row1 < walk.row_end {
-            store_dx(i1, scale * ((dy1 - mean_dy) - ((x1 - k) - d) * slope));
+    for (var row = walk.row_begin; row < walk.row_end; row += PAIRS * walk.row_step) {
+        var x: array<Word, PAIRS * SPAN>;
+        var dy: array<Word, PAIRS * SPAN>;
+        for (var i = 0u; i < PAIRS * SPAN; i++) {
+            let word = word_of(walk, row, i);
+            x[i] = load_x(word);
+            dy[i] = load_dy(word);
+        }
+        for (var i = 0u; i < PAIRS * SPAN; i++) {
+            let g = gradient[i % SPAN];
+            let centred = (x[i] - g.k) - g.d;
+            let value = g.scale * ((dy[i] - g.mean_dy) - centred * g.slope);
+            store_dx(word_of(walk, row, i), value);
         }
     }
 }

@@ -1,8 +1,8 @@
 // Second dispatch of a backward, split rows:
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
-// Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, rows, workgroup, state,
-// flags, partial_sums, reduce_*.
+// Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, rows, rows_*, workgroup,
+// state, flags, partial_sums, reduce_*, barrier_*.
 //   x, dy, dx [outer][count][inner]  read, read, written; x is not bound (io_x_none) where the
 //                                    running statistics normalized
 //   state                            saved statistics and partial sums read
@@ -13,9 +13,51 @@
 @group(0) @binding(6) var<storage, read_write> dgamma: array<f32>;
 @group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
 
-// (dbeta, dgamma) of the slot from its partials.
-fn merge_sums(slot: u32, lane: u32) -> vec2<f32> {
-    return workgroup_sum(share_of_sums(slot, lane, WORKGROUP), lane);
+// (dbeta, dgamma) of a slot from its partials; the one workgroup that `owns` it writes them.
+fn slot_sums(slot: u32, owns: bool, lane: u32) -> vec2<f32> {
+    var sums = vec2<f32>(0.0);
+    if !has(USE_RUNNING) || has(WANT_DGAMMA) || has(WANT_DBETA) {
+        sums = workgroup_sum(share_of_sums(slot, lane, WORKGROUP), lane);
+    }
+    if owns && lane == 0u {
+        if has(WANT_DBETA) {
+            dbeta[slot] = sums.x;
+        }
+        if has(WANT_DGAMMA) {
+            dgamma[slot] = sums.y;
+        }
+    }
+    return sums;
+}
+
+// What is done to the gradients of one slot.
+struct Gradient {
+    k: f32,
+    d: f32,
+    scale: f32,
+    mean_dy: f32,
+    slope: f32,
+}
+
+fn gradient_of(slot: u32, owns: bool, lane: u32) -> Gradient {
+    let sums = slot_sums(slot, owns, lane);
+    let saved = state[saved_index(slot)];
+    var scale = saved.z;
+    if has(HAS_GAMMA) {
+        scale *= gamma[slot];
+    }
+    // Nothing flows through statistics that were not computed from x.
+    let from_batch = select(1.0, 0.0, has(USE_RUNNING));
+    let mean_dy = from_batch * sums.x / params.n;
+    let slope = from_batch * saved.z * sums.y / params.n;
+    return Gradient(saved.x, saved.y, scale, mean_dy, slope);
+}
+
+fn gradient(x: Word, dy: Word, own: Gradient, next: Gradient, c: Cursor, stride: Stride) -> Word {
+    let centred = (x - spread(own.k, next.k, c, stride)) - spread(own.d, next.d, c, stride);
+    let mean_dy = spread(own.mean_dy, next.mean_dy, c, stride);
+    let slope = spread(own.slope, next.slope, c, stride);
+    return spread(own.scale, next.scale, c, stride) * ((dy - mean_dy) - centred * slope);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -31,45 +73,31 @@ fn backward_dx_rows(
     if !has(WANT_DX) && slice.index != 0u {
         return;
     }
-    let walk = walk_of(lane, slice);
-    var sums = vec2<f32>(0.0);
-    if !has(USE_RUNNING) || has(WANT_DGAMMA) || has(WANT_DBETA) {
-        sums = merge_sums(slice.slot, lane);
-    }
-    if slice.index == 0u && lane == 0u {
-        if has(WANT_DBETA) {
-            dbeta[slice.slot] = sums.x;
-        }
-        if has(WANT_DGAMMA) {
-            dgamma[slice.slot] = sums.y;
-        }
-    }
+    let own = gradient_of(slice.slot, slice.index == 0u, lane);
     if !has(WANT_DX) {
         return;
     }
-    let saved = state[saved_index(slice.slot)];
-    let k = saved.x;
-    let d = saved.y;
-    var scale = saved.z;
-    if has(HAS_GAMMA) {
-        scale *= gamma[slice.slot];
+    var next = own;
+    if STRADDLES {
+        next = gradient_of((slice.slot + 1u) % params.count, false, lane);
     }
-    // Nothing flows through statistics that were not computed from x.
-    let from_batch = select(1.0, 0.0, has(USE_RUNNING));
-    let mean_dy = from_batch * sums.x / params.n;
-    let slope = from_batch * saved.z * sums.y / params.n;
-    for (var row = walk.first_row; row < slice.row_end; row += walk.row_step) {
-        let base = row_base(slice.slot, row);
-        for (var i = walk.first_word; i < slice.word_end; i += 2u * walk.lanes) {
-            let i1 = i + walk.lanes;
-            let x0 = load_x(base + i);
-            let x1 = load_x(base + within(i1, i, slice));
-            let dy0 = load_dy(base + i);
-            let dy1 = load_dy(base + within(i1, i, slice));
-            store_dx(base + i, scale * ((dy0 - mean_dy) - ((x0 - k) - d) * slope));
-            if i1 < slice.word_end {
-                store_dx(base + i1, scale * ((dy1 - mean_dy) - ((x1 - k) - d) * slope));
-            }
+    let stride = stride_of(slice);
+    let end = stride.end;
+    var c0 = cursor_at(slice, slice.begin + lane);
+    while c0.at < end {
+        let c1 = advance(c0, stride);
+        let i0 = written_word(c0);
+        let i1 = select(i0, written_word(c1), c1.at < end);
+        let x0 = load_x(i0);
+        let x1 = load_x(i1);
+        let dy0 = load_dy(i0);
+        let dy1 = load_dy(i1);
+        if writes(c0, stride) {
+            store_dx(i0, gradient(x0, dy0, own, next, c0, stride));
         }
+        if writes(c1, stride) {
+            store_dx(i1, gradient(x1, dy1, own, next, c1, stride));
+        }
+        c0 = advance(c1, stride);
     }
 }

@@ -1,38 +1,56 @@
 // First dispatch of a backward, split columns: sum dy and sum dy * xhat per channel and slice.
-// Host half: src/kernels/backward_sums.rs. Lib: element_*, io_x*, io_dy*, columns, workgroup, state,
-// merge_tree.
+// Host half: src/kernels/backward_sums.rs. Lib: element_*, span_*, io_x*, io_dy*, columns, workgroup,
+// state, merge_tree, barrier_*.
 //   x, dy [rows][row_words]  read
 //   state                    saved statistics read, partial sums written
 // Grid: one workgroup per block of columns and slice of rows, blocks beside each other.
 
 // Sums of dy in `dy` and of dy * (x - mean) in `dy_x`; rstd is the channel's and multiplied later.
 struct Sums {
-    dy: Word,
-    dy_x: Word,
+    dy: array<Word, SPAN>,
+    dy_x: array<Word, SPAN>,
 }
 
-fn column_sums(walk: Walk, k: Word, d: Word) -> Sums {
-    var sums = Sums(Word(0.0), Word(0.0));
+// Half the rows of a forward at once: there are two loads for each.
+const PAIRS: u32 = max(ROWS / 2u, 1u);
+
+// The sums in three levels, as in moments_columns.wgsl.
+fn column_sums(walk: Walk, saved_k: array<Word, SPAN>, saved_d: array<Word, SPAN>) -> Sums {
+    var k = saved_k;
+    var d = saved_d;
+    var sums: Sums;
     let step = walk.row_step;
-    // Sums of 64 rows stay apart from the total, which keeps the rounding of long sums small.
-    for (var begin = walk.row_begin; begin < walk.row_end; begin += 64u * step) {
-        var sum_dy = Word(0.0);
-        var sum_dy_x = Word(0.0);
-        let end = min(begin + 64u * step, walk.row_end);
-        for (var row = begin; row < end; row += 2u * step) {
-            let row1 = row + step;
-            let i0 = row * params.row_words + walk.word;
-            let i1 = select(row, row1, row1 < end) * params.row_words + walk.word;
-            let x0 = load_x(i0);
-            let x1 = load_x(i1);
-            let dy0 = load_dy(i0);
-            let dy1 = select(Word(0.0), load_dy(i1), row1 < end);
-            let dy1_x = select(Word(0.0), dy1 * ((x1 - k) - d), row1 < end);
-            sum_dy += dy0 + dy1;
-            sum_dy_x += dy0 * ((x0 - k) - d) + dy1_x;
+    var row = walk.row_begin;
+    while row < walk.row_end {
+        let long_end = min(row + 1024u * step, walk.row_end);
+        var long: Sums;
+        while row < long_end {
+            let end = min(row + 32u * step, long_end);
+            var part: Sums;
+            for (; row < end; row += PAIRS * step) {
+                var x: array<Word, PAIRS * SPAN>;
+                var dy: array<Word, PAIRS * SPAN>;
+                for (var i = 0u; i < PAIRS * SPAN; i++) {
+                    let word = word_of(walk, row, i);
+                    x[i] = load_x(word);
+                    dy[i] = load_dy(word);
+                }
+                for (var i = 0u; i < PAIRS * SPAN; i++) {
+                    let j = i % SPAN;
+                    let is_own = is_new(walk, row, i);
+                    part.dy[j] += select(Word(0.0), dy[i], is_own);
+                    part.dy_x[j] += select(Word(0.0), dy[i] * ((x[i] - k[j]) - d[j]), is_own);
+                }
+            }
+            for (var j = 0u; j < SPAN; j++) {
+                long.dy[j] += part.dy[j];
+                long.dy_x[j] += part.dy_x[j];
+            }
         }
-        sums.dy += sum_dy;
-        sums.dy_x += sum_dy_x;
+        for (var j = 0u; j < SPAN; j++) {
+            sums.dy[j] += long.dy[j];
+            sums.dy_x[j] += long.dy_x[j];
+        }
     }
     return sums;
 }
@@ -48,20 +66,32 @@ fn backward_sums_columns(
     }
     let slice = slice_of(group);
     let walk = walk_of(slice, lane);
-    var ks: array<f32, 4>;
-    var ds: array<f32, 4>;
-    var rstds: array<f32, 4>;
-    for (var j = 0u; j < WIDTH; j++) {
-        let saved = state[saved_index(channel_of(walk.word * WIDTH + j))];
-        ks[j] = saved.x;
-        ds[j] = saved.y;
-        rstds[j] = saved.z;
+    var k: array<Word, SPAN>;
+    var d: array<Word, SPAN>;
+    var rstd: array<Word, SPAN>;
+    for (var j = 0u; j < SPAN; j++) {
+        var ks: array<f32, 4>;
+        var ds: array<f32, 4>;
+        var rstds: array<f32, 4>;
+        for (var c = 0u; c < WIDTH; c++) {
+            let saved = state[saved_index(channel_of(span_word(walk, j) * WIDTH + c))];
+            ks[c] = saved.x;
+            ds[c] = saved.y;
+            rstds[c] = saved.z;
+        }
+        k[j] = word_from(ks);
+        d[j] = word_from(ds);
+        rstd[j] = word_from(rstds);
     }
-    let sums = column_sums(walk, word_from(ks), word_from(ds));
-    let dy = word_split(sums.dy);
-    let dy_x = word_split(sums.dy_x);
-    for (var j = 0u; j < WIDTH; j++) {
-        merge_scratch[lane * WIDTH + j] = vec2<f32>(dy[j], dy_x[j] * rstds[j]);
+    var sums = column_sums(walk, k, d);
+    for (var j = 0u; j < SPAN; j++) {
+        if is_in_tile(lane, j) {
+            let dy = word_split(sums.dy[j]);
+            let dy_x = word_split(sums.dy_x[j] * rstd[j]);
+            for (var c = 0u; c < WIDTH; c++) {
+                merge_scratch[tile_element(lane, j, c)] = vec2<f32>(dy[c], dy_x[c]);
+            }
+        }
     }
     merge_lanes(lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {

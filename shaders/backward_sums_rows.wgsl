@@ -1,9 +1,46 @@
 // First dispatch of a backward, split rows: sum dy and sum dy * xhat per slice.
-// Host half: src/kernels/backward_sums.rs. Lib: element_*, io_x*, io_dy*, rows, workgroup, state,
-// reduce_*.
+// Host half: src/kernels/backward_sums.rs. Lib: element_*, io_x*, io_dy*, rows, rows_*, workgroup,
+// state, reduce_*, barrier_*.
 //   x, dy [outer][count][inner]  read
 //   state                        saved statistics read, partial sums written
 // Grid: one workgroup per slice, slices of a slot beside each other.
+
+// The sums of dy and dy * (x - mean) over this lane's words, in three levels as in moments_rows.wgsl.
+fn lane_sums(slice: Slice, lane: u32, k: f32, d: f32) -> vec2<f32> {
+    var sum_dy = Word(0.0);
+    var sum_dy_x = Word(0.0);
+    var stride = stride_of(slice);
+    var c0 = cursor_at(slice, slice.begin + lane);
+    while c0.at < slice.end {
+        let long_end = min(c0.at + 2048u * WORKGROUP, slice.end);
+        var long_dy = Word(0.0);
+        var long_dy_x = Word(0.0);
+        while c0.at < long_end {
+            stride.end = min(c0.at + 64u * WORKGROUP, long_end);
+            var part_dy = Word(0.0);
+            var part_dy_x = Word(0.0);
+            while c0.at < stride.end {
+                let c1 = advance(c0, stride);
+                let i0 = word_of(c0);
+                let i1 = select(i0, word_of(c1), c1.at < stride.end);
+                let x0 = load_x(i0);
+                let x1 = load_x(i1);
+                let dy0 = load_dy(i0);
+                let dy1 = load_dy(i1);
+                part_dy += members(dy0, c0, stride) + members(dy1, c1, stride);
+                part_dy_x += members(dy0 * ((x0 - k) - d), c0, stride)
+                    + members(dy1 * ((x1 - k) - d), c1, stride);
+                c0 = advance(c1, stride);
+            }
+            long_dy += part_dy;
+            long_dy_x += part_dy_x;
+        }
+        sum_dy += long_dy;
+        sum_dy_x += long_dy_x;
+    }
+    return vec2<f32>(word_sum(sum_dy), word_sum(sum_dy_x));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn backward_sums_rows(
     @builtin(workgroup_id) group_id: vec3<u32>,
@@ -14,35 +51,8 @@ fn backward_sums_rows(
         return;
     }
     let slice = slice_of(group);
-    let walk = walk_of(lane, slice);
     let saved = state[saved_index(slice.slot)];
-    let k = saved.x;
-    let d = saved.y;
-
-    var sum_dy = Word(0.0);
-    var sum_dy_x = Word(0.0);
-    for (var row = walk.first_row; row < slice.row_end; row += walk.row_step) {
-        let base = row_base(slice.slot, row);
-        // Sums of at most 64 words of a row stay apart from the total, see moments_rows.wgsl.
-        for (var begin = walk.first_word; begin < slice.word_end; begin += 64u * walk.lanes) {
-            let end = min(begin + 64u * walk.lanes, slice.word_end);
-            var part_dy = Word(0.0);
-            var part_dy_x = Word(0.0);
-            for (var i = begin; i < end; i += 2u * walk.lanes) {
-                let i1 = i + walk.lanes;
-                let x0 = load_x(base + i);
-                let x1 = load_x(base + within(i1, i, slice));
-                let dy0 = load_dy(base + i);
-                let dy1 = select(Word(0.0), load_dy(base + within(i1, i, slice)), i1 < slice.word_end);
-                let dy1_x = select(Word(0.0), dy1 * ((x1 - k) - d), i1 < slice.word_end);
-                part_dy += dy0 + dy1;
-                part_dy_x += dy0 * ((x0 - k) - d) + dy1_x;
-            }
-            sum_dy += part_dy;
-            sum_dy_x += part_dy_x;
-        }
-    }
-    let sums = workgroup_sum(vec2<f32>(word_sum(sum_dy), word_sum(sum_dy_x)), lane);
+    let sums = workgroup_sum(lane_sums(slice, lane, saved.x, saved.y), lane);
     if lane == 0u {
         // rstd is the slot's, so it leaves the sum.
         state[slot_partial(slice.slot, slice.index)] =

@@ -1,6 +1,6 @@
 // First dispatch of a training forward, split columns: one moment per channel and slice.
-// Host half: src/kernels/moments.rs. Lib: element_*, io_x*, columns, workgroup, state, flags,
-// running, moments, statistics, merge_tree.
+// Host half: src/kernels/moments.rs. Lib: element_*, span_*, io_x*, columns, workgroup, state, flags,
+// running, columns_pivot, moments, statistics, merge_tree, barrier_*.
 //   x [rows][row_words]        read
 //   state                      partial moments written; header and saved statistics, see below
 //   running_mean, running_var  [count] read where the step normalizes by them
@@ -11,46 +11,46 @@
 // One pivot for every merged column, so that the sums of its copies add up without a merge.
 var<workgroup> pivots: array<f32, TILE>;
 
-fn column_pivot(column: Column) -> f32 {
-    var samples: array<f32, 10>;
-    for (var i = 0u; i < 10u; i++) {
-        let element = column.first + sample_at(i, column.n, 0u) * column.step;
-        samples[i] = word_split(load_x(element / WIDTH))[element % WIDTH];
-    }
-    return pivot_of(samples);
-}
-
 // The sums of this lane's columns, component by component.
 struct Sums {
-    s: Word,
-    q: Word,
+    s: array<Word, SPAN>,
+    q: array<Word, SPAN>,
 }
 
-fn column_sums(walk: Walk, k: Word) -> Sums {
-    var sums = Sums(Word(0.0), Word(0.0));
+// Sums of 32 rows, and of 32 such sums, stay apart from the total: that keeps the rounding of long sums
+// small.
+fn column_sums(walk: Walk, k: array<Word, SPAN>) -> Sums {
+    var ks = k;
+    var sums: Sums;
     let step = walk.row_step;
-    // Sums of 64 rows stay apart from the total, which keeps the rounding of long sums small.
-    for (var begin = walk.row_begin; begin < walk.row_end; begin += 64u * step) {
-        var s = Word(0.0);
-        var q = Word(0.0);
-        let end = min(begin + 64u * step, walk.row_end);
-        for (var row = begin; row < end; row += 4u * step) {
-            let row1 = row + step;
-            let row2 = row1 + step;
-            let row3 = row2 + step;
-            let x0 = load_x(row * params.row_words + walk.word);
-            let x1 = load_x(select(row, row1, row1 < end) * params.row_words + walk.word);
-            let x2 = load_x(select(row, row2, row2 < end) * params.row_words + walk.word);
-            let x3 = load_x(select(row, row3, row3 < end) * params.row_words + walk.word);
-            let d0 = x0 - k;
-            let d1 = select(Word(0.0), x1 - k, row1 < end);
-            let d2 = select(Word(0.0), x2 - k, row2 < end);
-            let d3 = select(Word(0.0), x3 - k, row3 < end);
-            s += (d0 + d1) + (d2 + d3);
-            q += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
+    var row = walk.row_begin;
+    while row < walk.row_end {
+        let long_end = min(row + 1024u * step, walk.row_end);
+        var long: Sums;
+        while row < long_end {
+            let end = min(row + 32u * step, long_end);
+            var part: Sums;
+            for (; row < end; row += ROWS * step) {
+                var x: array<Word, ROWS * SPAN>;
+                for (var i = 0u; i < ROWS * SPAN; i++) {
+                    x[i] = load_x(word_of(walk, row, i));
+                }
+                for (var i = 0u; i < ROWS * SPAN; i++) {
+                    let j = i % SPAN;
+                    let d = select(Word(0.0), x[i] - ks[j], is_new(walk, row, i));
+                    part.s[j] += d;
+                    part.q[j] += d * d;
+                }
+            }
+            for (var j = 0u; j < SPAN; j++) {
+                long.s[j] += part.s[j];
+                long.q[j] += part.q[j];
+            }
         }
-        sums.s += s;
-        sums.q += q;
+        for (var j = 0u; j < SPAN; j++) {
+            sums.s[j] += long.s[j];
+            sums.q[j] += long.q[j];
+        }
     }
     return sums;
 }
@@ -71,16 +71,25 @@ fn moments_columns(
             pivots[i] = column_pivot(column_of(slice, i));
         }
     }
-    workgroupBarrier();
-    var ks: array<f32, 4>;
-    for (var j = 0u; j < WIDTH; j++) {
-        ks[j] = pivots[merged_column(lane, j)];
+    sync();
+    let walk = walk_of(slice, lane);
+    var k: array<Word, SPAN>;
+    for (var j = 0u; j < SPAN; j++) {
+        var ks: array<f32, 4>;
+        for (var c = 0u; c < WIDTH; c++) {
+            ks[c] = pivots[merged_column(slice, span_word(walk, j), c)];
+        }
+        k[j] = word_from(ks);
     }
-    let sums = column_sums(walk_of(slice, lane), word_from(ks));
-    let s = word_split(sums.s);
-    let q = word_split(sums.q);
-    for (var j = 0u; j < WIDTH; j++) {
-        merge_scratch[lane * WIDTH + j] = vec2<f32>(s[j], q[j]);
+    var sums = column_sums(walk, k);
+    for (var j = 0u; j < SPAN; j++) {
+        if is_in_tile(lane, j) {
+            let s = word_split(sums.s[j]);
+            let q = word_split(sums.q[j]);
+            for (var c = 0u; c < WIDTH; c++) {
+                merge_scratch[tile_element(lane, j, c)] = vec2<f32>(s[c], q[c]);
+            }
+        }
     }
     merge_lanes(lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {

@@ -1,7 +1,7 @@
 // Second dispatch of a training forward and the only one of inference, split columns:
 // y = ((x - K) - d) * rstd * gamma + beta.
-// Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, columns, workgroup, state, flags,
-// running, moments, partial_moments, statistics, merge_tree.
+// Host half: src/kernels/normalize.rs. Lib: element_*, span_*, io_x*, io_y, columns, workgroup, state,
+// flags, running, moments, partial_moments, statistics, merge_tree, barrier_*.
 //   x, y [rows][row_words]     read and written
 //   state                      partial moments read, saved statistics written; see SAVE
 //   gamma, beta [count]        read where there are any
@@ -21,7 +21,7 @@ fn merge_partials(slice: Slice, lane: u32) {
     for (var i = lane; i < columns; i += WORKGROUP) {
         pivots[i] = slot_pivot(channel_of(slice.first_column + i));
     }
-    workgroupBarrier();
+    sync();
     for (var i = lane; i < ways * columns; i += WORKGROUP) {
         let channel = channel_of(slice.first_column + i % columns);
         let k = pivots[i % columns];
@@ -29,13 +29,13 @@ fn merge_partials(slice: Slice, lane: u32) {
         merge_scratch[i] = vec2<f32>(sum, 0.0);
     }
     merge_tree(ways, columns, lane);
-    // A lane has at most WIDTH entries of the scratch; d leaves it before M2 comes in.
-    var ds: array<f32, 4>;
-    for (var j = 0u; j < WIDTH; j++) {
+    // A lane has at most ENTRIES of the scratch; d leaves it before M2 comes in.
+    var ds: array<f32, ENTRIES>;
+    for (var j = 0u; j < ENTRIES; j++) {
         ds[j] = merge_scratch[(lane + j * WORKGROUP) % columns].x / params.n;
     }
-    workgroupBarrier();
-    for (var j = 0u; j < WIDTH; j++) {
+    sync();
+    for (var j = 0u; j < ENTRIES; j++) {
         let i = lane + j * WORKGROUP;
         if i < ways * columns {
             let channel = channel_of(slice.first_column + i % columns);
@@ -78,6 +78,35 @@ fn channel_statistics(channel: u32, column: u32) -> vec4<f32> {
     return running_statistics(channel);
 }
 
+// What is done to one word of every row.
+struct Affine {
+    k: Word,
+    d: Word,
+    scale: Word,
+    shift: Word,
+}
+
+fn affine_of(slice: Slice, word: u32) -> Affine {
+    var k: array<f32, 4>;
+    var d: array<f32, 4>;
+    var scale: array<f32, 4>;
+    var shift: array<f32, 4>;
+    for (var c = 0u; c < WIDTH; c++) {
+        let channel = channel_of(word * WIDTH + c);
+        let statistics = channel_statistics(channel, merged_column(slice, word, c));
+        k[c] = statistics.x;
+        d[c] = statistics.y;
+        scale[c] = statistics.z;
+        if has(HAS_GAMMA) {
+            scale[c] *= gamma[channel];
+        }
+        if has(HAS_BETA) {
+            shift[c] = beta[channel];
+        }
+    }
+    return Affine(word_from(k), word_from(d), word_from(scale), word_from(shift));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn normalize_columns(
     @builtin(workgroup_id) group_id: vec3<u32>,
@@ -98,49 +127,18 @@ fn normalize_columns(
     if walk.row_begin >= walk.row_end {
         return;
     }
-    var ks: array<f32, 4>;
-    var ds: array<f32, 4>;
-    var scales: array<f32, 4>;
-    var shifts: array<f32, 4>;
-    for (var j = 0u; j < WIDTH; j++) {
-        let channel = channel_of(walk.word * WIDTH + j);
-        let statistics = channel_statistics(channel, merged_column(lane, j));
-        ks[j] = statistics.x;
-        ds[j] = statistics.y;
-        scales[j] = statistics.z;
-        if has(HAS_GAMMA) {
-            scales[j] *= gamma[channel];
-        }
-        if has(HAS_BETA) {
-            shifts[j] = beta[channel];
-        }
+    var affine: array<Affine, SPAN>;
+    for (var j = 0u; j < SPAN; j++) {
+        affine[j] = affine_of(slice, span_word(walk, j));
     }
-    let k = word_from(ks);
-    let d = word_from(ds);
-    let scale = word_from(scales);
-    let shift = word_from(shifts);
-    let step = walk.row_step;
-    for (var row = walk.row_begin; row < walk.row_end; row += 4u * step) {
-        let row1 = row + step;
-        let row2 = row1 + step;
-        let row3 = row2 + step;
-        let i0 = row * params.row_words + walk.word;
-        let i1 = select(row, row1, row1 < walk.row_end) * params.row_words + walk.word;
-        let i2 = select(row, row2, row2 < walk.row_end) * params.row_words + walk.word;
-        let i3 = select(row, row3, row3 < walk.row_end) * params.row_words + walk.word;
-        let x0 = load_x(i0);
-        let x1 = load_x(i1);
-        let x2 = load_x(i2);
-        let x3 = load_x(i3);
-        store_y(i0, ((x0 - k) - d) * scale + shift);
-        if row1 < walk.row_end {
-            store_y(i1, ((x1 - k) - d) * scale + shift);
+    for (var row = walk.row_begin; row < walk.row_end; row += ROWS * walk.row_step) {
+        var x: array<Word, ROWS * SPAN>;
+        for (var i = 0u; i < ROWS * SPAN; i++) {
+            x[i] = load_x(word_of(walk, row, i));
         }
-        if row2 < walk.row_end {
-            store_y(i2, ((x2 - k) - d) * scale + shift);
-        }
-        if row3 < walk.row_end {
-            store_y(i3, ((x3 - k) - d) * scale + shift);
+        for (var i = 0u; i < ROWS * SPAN; i++) {
+            let a = affine[i % SPAN];
+            store_y(word_of(walk, row, i), ((x[i] - a.k) - a.d) * a.scale + a.shift);
         }
     }
 }

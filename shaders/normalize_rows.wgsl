@@ -1,7 +1,7 @@
 // Second dispatch of a training forward and the only one of inference, split rows:
 // y = ((x - K) - d) * rstd * gamma + beta.
-// Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, rows, workgroup, state, flags,
-// running, moments, partial_moments, statistics, reduce_*.
+// Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, rows, rows_*, workgroup, state,
+// flags, running, moments, partial_moments, statistics, reduce_*, barrier_*.
 //   x, y [outer][count][inner]  read and written
 //   state                       partial moments read, saved statistics written; see SAVE
 //   gamma, beta [count]         read where there are any
@@ -21,30 +21,56 @@ fn merge_slot(slot: u32, lane: u32) -> vec4<f32> {
     return vec4<f32>(params.n, k, d, workgroup_sum(vec2<f32>(m2, 0.0), lane).x);
 }
 
-// The statistics of this slot; the workgroup of its first slice also saves and moves them.
-fn slot_statistics(slice: Slice, lane: u32) -> vec4<f32> {
+// The statistics of a slot; the one workgroup that `owns` it also saves and moves them.
+fn slot_statistics(slot: u32, owns: bool, lane: u32) -> vec4<f32> {
     var statistics: vec4<f32>;
     var moment: vec4<f32>;
-    let merges = !has(USE_RUNNING) || (has(UPDATE_RUNNING) && slice.index == 0u);
-    if merges {
-        moment = merge_slot(slice.slot, lane);
+    if !has(USE_RUNNING) || (has(UPDATE_RUNNING) && owns) {
+        moment = merge_slot(slot, lane);
     }
     if !has(USE_RUNNING) {
         statistics = statistics_of(moment);
     } else if has(UPDATE_RUNNING) {
-        statistics = state[saved_index(slice.slot)];
+        statistics = state[saved_index(slot)];
     } else {
-        statistics = running_statistics(slice.slot);
+        statistics = running_statistics(slot);
     }
-    if slice.index == 0u && lane == 0u {
+    if owns && lane == 0u {
         if has(SAVE) {
-            state[saved_index(slice.slot)] = statistics;
+            state[saved_index(slot)] = statistics;
         }
         if has(UPDATE_RUNNING) {
-            update_running(slice.slot, moment);
+            update_running(slot, moment);
         }
     }
     return statistics;
+}
+
+// What is done to the elements of one slot.
+struct Affine {
+    k: f32,
+    d: f32,
+    scale: f32,
+    shift: f32,
+}
+
+fn affine_of(slot: u32, owns: bool, lane: u32) -> Affine {
+    let statistics = slot_statistics(slot, owns, lane);
+    var scale = statistics.z;
+    var shift = 0.0;
+    if has(HAS_GAMMA) {
+        scale *= gamma[slot];
+    }
+    if has(HAS_BETA) {
+        shift = beta[slot];
+    }
+    return Affine(statistics.x, statistics.y, scale, shift);
+}
+
+fn normalized(x: Word, own: Affine, next: Affine, c: Cursor, stride: Stride) -> Word {
+    let k = spread(own.k, next.k, c, stride);
+    let d = spread(own.d, next.d, c, stride);
+    return ((x - k) - d) * spread(own.scale, next.scale, c, stride) + spread(own.shift, next.shift, c, stride);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -57,38 +83,38 @@ fn normalize_rows(
         return;
     }
     let slice = slice_of(params.groups - 1u - group);
-    let walk = walk_of(lane, slice);
-    let statistics = slot_statistics(slice, lane);
-    let k = statistics.x;
-    let d = statistics.y;
-    var scale = statistics.z;
-    var shift = 0.0;
-    if has(HAS_GAMMA) {
-        scale *= gamma[slice.slot];
+    let own = affine_of(slice.slot, slice.index == 0u, lane);
+    var next = own;
+    if STRADDLES {
+        next = affine_of((slice.slot + 1u) % params.count, false, lane);
     }
-    if has(HAS_BETA) {
-        shift = beta[slice.slot];
-    }
-    for (var row = walk.first_row; row < slice.row_end; row += walk.row_step) {
-        let base = row_base(slice.slot, row);
-        for (var i = walk.first_word; i < slice.word_end; i += 4u * walk.lanes) {
-            let i1 = i + walk.lanes;
-            let i2 = i1 + walk.lanes;
-            let i3 = i2 + walk.lanes;
-            let x0 = load_x(base + i);
-            let x1 = load_x(base + within(i1, i, slice));
-            let x2 = load_x(base + within(i2, i, slice));
-            let x3 = load_x(base + within(i3, i, slice));
-            store_y(base + i, ((x0 - k) - d) * scale + shift);
-            if i1 < slice.word_end {
-                store_y(base + i1, ((x1 - k) - d) * scale + shift);
-            }
-            if i2 < slice.word_end {
-                store_y(base + i2, ((x2 - k) - d) * scale + shift);
-            }
-            if i3 < slice.word_end {
-                store_y(base + i3, ((x3 - k) - d) * scale + shift);
-            }
+    let stride = stride_of(slice);
+    let end = stride.end;
+    var c0 = cursor_at(slice, slice.begin + lane);
+    while c0.at < end {
+        let c1 = advance(c0, stride);
+        let c2 = advance(c1, stride);
+        let c3 = advance(c2, stride);
+        let i0 = written_word(c0);
+        let i1 = select(i0, written_word(c1), c1.at < end);
+        let i2 = select(i0, written_word(c2), c2.at < end);
+        let i3 = select(i0, written_word(c3), c3.at < end);
+        let x0 = load_x(i0);
+        let x1 = load_x(i1);
+        let x2 = load_x(i2);
+        let x3 = load_x(i3);
+        if writes(c0, stride) {
+            store_y(i0, normalized(x0, own, next, c0, stride));
         }
+        if writes(c1, stride) {
+            store_y(i1, normalized(x1, own, next, c1, stride));
+        }
+        if writes(c2, stride) {
+            store_y(i2, normalized(x2, own, next, c2, stride));
+        }
+        if writes(c3, stride) {
+            store_y(i3, normalized(x3, own, next, c3, stride));
+        }
+        c0 = advance(c3, stride);
     }
 }

@@ -1,24 +1,26 @@
-// Split columns: inner = 1, so the channels lie side by side and every row holds one element of
-// each. The tensor is seen as rows of `row_words` words, the shortest whole number of words that
-// holds whole copies of the channels: element p of a row belongs to channel p % count, in every row,
-// and no row is short, since words are only as wide as divides the tensor.
-// A workgroup owns a block of `tile_words` words of some rows. Its lanes lie along the block, as often
-// as they fit: `row_lanes` rows at once, each lane walking down its own word. Rows of the block are
-// therefore read side by side whatever `count` is, and lanes of one column add up at the end.
+// Columns: inner = 1, so the channels lie side by side and every row holds one element of each. The
+// tensor is seen as rows of `row_words` words that hold whole copies of the channels: element p of a
+// row belongs to channel p % count, in every row, and no row is short.
+// A workgroup owns a tile of `tile_words` words of some rows. Its lanes lie along the tile,
+// `tile_lanes` of them, each with every such word of it, SPAN at the most; and `row_lanes` rows at
+// once, each lane walking down. Rows of the tile are therefore read side by side whatever `count` is,
+// and lanes of one column add up at the end.
 // Partials lie [partials][count]; a row that is cut into several blocks leaves a partial for each
 // of its copies of a channel. The host half of Params is src/kernels/params.rs.
 struct Params {
     grid_width: u32,
     groups: u32,
     count: u32,
+    partials: u32, // of one channel
+    first_slice: u32, // of this window of the tensor
+    shift: u32, // words of the binding before the window
     rows: u32,
     row_words: u32,
     tile_words: u32, // of a row, for one workgroup
+    tile_lanes: u32,
     row_lanes: u32,
     blocks: u32, // of a row
-    slice_rows: u32,
-    partials: u32, // of one channel
-    flags: u32,
+    slices: u32, // of the rows of this window
     n: f32, // elements in a channel
     eps: f32,
     old_weight: f32,
@@ -27,42 +29,88 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 
-// WORKGROUP * WIDTH: the most elements that the lanes of a workgroup own at once.
+// WORKGROUP * WIDTH * SPAN: the most elements that the lanes of a workgroup own at once.
 override TILE: u32 = 1024u;
+// Rows that a lane reads at once, so that it has four loads in flight.
+const ROWS: u32 = max(4u / SPAN, 1u);
+// The most elements of a tile for each lane.
+const ENTRIES: u32 = WIDTH * SPAN;
 
 struct Slice {
-    index: u32,
+    index: u32, // among all slices of the tensor
     first_column: u32, // the workgroup's first element in the row
     row_begin: u32,
     row_end: u32,
 }
 
+// Rows are dealt to the slices as evenly as can be.
 fn slice_of(group: u32) -> Slice {
-    let index = group / params.blocks;
-    let row_begin = index * params.slice_rows;
-    return Slice(
-        index,
-        (group % params.blocks) * params.tile_words * WIDTH,
-        row_begin,
-        min(row_begin + params.slice_rows, params.rows),
-    );
+    let i = group / params.blocks;
+    let each = params.rows / params.slices;
+    let more = params.rows % params.slices;
+    let begin = i * each + min(i, more);
+    let end = begin + each + select(0u, 1u, i < more);
+    let first_column = (group % params.blocks) * params.tile_words * WIDTH;
+    return Slice(params.first_slice + i, first_column, begin, end);
 }
 
-// What one lane owns: word `word` of the rows from `row_begin` by `row_step` to `row_end`, which are
-// none for a lane beyond the row or the block's lanes.
+// What one lane owns: words `word`, `word + word_step` and so on of a row up to `last_word`, in the
+// rows from `row_begin` by `row_step` to `last_row`; none for a lane beyond the row or the tile's lanes,
+// whose `row_end` is its `row_begin`. All that a walk needs of the parameters is here, read once: a
+// software driver would read them again for every word.
 struct Walk {
     word: u32,
+    word_step: u32,
+    last_word: u32,
     row_begin: u32,
-    row_end: u32,
     row_step: u32,
+    row_end: u32,
+    last_row: u32,
+    row_words: u32,
+    shift: u32,
 }
 
 fn walk_of(slice: Slice, lane: u32) -> Walk {
-    let word = slice.first_column / WIDTH + lane % params.tile_words;
-    let row_lane = lane / params.tile_words;
+    let begin = slice.first_column / WIDTH;
+    let word_end = min(begin + params.tile_words, params.row_words);
+    let word = begin + lane % params.tile_lanes;
+    let row_lane = lane / params.tile_lanes;
     let row_begin = slice.row_begin + row_lane;
-    let works = word < params.row_words && row_lane < params.row_lanes;
-    return Walk(word, row_begin, select(row_begin, slice.row_end, works), params.row_lanes);
+    let works = word < word_end && row_lane < params.row_lanes && row_begin < slice.row_end;
+    let row_end = select(row_begin, slice.row_end, works);
+    return Walk(
+        word,
+        params.tile_lanes,
+        last_of(word, params.tile_lanes, word_end),
+        row_begin,
+        params.row_lanes,
+        row_end,
+        last_of(row_begin, params.row_lanes, row_end),
+        params.row_words,
+        params.shift,
+    );
+}
+
+// The last of `first`, `first + step` and so on that lies before `end`.
+fn last_of(first: u32, step: u32, end: u32) -> u32 {
+    return first + (max(end, first + 1u) - 1u - first) / step * step;
+}
+
+// Word j of this lane's in a row. Beyond its last it is that one again: what is summed there is thrown
+// away, and what is stored there is the same value once more, so that the hot loops need no branch.
+fn span_word(walk: Walk, j: u32) -> u32 {
+    return min(walk.word + j * walk.word_step, walk.last_word);
+}
+
+// Where the i-th word lies of the ROWS * SPAN that the lane reads at once from `row` on.
+fn word_of(walk: Walk, row: u32, i: u32) -> u32 {
+    let at = min(row + i / SPAN * walk.row_step, walk.last_row);
+    return walk.shift + at * walk.row_words + span_word(walk, i % SPAN);
+}
+
+// Whether the row of that word is one that the lane has not met yet.
+fn is_new(walk: Walk, row: u32, i: u32) -> bool {
+    return row + i / SPAN * walk.row_step < walk.row_end;
 }
 
 fn channel_of(column: u32) -> u32 {
@@ -82,19 +130,36 @@ fn row_columns() -> u32 {
 }
 
 // A workgroup's columns once its lanes are merged: the channels themselves where it owns whole rows,
-// else the columns of its block.
+// else the columns of its tile.
 fn merged_columns() -> u32 {
     return select(params.tile_words * WIDTH, params.count, params.blocks == 1u);
 }
 
-// How many lanes own elements of one merged column.
+// How many lanes' words own elements of one merged column.
 fn merged_lanes() -> u32 {
     return params.row_lanes * (params.tile_words * WIDTH / merged_columns());
 }
 
-// Which merged column component `j` of this lane's word belongs to.
-fn merged_column(lane: u32, j: u32) -> u32 {
-    return (lane % params.tile_words * WIDTH + j) % merged_columns();
+// Which merged column component c of a word belongs to.
+fn merged_column(slice: Slice, word: u32, c: u32) -> u32 {
+    return (word * WIDTH + c - slice.first_column) % merged_columns();
+}
+
+// Whether the tile has a word j for this lane, and where component c of it lies among the elements of
+// all lanes, row lane by row lane.
+fn is_in_tile(lane: u32, j: u32) -> bool {
+    return lane % params.tile_lanes + j * params.tile_lanes < params.tile_words
+        && lane / params.tile_lanes < params.row_lanes;
+}
+
+fn tile_element(lane: u32, j: u32, c: u32) -> u32 {
+    let word = lane % params.tile_lanes + j * params.tile_lanes;
+    return (lane / params.tile_lanes * params.tile_words + word) * WIDTH + c;
+}
+
+// Merged columns of a whole row.
+fn all_columns() -> u32 {
+    return select(row_columns(), params.count, params.blocks == 1u);
 }
 
 // The elements of a slice that belong to one merged column: `n` of them from `first` by `step`.
@@ -104,13 +169,8 @@ struct Column {
     n: u32,
 }
 
-// Merged columns of a whole row.
-fn all_columns() -> u32 {
-    return select(row_columns(), params.count, params.blocks == 1u);
-}
-
 fn column_of(slice: Slice, i: u32) -> Column {
-    let first = slice.row_begin * row_columns() + slice.first_column + i;
+    let first = params.shift * WIDTH + slice.row_begin * row_columns() + slice.first_column + i;
     let copies = row_columns() / all_columns();
     return Column(first, all_columns(), (slice.row_end - slice.row_begin) * copies);
 }

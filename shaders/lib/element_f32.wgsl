@@ -2,12 +2,18 @@
 // Linked instead of element_f32x4.wgsl; kernels are written in words and serve both.
 alias Word = f32;
 const WIDTH: u32 = 1u;
+// What a buffer holds.
+alias Stored = f32;
 
-fn word_sum(w: Word) -> f32 {
+fn unpack(v: Stored) -> Word {
+    return v;
+}
+
+fn pack(w: Word) -> Stored {
     return w;
 }
 
-fn word_first(w: Word) -> f32 {
+fn word_sum(w: Word) -> f32 {
     return w;
 }
 

@@ -2,13 +2,19 @@
 // Linked instead of element_f32.wgsl; kernels are written in words and serve both.
 alias Word = vec4<f32>;
 const WIDTH: u32 = 4u;
+// What a buffer holds.
+alias Stored = vec4<f32>;
+
+fn unpack(v: Stored) -> Word {
+    return v;
+}
+
+fn pack(w: Word) -> Stored {
+    return w;
+}
 
 fn word_sum(w: Word) -> f32 {
     return (w.x + w.y) + (w.z + w.w);
-}
-
-fn word_first(w: Word) -> f32 {
-    return w.x;
 }
 
 // The word whose components are the first WIDTH of `v`; an array, since not every compiler behind

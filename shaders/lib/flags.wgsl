@@ -1,5 +1,7 @@
-// The switches of one dispatch, in params.flags; the host half is src/kernels/flags.rs.
-// They are read once per workgroup, so they cost no pipeline of their own.
+// The switches of one dispatch; the host half is src/kernels/flags.rs. A constant of the pipeline: a
+// software driver runs both sides of every branch that it cannot decide when it compiles, and a plain
+// inference would carry all the code of a training step.
+override FLAGS: u32 = 0u;
 const HAS_GAMMA: u32 = 1u;
 const HAS_BETA: u32 = 2u;
 // Normalize by running_mean and running_var instead of the batch's statistics.
@@ -17,5 +19,5 @@ const WANT_DGAMMA: u32 = 256u;
 const WANT_DBETA: u32 = 512u;
 
 fn has(flag: u32) -> bool {
-    return (params.flags & flag) != 0u;
+    return (FLAGS & flag) != 0u;
 }

@@ -1,6 +1,6 @@
 // The output dx.
-@group(0) @binding(3) var<storage, read_write> dx: array<Word>;
+@group(0) @binding(3) var<storage, read_write> dx: array<Stored>;
 
 fn store_dx(i: u32, value: Word) {
-    dx[i] = value;
+    dx[i] = pack(value);
 }

@@ -1,6 +1,6 @@
 // The output y.
-@group(0) @binding(3) var<storage, read_write> y: array<Word>;
+@group(0) @binding(3) var<storage, read_write> y: array<Stored>;
 
 fn store_y(i: u32, value: Word) {
-    y[i] = value;
+    y[i] = pack(value);
 }

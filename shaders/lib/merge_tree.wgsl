@@ -4,14 +4,14 @@ var<workgroup> merge_scratch: array<vec2<f32>, TILE>;
 // Adds `ways` copies of `columns` pairs into the first copy, in a tree of fixed order. All
 // invocations must call it; the scratch may be read when it returns.
 fn merge_tree(ways: u32, columns: u32, lane: u32) {
-    workgroupBarrier();
+    sync();
     var live = ways;
     while live > 1u {
         let half = (live + 1u) >> 1u;
         for (var i = lane; i < (live - half) * columns; i += WORKGROUP) {
             merge_scratch[i] += merge_scratch[i + half * columns];
         }
-        workgroupBarrier();
+        sync();
         live = half;
     }
 }

@@ -23,8 +23,8 @@ fn pivot_of(v: array<f32, 10>) -> f32 {
 
 // Sample i of ten among n places: one in each tenth, at a scattered place of it. Even steps would
 // fall on one column of an image whose width divides them, and a border is nothing like the rest.
-fn sample_at(i: u32, n: u32, salt: u32) -> u32 {
-    let scattered = ((i + 1u) * 2654435761u + salt) >> 8u;
+fn sample_at(i: u32, n: u32) -> u32 {
+    let scattered = ((i + 1u) * 2654435761u) >> 8u;
     return (i * n + scattered % n) / 10u;
 }
 
@@ -37,4 +37,10 @@ fn moment_sum(part: vec4<f32>, k: f32) -> f32 {
 fn moment_squares(part: vec4<f32>, k: f32, d: f32) -> f32 {
     let off = (k - part.y) + d;
     return part.w - off * (2.0 * part.z - part.x * off);
+}
+
+// The finished moment of a slot that has one partial only.
+fn finished(part: vec4<f32>) -> vec4<f32> {
+    let d = part.z / part.x;
+    return vec4<f32>(part.x, part.y, d, moment_squares(part, part.y, d));
 }

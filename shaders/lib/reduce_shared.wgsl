@@ -1,29 +1,37 @@
-// The sum of one value per invocation over the workgroup, through shared memory, for every width
-// of subgroup and for adapters without any. All invocations must call it and all get the sum.
+// Sums over the invocations of a workgroup through shared memory, for every width of subgroup and for
+// adapters without any.
 var<workgroup> reduce_scratch: array<vec2<f32>, WORKGROUP>;
 
-fn workgroup_sum(value: vec2<f32>, lane: u32) -> vec2<f32> {
+// The sum over each run of `lanes` invocations, a power of two. All invocations of the workgroup must
+// call it, and all get their run's sum.
+fn lanes_sum(value: vec2<f32>, lane: u32, lanes: u32) -> vec2<f32> {
     reduce_scratch[lane] = value;
-    workgroupBarrier();
+    sync();
+    let run = lane & (lanes - 1u);
     // Four to one per barrier halves the barriers of the usual two to one.
-    var live = WORKGROUP;
+    var live = lanes;
     while live > 1u {
         let quarter = (live + 3u) >> 2u;
-        if lane < quarter {
+        if run < quarter {
             var sum = reduce_scratch[lane];
             for (var j = 1u; j < 4u; j++) {
-                let other = lane + j * quarter;
+                let other = run + j * quarter;
                 if other < live {
-                    sum += reduce_scratch[other];
+                    sum += reduce_scratch[lane + j * quarter];
                 }
             }
             reduce_scratch[lane] = sum;
         }
-        workgroupBarrier();
+        sync();
         live = quarter;
     }
-    let sum = reduce_scratch[0];
+    let sum = reduce_scratch[lane - run];
     // The next call writes where this one still reads.
-    workgroupBarrier();
+    sync();
     return sum;
+}
+
+// The sum over the whole workgroup.
+fn workgroup_sum(value: vec2<f32>, lane: u32) -> vec2<f32> {
+    return lanes_sum(value, lane, WORKGROUP);
 }

@@ -1,19 +1,25 @@
-// Split rows: the tensor is [outer][count][inner] and `inner` is long, so a slot's members come in
-// rows of consecutive words. A slice is a rectangle of its slot, rows by words, and belongs to one
-// workgroup; a power of two of lanes works on one row, the other lanes on the next ones.
-// Partials lie [count][slices]. The host half of Params is src/kernels/params.rs.
+// Rows: the tensor is [outer][count][inner], so a slot's members come in rows of consecutive words.
+// A slot is its rows' words one after the other, and a slice is a run of them that belongs to one
+// workgroup, so that its lanes are all busy however short the rows are. Which word of the buffer
+// that is and which of its elements are the slot's say rows_whole.wgsl and rows_ragged.wgsl.
+// Partials lie [count][partials]. The host half of Params is src/kernels/params.rs.
 struct Params {
     grid_width: u32,
     groups: u32,
-    count: u32,
-    outer: u32,
-    inner: u32, // words in a row
-    slices: u32, // of one slot
-    slice_rows: u32,
-    segments: u32, // pieces that a row is cut into
-    segment_words: u32,
-    lane_bits: u32, // log2 of the lanes that share a row
-    flags: u32,
+    count: u32, // slots of the tensor
+    partials: u32, // of one slot
+    first_slot: u32, // of this window of the tensor
+    slots: u32, // of this window
+    first_slice: u32,
+    shift: u32, // elements of the binding before the window
+    inner: u32, // elements in a row
+    row_stride: u32, // elements from one row of a slot to its next
+    row_words: u32,
+    slot_words: u32,
+    slices: u32, // of one slot in this window
+    lanes: u32, // that walk along one slot, each with every such word of it: a power of two
+    step_words: u32, // that many words on are so many words
+    step_elements: u32, // and rows that begin so many elements later
     n: f32, // elements in a slot
     eps: f32,
     old_weight: f32,
@@ -24,62 +30,88 @@ struct Params {
 
 struct Slice {
     slot: u32,
-    index: u32,
-    row_begin: u32,
-    row_end: u32,
-    word_begin: u32,
-    word_end: u32,
+    index: u32, // among all slices of the slot
+    begin: u32, // of the slot's words
+    end: u32,
 }
 
+// Slices are cut in units of 32 words, as evenly as those can be dealt.
 fn slice_of(group: u32) -> Slice {
-    let slot = group / params.slices;
-    let index = group % params.slices;
-    let row_begin = (index / params.segments) * params.slice_rows;
-    let word_begin = (index % params.segments) * params.segment_words;
+    let i = group % params.slices;
+    let units = (params.slot_words + 31u) / 32u;
+    let each = units / params.slices;
+    let more = units % params.slices;
+    let begin = i * each + min(i, more);
+    let end = begin + each + select(0u, 1u, i < more);
     return Slice(
-        slot,
-        index,
-        row_begin,
-        min(row_begin + params.slice_rows, params.outer),
-        word_begin,
-        min(word_begin + params.segment_words, params.inner),
+        params.first_slot + group / params.slices,
+        params.first_slice + i,
+        begin * 32u,
+        min(end * 32u, params.slot_words),
     );
 }
 
-// Where the words of one row of the slot start.
-fn row_base(slot: u32, row: u32) -> u32 {
-    return (row * params.count + slot) * params.inner;
+// The whole of the slot that this lane works on where a workgroup has several: one for each run of
+// `lanes`. The last workgroup may have lanes without any; they walk along the last slot and write nothing.
+fn shared_slot(group: u32, lane: u32) -> Slice {
+    let slot = group * (WORKGROUP / params.lanes) + lane / params.lanes;
+    let exists = slot < params.slots;
+    let last = params.first_slot + min(slot, params.slots - 1u);
+    return Slice(last, 0u, 0u, select(0u, params.slot_words, exists));
+}
+
+// Word `at` of a slot: word `word` of the row that begins with element `row` of the binding.
+struct Cursor {
+    at: u32,
+    word: u32,
+    row: u32,
+}
+
+fn cursor_at(slice: Slice, at: u32) -> Cursor {
+    let first = params.shift + (slice.slot - params.first_slot) * params.inner;
+    let row = at / params.row_words;
+    return Cursor(at, at % params.row_words, first + row * params.row_stride);
+}
+
+// What a walk needs of the parameters, read once: a software driver would read them again for every
+// word.
+struct Stride {
+    lanes: u32,
+    inner: u32,
+    row_words: u32,
+    row_stride: u32,
+    step_words: u32,
+    step_elements: u32,
+    end: u32,
+}
+
+fn stride_of(slice: Slice) -> Stride {
+    return Stride(
+        params.lanes,
+        params.inner,
+        params.row_words,
+        params.row_stride,
+        params.step_words,
+        params.step_elements,
+        slice.end,
+    );
+}
+
+// As many words on as there are lanes, without a division.
+fn advance(c: Cursor, stride: Stride) -> Cursor {
+    let word = c.word + stride.step_words;
+    let carry = word >= stride.row_words;
+    return Cursor(
+        c.at + stride.lanes,
+        select(word, word - stride.row_words, carry),
+        c.row + stride.step_elements + select(0u, stride.row_stride, carry),
+    );
 }
 
 fn slot_partials() -> u32 {
-    return params.slices;
+    return params.partials;
 }
 
 fn slot_partial(slot: u32, slice: u32) -> u32 {
-    return partial_index(slot * params.slices + slice);
-}
-
-// The lanes that share a row, and how this one walks: from row `first_row` by `row_step`, and in
-// each row from word `first_word` by `lanes`.
-struct Walk {
-    lanes: u32,
-    row_step: u32,
-    first_row: u32,
-    first_word: u32,
-}
-
-fn walk_of(lane: u32, slice: Slice) -> Walk {
-    let lanes = 1u << params.lane_bits;
-    return Walk(
-        lanes,
-        WORKGROUP >> params.lane_bits,
-        slice.row_begin + (lane >> params.lane_bits),
-        slice.word_begin + (lane & (lanes - 1u)),
-    );
-}
-
-// Word i of the slice, or `own`, the lane's own one, behind its end: what is loaded there is thrown
-// away, but must not be another lane's, who may be writing it where a tensor is worked on in place.
-fn within(i: u32, own: u32, slice: Slice) -> u32 {
-    return select(own, i, i < slice.word_end);
+    return partial_index(slot * params.partials + slice);
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::limits::BINDINGS;
+use super::limits::{BINDINGS, FEATURES};
 use super::pipeline::{Pipeline, PipelineKey, Program, layout_entry};
 use super::pool::{Pool, Storage};
 use super::scope::scoped;
@@ -85,6 +85,7 @@ impl Device {
         let info = adapter.get_info();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgnorm"),
+            required_features: adapter.features() & FEATURES,
             required_limits: Limits::request(&adapter.limits()),
             ..wgpu::DeviceDescriptor::default()
         };

@@ -17,6 +17,10 @@ pub enum DeviceClass {
 pub struct Limits {
     /// What kind of processor it is.
     pub class: DeviceClass,
+    /// Whether kernels may use 64-bit integers, which a software driver loads and stores faster.
+    pub int64: bool,
+    /// The width of every subgroup, where kernels may use them and it is always the same.
+    pub subgroup: Option<u32>,
     /// The most workgroups in one dimension of a dispatch.
     pub max_groups: u32,
     /// The most bytes that one binding can show to a kernel.
@@ -36,17 +40,27 @@ const INVOCATIONS: u32 = 256;
 /// Shared memory of the largest kernel: two sums and a pivot per column of a workgroup's tile.
 const WORKGROUP_BYTES: u32 = 12_288;
 
+/// What kernels need to add up by subgroups.
+const SUBGROUPS: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SUBGROUP_BARRIER);
+/// The features that kernels make use of where they are there.
+pub(super) const FEATURES: wgpu::Features = SUBGROUPS.union(wgpu::Features::SHADER_INT64);
+
 impl Limits {
     /// Reads them off a wgpu device, and refuses one that cannot run the kernels.
     pub(super) fn of(device: &wgpu::Device) -> Result<Self> {
         let limits = device.limits();
         Self::check(&limits)?;
-        let class = match device.adapter_info().device_type {
+        let info = device.adapter_info();
+        let class = match info.device_type {
             wgpu::DeviceType::Cpu => DeviceClass::Cpu,
             _ => DeviceClass::Gpu,
         };
         Ok(Self {
             class,
+            subgroup: (info.subgroup_min_size == info.subgroup_max_size
+                && device.features().contains(SUBGROUPS))
+            .then_some(info.subgroup_min_size),
+            int64: device.features().contains(wgpu::Features::SHADER_INT64),
             max_groups: limits.max_compute_workgroups_per_dimension,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,

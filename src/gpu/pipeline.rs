@@ -23,6 +23,7 @@ pub(crate) struct PipelineKey {
     pub(crate) kernel: &'static str,
     /// A number for each choice of linked snippets.
     pub(crate) variant: u32,
+    pub(crate) flags: u32,
     pub(crate) workgroup: u32,
 }
 

@@ -69,6 +69,10 @@ pub(crate) struct Dispatch<'a, F: FnOnce() -> Program> {
     pub(crate) parameters: &'a [u8],
     /// Bindings that are not named here get a placeholder, which the kernel's flags keep unread.
     pub(crate) tensors: &'a [(u32, &'a Tensor)],
+    /// Tensors of which the kernel sees one window: its first element and length, of which the first
+    /// lies where a binding may begin.
+    pub(crate) activations: &'a [(u32, &'a Tensor)],
+    pub(crate) window: [u64; 2],
     pub(crate) grid: [u32; 2],
 }
 
@@ -150,9 +154,15 @@ impl<'e> Recorder<'e> {
     pub(crate) fn prepare<F: FnOnce() -> Program>(&self, d: Dispatch<'_, F>) -> Result<Prepared> {
         let pipeline = self.device.pipeline(d.key, d.program)?;
         let parameters = self.device.parameters(d.parameters)?;
-        let group = self.bind(&pipeline, &parameters, d.tensors)?;
-        let storages = d
-            .tensors
+        let windows = d
+            .activations
+            .iter()
+            .map(|&(number, tensor)| (number, tensor.window(d.window)));
+        let windows: Vec<_> = windows.collect();
+        let mut tensors = d.tensors.to_vec();
+        tensors.extend(windows.iter().map(|(number, window)| (*number, window)));
+        let group = self.bind(&pipeline, &parameters, &tensors)?;
+        let storages = tensors
             .iter()
             .map(|(_, tensor)| Arc::clone(tensor.storage()));
         Ok(Prepared {

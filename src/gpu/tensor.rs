@@ -146,15 +146,6 @@ impl Tensor {
                 size,
             });
         }
-        let limit = device.limits().max_binding_bytes;
-        if needed > limit {
-            let name = "bytes of one binding";
-            return Err(Error::TooLarge {
-                name,
-                needed,
-                limit,
-            });
-        }
         let tensor = Self::new(device, Storage::foreign(buffer), offset, shape, dtype);
         tensor.expect_usage("buffer", wgpu::BufferUsages::STORAGE)?;
         tensor.expect_bindable("buffer", device)?;
@@ -207,6 +198,16 @@ impl Tensor {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.dtype.bytes(&self.shape)
+    }
+
+    /// Some of its elements as a tensor of their own: the first one and how many.
+    pub(super) fn window(&self, [first, len]: [u64; 2]) -> Self {
+        let one = self.dtype.bytes(&Shape::from([2])) / 2;
+        Self {
+            offset: self.offset + first * one,
+            shape: Shape::from([len as usize]),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -264,7 +265,8 @@ impl Tensor {
         if self.is_empty() {
             return Ok(());
         }
-        let resource = wgpu::BindingResource::Buffer(self.range());
+        let first = self.window([0, 1]);
+        let resource = wgpu::BindingResource::Buffer(first.range());
         device.scoped(name, self.bytes(), || {
             let made = device
                 .wgpu_device()

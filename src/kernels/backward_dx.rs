@@ -2,7 +2,7 @@
 //! and dbeta, the last dispatch of every backward.
 
 use super::io::Place;
-use super::{Flags, Io, Kernel, Kernels, Numbers, Output, binding, body, lib, present};
+use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::Plan;
@@ -14,18 +14,18 @@ const BINDINGS: &[(u32, &str)] = &[
     (binding::DBETA, "dbeta"),
 ];
 
+const FLAGS: Flags = Flags::HAS_GAMMA
+    .and(Flags::USE_RUNNING)
+    .and(Flags::WANT_DX)
+    .and(Flags::WANT_DGAMMA)
+    .and(Flags::WANT_DBETA);
+
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "backward_dx_rows",
         body: body!("backward_dx_rows"),
-        lib: lib![
-            "rows",
-            "workgroup",
-            "state",
-            "flags",
-            "partial_sums",
-            "reduce_shared"
-        ],
+        lib: lib!["rows", "workgroup", "state", "flags", "partial_sums"],
+        flags: FLAGS,
         reads_dy: true,
         output: Output::Dx,
         bindings: BINDINGS,
@@ -41,6 +41,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "partial_sums",
             "merge_tree"
         ],
+        flags: FLAGS,
         reads_dy: true,
         output: Output::Dx,
         bindings: BINDINGS,
@@ -64,8 +65,8 @@ impl BackwardDx<'_> {
         recorder: &Recorder<'_>,
         plan: &Plan,
         numbers: &Numbers,
-    ) -> Result<Prepared> {
-        let mut tensors = present(&[
+    ) -> Result<Vec<Prepared>> {
+        let others = present(&[
             (binding::STATE, Some(self.state)),
             (binding::GAMMA, self.gamma),
             (binding::DGAMMA, self.dgamma),
@@ -74,26 +75,18 @@ impl BackwardDx<'_> {
         let x = if numbers.flags.has(Flags::USE_RUNNING) {
             Place::Absent
         } else {
-            Place::of(self.x, self.dx, &tensors)
+            Place::of(self.x, self.dx, &others)
         };
-        let dy = Place::of(self.dy, self.dx, &tensors);
-        if x.is_bound() {
-            tensors.push((binding::X, self.x));
-        }
-        if dy.is_bound() {
-            tensors.push((binding::DY, self.dy));
-        }
-        tensors.extend(self.dx.map(|dx| (binding::OUTPUT, dx)));
-        KERNELS.prepare(
-            recorder,
-            plan,
-            numbers,
-            Io {
-                word: plan.word,
-                x,
-                dy,
-            },
-            &tensors,
-        )
+        let dy = Place::of(self.dy, self.dx, &others);
+        let activations = present(&[
+            (binding::X, Some(self.x).filter(|_| x.is_bound())),
+            (binding::DY, Some(self.dy).filter(|_| dy.is_bound())),
+            (binding::OUTPUT, self.dx),
+        ]);
+        let tensors = Tensors {
+            activations: &activations,
+            others: &others,
+        };
+        KERNELS.prepare(recorder, plan, numbers, [x, dy], tensors)
     }
 }

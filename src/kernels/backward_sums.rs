@@ -2,18 +2,21 @@
 //! partial sums of dy and dy * xhat, the first dispatch of a backward.
 
 use super::io::Place;
-use super::{Io, Kernel, Kernels, Numbers, Output, binding, body, lib};
+use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::Plan;
 
 const BINDINGS: &[(u32, &str)] = &[(binding::STATE, "state")];
 
+const FLAGS: Flags = Flags(0);
+
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "backward_sums_rows",
         body: body!("backward_sums_rows"),
-        lib: lib!["rows", "workgroup", "state", "reduce_shared"],
+        lib: lib!["rows", "workgroup", "state"],
+        flags: FLAGS,
         reads_dy: true,
         output: Output::None,
         bindings: BINDINGS,
@@ -22,6 +25,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         name: "backward_sums_columns",
         body: body!("backward_sums_columns"),
         lib: lib!["columns", "workgroup", "state", "merge_tree"],
+        flags: FLAGS,
         reads_dy: true,
         output: Output::None,
         bindings: BINDINGS,
@@ -41,22 +45,14 @@ impl BackwardSums<'_> {
         recorder: &Recorder<'_>,
         plan: &Plan,
         numbers: &Numbers,
-    ) -> Result<Prepared> {
-        let mut tensors = vec![(binding::STATE, self.state)];
-        let x = Place::of(self.x, None, &tensors);
-        let dy = Place::of(self.dy, None, &tensors);
-        tensors.push((binding::X, self.x));
-        tensors.push((binding::DY, self.dy));
-        KERNELS.prepare(
-            recorder,
-            plan,
-            numbers,
-            Io {
-                word: plan.word,
-                x,
-                dy,
-            },
-            &tensors,
-        )
+    ) -> Result<Vec<Prepared>> {
+        let others = [(binding::STATE, self.state)];
+        let x = Place::of(self.x, None, &others);
+        let dy = Place::of(self.dy, None, &others);
+        let tensors = Tensors {
+            activations: &[(binding::X, self.x), (binding::DY, self.dy)],
+            others: &others,
+        };
+        KERNELS.prepare(recorder, plan, numbers, [x, dy], tensors)
     }
 }

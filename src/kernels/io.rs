@@ -1,6 +1,6 @@
 //! Which snippets of shaders/lib/io_*.wgsl and element_*.wgsl a kernel is linked with.
 
-use super::{Word, binding, lib};
+use super::{Form, Reduce, Word, binding, lib};
 use crate::gpu::{Access, Binding, Tensor};
 
 /// Where the kernel finds an activation that it reads.
@@ -25,9 +25,11 @@ pub(super) enum Output {
 }
 
 /// One choice of snippets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Io {
     pub(super) word: Word,
+    pub(super) form: Form,
+    pub(super) reduce: Reduce,
     pub(super) x: Place,
     pub(super) dy: Place,
 }
@@ -62,16 +64,59 @@ impl Place {
     }
 }
 
+impl Form {
+    fn sources(self) -> Vec<&'static str> {
+        let held = |words: u32| HELD[words.ilog2() as usize];
+        match self {
+            Self::Whole => lib!("rows_whole").to_vec(),
+            Self::Ragged => lib!("rows_ragged").to_vec(),
+            Self::Span(words) => vec![SPANS[words as usize - 1]],
+            Self::HeldRows(words) => vec![lib!("rows_whole")[0], held(words)],
+            Self::HeldColumns(words) => vec![SPANS[0], held(words)],
+        }
+    }
+}
+
+impl Reduce {
+    /// Columns have a merge of their own and need the barrier alone.
+    fn sources(self, form: Form) -> Vec<&'static str> {
+        let [reduce, barrier] = match self {
+            Self::Shared => lib!("reduce_shared", "barrier_workgroup"),
+            Self::OneSubgroup => lib!("reduce_one_subgroup", "barrier_subgroup"),
+        };
+        match form {
+            Form::Span(_) | Form::HeldColumns(_) => vec![barrier],
+            _ => vec![reduce, barrier],
+        }
+    }
+}
+
+/// Words of a row that a lane of split columns owns, from 1 up.
+const SPANS: &[&str] = lib!(
+    "span_1", "span_2", "span_3", "span_4", "span_5", "span_6", "span_7", "span_8"
+);
+/// Words that a lane of a resident kernel holds, by their binary logarithm.
+const HELD: &[&str] = lib!("held_1", "held_2", "held_4", "held_8", "held_16", "held_32");
+
 impl Io {
     /// A number for each choice.
     pub(super) fn variant(self) -> u32 {
-        (self.word as u32 * 4 + self.x as u32) * 4 + self.dy as u32
+        let form = match self.form {
+            Form::Whole => 0,
+            Form::Ragged => 1,
+            Form::Span(words) => 1 + words,
+            Form::HeldRows(words) => 16 + words.ilog2(),
+            Form::HeldColumns(words) => 24 + words.ilog2(),
+        };
+        let linked = (form * 4 + self.word as u32) * 4 + self.reduce as u32;
+        (linked * 4 + self.x as u32) * 4 + self.dy as u32
     }
 
     pub(super) fn sources(self, reads_dy: bool, output: Output) -> Vec<&'static str> {
         let element: &[&str] = match self.word {
             Word::F32 => lib!("element_f32"),
             Word::F32x4 => lib!("element_f32x4"),
+            Word::U64x2 => lib!("element_u64x2"),
         };
         let x: &[&str] = match (self.x, output) {
             (Place::Own, _) => lib!("io_x"),
@@ -91,7 +136,10 @@ impl Io {
             Output::Y => lib!("io_y"),
             Output::Dx => lib!("io_dx"),
         };
-        [element, x, dy, output].concat()
+        let mut sources = [element, x, dy, output].concat();
+        sources.extend(self.form.sources());
+        sources.extend(self.reduce.sources(self.form));
+        sources
     }
 
     pub(super) fn bindings(self, reads_dy: bool, output: Output) -> Vec<Binding> {

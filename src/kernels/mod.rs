@@ -6,7 +6,9 @@ mod io;
 mod params;
 
 pub(crate) mod backward_dx;
+pub(crate) mod backward_resident;
 pub(crate) mod backward_sums;
+pub(crate) mod forward_resident;
 pub(crate) mod moments;
 pub(crate) mod normalize;
 
@@ -14,13 +16,13 @@ pub(crate) mod normalize;
 mod contract;
 
 pub(crate) use flags::Flags;
-use io::{Io, Output};
+use io::{Io, Output, Place};
 pub(crate) use params::Numbers;
 use params::{ColumnsParams, RowsParams};
 
 use crate::Result;
 use crate::gpu::{Binding, Dispatch, PipelineKey, Prepared, Program, Recorder, Tensor};
-use crate::plan::{Geometry, Plan, Word};
+use crate::plan::{Cut, Form, Geometry, Plan, Reduce, Word};
 
 /// Binding numbers, the same in every kernel that has the binding.
 mod binding {
@@ -44,6 +46,8 @@ struct Kernel {
     body: &'static str,
     /// The lib snippets besides element and io.
     lib: &'static [&'static str],
+    /// The switches that it looks at.
+    flags: Flags,
     reads_dy: bool,
     output: Output,
     /// The storage buffers besides x, dy and the output, all `read_write`: they are small, and so
@@ -51,7 +55,7 @@ struct Kernel {
     bindings: &'static [(u32, &'static str)],
 }
 
-/// The two strategies' kernels for one step of an operation.
+/// The kernels of the two geometries for one step of an operation.
 struct Kernels {
     rows: Kernel,
     columns: Kernel,
@@ -73,7 +77,7 @@ use body;
 
 impl Kernel {
     /// Links everything for these words, activation bindings and workgroup size.
-    fn program(&self, io: Io, workgroup: u32) -> Program {
+    fn program(&self, io: Io, workgroup: u32, flags: Flags) -> Program {
         let mut sources = io.sources(self.reads_dy, self.output);
         sources.extend(self.lib);
         sources.push(self.body);
@@ -84,8 +88,17 @@ impl Kernel {
             access: crate::gpu::Access::ReadWrite,
         }));
         let mut constants = vec![("WORKGROUP", f64::from(workgroup))];
-        if self.name.ends_with("_columns") {
-            constants.push(("TILE", f64::from(workgroup * io.word.width())));
+        if self.flags != Flags::default() {
+            constants.push(("FLAGS", f64::from(flags.0)));
+        }
+        let span = match io.form {
+            Form::Span(words) => words,
+            Form::HeldColumns(_) => 1,
+            _ => 0,
+        };
+        if span > 0 {
+            let tile = workgroup * span * io.word.width() as u32;
+            constants.push(("TILE", f64::from(tile)));
         }
         Program {
             name: self.name,
@@ -96,40 +109,87 @@ impl Kernel {
     }
 }
 
+/// What a dispatch binds.
+#[derive(Clone, Copy)]
+struct Tensors<'a> {
+    /// x, dy and the output, of which a dispatch sees one window; those that have a binding.
+    activations: &'a [(u32, &'a Tensor)],
+    /// The others, which it sees whole.
+    others: &'a [(u32, &'a Tensor)],
+}
+
 impl Kernels {
-    /// Prepares the dispatch of this step. `x` and `dy` are left out of `tensors` where the io
-    /// snippets do not bind them.
+    /// Prepares the dispatches of this step, one for each window of the activations.
     fn prepare(
         &self,
         recorder: &Recorder<'_>,
         plan: &Plan,
         numbers: &Numbers,
+        places: [Place; 2],
+        tensors: Tensors<'_>,
+    ) -> Result<Vec<Prepared>> {
+        let [x, dy] = places;
+        let io = Io {
+            word: plan.word,
+            form: plan.form,
+            reduce: plan.reduce,
+            x,
+            dy,
+        };
+        let prepare = |(i, cut): (usize, &Cut)| {
+            let mut flags = numbers.flags;
+            if i > 0 {
+                // Only one of the windows counts the batch.
+                flags = flags.without(Flags::HAS_TRACKED);
+            }
+            self.prepare_cut(
+                recorder,
+                plan,
+                cut,
+                &Numbers { flags, ..*numbers },
+                io,
+                tensors,
+            )
+        };
+        plan.cuts.iter().enumerate().map(prepare).collect()
+    }
+
+    fn prepare_cut(
+        &self,
+        recorder: &Recorder<'_>,
+        plan: &Plan,
+        cut: &Cut,
+        numbers: &Numbers,
         io: Io,
-        tensors: &[(u32, &Tensor)],
+        tensors: Tensors<'_>,
     ) -> Result<Prepared> {
         let (kernel, rows, columns);
-        let parameters: &[u8] = match &plan.geometry {
+        let parameters: &[u8] = match &cut.geometry {
             Geometry::Rows(geometry) => {
                 kernel = &self.rows;
-                rows = RowsParams::new(plan, geometry, numbers);
+                rows = RowsParams::new(plan, cut, geometry, numbers);
                 bytemuck::bytes_of(&rows)
             }
             Geometry::Columns(geometry) => {
                 kernel = &self.columns;
-                columns = ColumnsParams::new(plan, geometry, numbers);
+                columns = ColumnsParams::new(plan, cut, geometry, numbers);
                 bytemuck::bytes_of(&columns)
             }
         };
+        let flags = numbers.flags.only(kernel.flags);
         recorder.prepare(Dispatch {
             key: PipelineKey {
                 kernel: kernel.name,
                 variant: io.variant(),
+                flags: flags.0,
                 workgroup: plan.workgroup,
             },
-            program: || kernel.program(io, plan.workgroup),
+            program: || kernel.program(io, plan.workgroup, flags),
             parameters,
-            tensors,
-            grid: plan.grid,
+            tensors: tensors.others,
+            activations: tensors.activations,
+            window: [cut.first, cut.len],
+            grid: cut.grid,
         })
     }
 }

@@ -2,7 +2,7 @@
 //! the first dispatch of a forward with batch statistics.
 
 use super::io::Place;
-use super::{Io, Kernel, Kernels, Numbers, Output, binding, body, lib, present};
+use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::Plan;
@@ -14,20 +14,23 @@ const BINDINGS: &[(u32, &str)] = &[
     (binding::TRACKED, "tracked"),
 ];
 
+const FLAGS: Flags = Flags::USE_RUNNING.and(Flags::HAS_TRACKED);
+
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "moments_rows",
         body: body!("moments_rows"),
         lib: lib![
             "rows",
+            "rows_pivot",
             "workgroup",
             "state",
             "flags",
             "running",
             "moments",
-            "statistics",
-            "reduce_shared",
+            "statistics"
         ],
+        flags: FLAGS,
         reads_dy: false,
         output: Output::None,
         bindings: BINDINGS,
@@ -37,6 +40,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         body: body!("moments_columns"),
         lib: lib![
             "columns",
+            "columns_pivot",
             "workgroup",
             "state",
             "flags",
@@ -45,6 +49,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "statistics",
             "merge_tree",
         ],
+        flags: FLAGS,
         reads_dy: false,
         output: Output::None,
         bindings: BINDINGS,
@@ -66,20 +71,18 @@ impl Moments<'_> {
         recorder: &Recorder<'_>,
         plan: &Plan,
         numbers: &Numbers,
-    ) -> Result<Prepared> {
-        let mut tensors = present(&[
+    ) -> Result<Vec<Prepared>> {
+        let others = present(&[
             (binding::STATE, Some(self.state)),
             (binding::RUNNING_MEAN, self.running_mean),
             (binding::RUNNING_VAR, self.running_var),
             (binding::TRACKED, self.tracked),
         ]);
-        let x = Place::of(self.x, None, &tensors);
-        tensors.push((binding::X, self.x));
-        let io = Io {
-            word: plan.word,
-            x,
-            dy: Place::Absent,
+        let x = Place::of(self.x, None, &others);
+        let tensors = Tensors {
+            activations: &[(binding::X, self.x)],
+            others: &others,
         };
-        KERNELS.prepare(recorder, plan, numbers, io, &tensors)
+        KERNELS.prepare(recorder, plan, numbers, [x, Place::Absent], tensors)
     }
 }

@@ -2,7 +2,7 @@
 //! statistics and the running update; the last dispatch of every forward.
 
 use super::io::Place;
-use super::{Io, Kernel, Kernels, Numbers, Output, binding, body, lib, present};
+use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::Plan;
@@ -14,6 +14,13 @@ const BINDINGS: &[(u32, &str)] = &[
     (binding::RUNNING_MEAN, "running_mean"),
     (binding::RUNNING_VAR, "running_var"),
 ];
+
+const FLAGS: Flags = Flags::HAS_GAMMA
+    .and(Flags::HAS_BETA)
+    .and(Flags::USE_RUNNING)
+    .and(Flags::UPDATE_RUNNING)
+    .and(Flags::CUMULATIVE)
+    .and(Flags::SAVE);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
@@ -27,9 +34,9 @@ pub(super) static KERNELS: Kernels = Kernels {
             "running",
             "moments",
             "partial_moments",
-            "statistics",
-            "reduce_shared",
+            "statistics"
         ],
+        flags: FLAGS,
         reads_dy: false,
         output: Output::Y,
         bindings: BINDINGS,
@@ -48,6 +55,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "statistics",
             "merge_tree",
         ],
+        flags: FLAGS,
         reads_dy: false,
         output: Output::Y,
         bindings: BINDINGS,
@@ -71,24 +79,23 @@ impl Normalize<'_> {
         recorder: &Recorder<'_>,
         plan: &Plan,
         numbers: &Numbers,
-    ) -> Result<Prepared> {
-        let mut tensors = present(&[
+    ) -> Result<Vec<Prepared>> {
+        let others = present(&[
             (binding::STATE, self.state),
             (binding::GAMMA, self.gamma),
             (binding::BETA, self.beta),
             (binding::RUNNING_MEAN, self.running_mean),
             (binding::RUNNING_VAR, self.running_var),
         ]);
-        let x = Place::of(self.x, Some(self.y), &tensors);
-        if x.is_bound() {
-            tensors.push((binding::X, self.x));
-        }
-        tensors.push((binding::OUTPUT, self.y));
-        let io = Io {
-            word: plan.word,
-            x,
-            dy: Place::Absent,
+        let x = Place::of(self.x, Some(self.y), &others);
+        let activations = present(&[
+            (binding::X, Some(self.x).filter(|_| x.is_bound())),
+            (binding::OUTPUT, Some(self.y)),
+        ]);
+        let tensors = Tensors {
+            activations: &activations,
+            others: &others,
         };
-        KERNELS.prepare(recorder, plan, numbers, io, &tensors)
+        KERNELS.prepare(recorder, plan, numbers, [x, Place::Absent], tensors)
     }
 }

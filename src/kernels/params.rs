@@ -2,7 +2,7 @@
 //! and shaders/lib/columns.wgsl. The contract test compares names, order, types and offsets.
 
 use super::Flags;
-use crate::plan::{Columns, Plan, Rows};
+use crate::plan::{Columns, Cut, Plan, Rows};
 
 /// What an operation tells its kernels beside the geometry.
 #[derive(Clone, Copy, Debug)]
@@ -38,14 +38,19 @@ params! {
         grid_width: u32,
         groups: u32,
         count: u32,
-        outer: u32,
+        partials: u32,
+        first_slot: u32,
+        slots: u32,
+        first_slice: u32,
+        shift: u32,
         inner: u32,
+        row_stride: u32,
+        row_words: u32,
+        slot_words: u32,
         slices: u32,
-        slice_rows: u32,
-        segments: u32,
-        segment_words: u32,
-        lane_bits: u32,
-        flags: u32,
+        lanes: u32,
+        step_words: u32,
+        step_elements: u32,
         n: f32,
         eps: f32,
         old_weight: f32,
@@ -60,14 +65,16 @@ params! {
         grid_width: u32,
         groups: u32,
         count: u32,
+        partials: u32,
+        first_slice: u32,
+        shift: u32,
         rows: u32,
         row_words: u32,
         tile_words: u32,
+        tile_lanes: u32,
         row_lanes: u32,
         blocks: u32,
-        slice_rows: u32,
-        partials: u32,
-        flags: u32,
+        slices: u32,
         n: f32,
         eps: f32,
         old_weight: f32,
@@ -77,19 +84,25 @@ params! {
 }
 
 impl RowsParams {
-    pub(super) fn new(plan: &Plan, rows: &Rows, numbers: &Numbers) -> Self {
+    pub(super) fn new(plan: &Plan, cut: &Cut, rows: &Rows, numbers: &Numbers) -> Self {
         Self {
-            grid_width: plan.grid[0],
-            groups: plan.groups,
+            grid_width: cut.grid[0],
+            groups: cut.groups,
             count: plan.count,
-            outer: rows.outer,
+            partials: plan.partials,
+            first_slot: rows.first_slot,
+            slots: rows.slots,
+            first_slice: rows.first_slice,
+            shift: rows.shift,
             inner: rows.inner,
+            row_stride: rows.row_stride,
+            row_words: rows.row_words,
+            slot_words: rows.slot_words,
             slices: rows.slices,
-            slice_rows: rows.slice_rows,
-            segments: rows.segments,
-            segment_words: rows.segment_words,
-            lane_bits: rows.lane_bits,
-            flags: numbers.flags.0,
+            lanes: rows.lanes,
+            step_words: rows.lanes % rows.row_words,
+            // It may wrap around, but then no second row is ever reached.
+            step_elements: (rows.lanes / rows.row_words).wrapping_mul(rows.row_stride),
             n: plan.slot_len as f32,
             eps: numbers.eps,
             old_weight: numbers.old_weight,
@@ -100,19 +113,21 @@ impl RowsParams {
 }
 
 impl ColumnsParams {
-    pub(super) fn new(plan: &Plan, columns: &Columns, numbers: &Numbers) -> Self {
+    pub(super) fn new(plan: &Plan, cut: &Cut, columns: &Columns, numbers: &Numbers) -> Self {
         Self {
-            grid_width: plan.grid[0],
-            groups: plan.groups,
+            grid_width: cut.grid[0],
+            groups: cut.groups,
             count: plan.count,
+            partials: plan.partials,
+            first_slice: columns.first_slice,
+            shift: columns.shift,
             rows: columns.rows,
             row_words: columns.row_words,
             tile_words: columns.tile_words,
+            tile_lanes: columns.tile_lanes,
             row_lanes: columns.row_lanes,
             blocks: columns.blocks,
-            slice_rows: columns.slice_rows,
-            partials: columns.partials,
-            flags: numbers.flags.0,
+            slices: columns.slices,
             n: plan.slot_len as f32,
             eps: numbers.eps,
             old_weight: numbers.old_weight,

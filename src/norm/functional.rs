@@ -31,10 +31,11 @@ use super::checks;
 use super::options::{BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};
 use crate::gpu::{DType, Device, Prepared, Recorder, Tensor};
 use crate::kernels::{
-    Flags, Numbers, backward_dx::BackwardDx, backward_sums::BackwardSums, moments::Moments,
+    Flags, Numbers, backward_dx::BackwardDx, backward_resident::BackwardResident,
+    backward_sums::BackwardSums, forward_resident::ForwardResident, moments::Moments,
     normalize::Normalize,
 };
-use crate::plan::Plan;
+use crate::plan::{Pass, Plan, Strategy};
 use crate::{Error, Result, Shape, View};
 
 /// The running statistics of a layer, f32 of C elements each.
@@ -98,15 +99,12 @@ pub struct SavedStatistics {
 /// How many f32 the state of a forward and its backward needs for an x of this shape.
 pub fn state_len(device: &Device, shape: &Shape, options: &BatchNormOptions) -> Result<usize> {
     let view = View::channels(shape, options.channel_axis)?;
-    let plan = plan(device, shape, view, options)?;
-    planned_state_len(device, view, plan.as_ref())
-}
-
-fn planned_state_len(device: &Device, view: View, plan: Option<&Plan>) -> Result<usize> {
-    let len = match plan {
-        None => view.count.saturating_add(1).saturating_mul(4),
-        Some(plan) => plan.state_len(),
-    };
+    let mut len = view.count.saturating_add(1).saturating_mul(4);
+    for pass in [forward_pass(options), Pass::Backward] {
+        if let Some(plan) = plan(device, shape, view, options, pass)? {
+            len = len.max(plan.state_len());
+        }
+    }
     let (needed, limit) = (
         (len as u64).saturating_mul(4),
         device.limits().max_binding_bytes,
@@ -162,10 +160,15 @@ pub fn forward(
             reason,
         });
     }
-    let plan = plan(recorder.device(), shape, view, options)?;
+    let pass = if mode.uses_batch() {
+        forward_pass(options)
+    } else {
+        Pass::Flat
+    };
+    let plan = plan(recorder.device(), shape, view, options, pass)?;
     let state = tensors.state.map(|state| ("state", state));
     if let Some((_, state)) = state {
-        check_state(recorder.device(), state, view, plan.as_ref())?;
+        check_state(recorder.device(), state, shape, options)?;
     }
     let Some(plan) = plan else {
         return recorder.clear(state.as_slice());
@@ -184,17 +187,32 @@ fn prepare_forward(
 ) -> Result<Vec<Prepared>> {
     let running = tensors.running;
     let (mean, var) = (running.map(|r| r.mean), running.map(|r| r.var));
+    let tracked = running
+        .and_then(|r| r.num_batches_tracked)
+        .filter(|_| mode.update_running);
     let mut dispatches = Vec::with_capacity(2);
     if let Some(state) = tensors.state.filter(|_| mode.uses_batch()) {
-        let tracked = running.and_then(|r| r.num_batches_tracked);
+        if plan.strategy == Strategy::Resident {
+            let resident = ForwardResident {
+                x: tensors.x,
+                y: tensors.y,
+                state,
+                gamma: tensors.gamma,
+                beta: tensors.beta,
+                running_mean: mean,
+                running_var: var,
+                tracked,
+            };
+            return resident.prepare(recorder, plan, numbers);
+        }
         let moments = Moments {
             x: tensors.x,
             state,
             running_mean: mean,
             running_var: var,
-            tracked: tracked.filter(|_| mode.update_running),
+            tracked,
         };
-        dispatches.push(moments.prepare(recorder, plan, numbers)?);
+        dispatches.extend(moments.prepare(recorder, plan, numbers)?);
     }
     let normalize = Normalize {
         x: tensors.x,
@@ -205,7 +223,7 @@ fn prepare_forward(
         running_mean: mean,
         running_var: var,
     };
-    dispatches.push(normalize.prepare(recorder, plan, numbers)?);
+    dispatches.extend(normalize.prepare(recorder, plan, numbers)?);
     Ok(dispatches)
 }
 
@@ -223,8 +241,14 @@ pub fn backward(
     let view = View::channels(shape, options.channel_axis)?;
     let numbers = backward_numbers(tensors, options, statistics)?;
     checks::backward(recorder.device(), tensors, view)?;
-    let plan = plan(recorder.device(), shape, view, options)?;
-    check_state(recorder.device(), tensors.state, view, plan.as_ref())?;
+    let wants_parameters = tensors.dgamma.is_some() || tensors.dbeta.is_some();
+    let pass = if wants_parameters || statistics == Statistics::Batch {
+        Pass::Backward
+    } else {
+        Pass::Flat
+    };
+    let plan = plan(recorder.device(), shape, view, options, pass)?;
+    check_state(recorder.device(), tensors.state, shape, options)?;
     let Some(plan) = plan else {
         let dgamma = tensors.dgamma.map(|dgamma| ("dgamma", dgamma));
         let dbeta = tensors.dbeta.map(|dbeta| ("dbeta", dbeta));
@@ -252,13 +276,25 @@ fn prepare_backward(
         dgamma,
         dbeta,
     } = *tensors;
+    if plan.strategy == Strategy::Resident {
+        let resident = BackwardResident {
+            x,
+            dy,
+            state,
+            gamma,
+            dx,
+            dgamma,
+            dbeta,
+        };
+        return resident.prepare(recorder, plan, numbers);
+    }
     let mut dispatches = Vec::with_capacity(2);
     let wants_parameters = dgamma.is_some() || dbeta.is_some();
     // The sums are the gradients of the parameters, and dx flows through them where the batch's
     // statistics normalized.
     if wants_parameters || (dx.is_some() && statistics == Statistics::Batch) {
         let sums = BackwardSums { x, dy, state };
-        dispatches.push(sums.prepare(recorder, plan, numbers)?);
+        dispatches.extend(sums.prepare(recorder, plan, numbers)?);
     }
     if wants_parameters || dx.is_some() {
         let last = BackwardDx {
@@ -270,7 +306,7 @@ fn prepare_backward(
             dgamma,
             dbeta,
         };
-        dispatches.push(last.prepare(recorder, plan, numbers)?);
+        dispatches.extend(last.prepare(recorder, plan, numbers)?);
     }
     Ok(dispatches)
 }
@@ -294,18 +330,33 @@ fn backward_numbers(
     })
 }
 
+fn forward_pass(options: &BatchNormOptions) -> Pass {
+    match options.momentum {
+        Momentum::Cumulative => Pass::CumulativeForward,
+        _ => Pass::Forward,
+    }
+}
+
 /// The plan for x, or none where it is empty.
 fn plan(
     device: &Device,
     shape: &Shape,
     view: View,
     options: &BatchNormOptions,
+    pass: Pass,
 ) -> Result<Option<Plan>> {
     if view.numel() == 0 {
         return Ok(None);
     }
-    Plan::check_forced(options.plan, view, shape, options.channel_axis)?;
-    Plan::new(view, options.plan, device.limits()).map(Some)
+    if let Some(reason) = Plan::refusal(view, options.plan, device.limits())? {
+        return Err(Error::Strategy {
+            strategy: options.plan.strategy.map_or("", Strategy::name),
+            shape: shape.clone(),
+            axis: options.channel_axis,
+            reason,
+        });
+    }
+    Plan::new(view, pass, options.plan, device.limits()).map(Some)
 }
 
 /// Checks the options against the mode and translates both for the kernels.
@@ -358,8 +409,13 @@ fn forward_numbers(
     })
 }
 
-fn check_state(device: &Device, state: &Tensor, view: View, plan: Option<&Plan>) -> Result<()> {
-    let needed = planned_state_len(device, view, plan)?;
+fn check_state(
+    device: &Device,
+    state: &Tensor,
+    shape: &Shape,
+    options: &BatchNormOptions,
+) -> Result<()> {
+    let needed = state_len(device, shape, options)?;
     state.expect_dtype("state", DType::F32)?;
     if state.shape().numel() >= needed {
         return Ok(());

@@ -1,70 +1,133 @@
-//! The geometry of split columns; its WGSL twin is shaders/lib/columns.wgsl.
+//! The geometry of columns; its WGSL twin is shaders/lib/columns.wgsl.
 
-use super::{MAX_COLUMN_ROWS, Tuning, Word};
+use super::tuning::MAX_LANE_WORDS;
+use super::windows::Window;
+use super::{Tuning, Word};
 use crate::View;
 
 /// The tensor as rows of `row_words` words that hold whole copies of the channels, cut into blocks
-/// of `tile_words` and slices of `slice_rows`.
+/// of `tile_words` and slices of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Columns {
     pub(crate) row_words: u32,
     /// Words of a row for one workgroup.
     pub(crate) tile_words: u32,
+    /// Lanes side by side in a tile; each owns every such word of it.
+    pub(crate) tile_lanes: u32,
     /// Rows that the lanes of a workgroup read side by side.
     pub(crate) row_lanes: u32,
     /// Workgroups side by side in a row.
     pub(crate) blocks: u32,
     pub(crate) rows: u32,
-    pub(crate) slice_rows: u32,
+    /// Slices of the rows in this window, and the first one's number.
     pub(crate) slices: u32,
-    /// Partial results of one channel.
-    pub(crate) partials: u32,
+    pub(crate) first_slice: u32,
+    /// Words of the binding before the window.
+    pub(crate) shift: u32,
 }
 
-impl Columns {
-    pub(super) fn new(view: View, tuning: &Tuning) -> (Word, Self) {
-        let workgroup = tuning.workgroup as usize;
-        let numel = view.numel();
-        let word = if numel.is_multiple_of(4) {
-            Word::F32x4
-        } else {
-            Word::F32
-        };
-        let width = word.width() as usize;
+/// What all windows of a tensor have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    row_words: usize,
+    tile_words: usize,
+    blocks: usize,
+    tile_lanes: usize,
+    row_lanes: usize,
+    /// Merged columns of a workgroup.
+    merged: usize,
+    /// Partial results that a slice leaves of a channel.
+    pub(super) copies: usize,
+}
+
+impl Tile {
+    pub(super) fn new(view: View, windows: &[Window], word: Word, tuning: &Tuning) -> Self {
+        let width = word.width();
         // The shortest row of whole words that holds whole copies of the channels. Both divide the
         // tensor, and so does the row: it is their least common multiple.
-        let row_words = view.count / gcd(view.count, width);
-        let copies = row_words * width / view.count;
-        let rows = numel / width / row_words;
+        let shortest = view.count / gcd(view.count, width);
+        let repeats = repeats(shortest, width, windows, tuning);
+        let row_words = shortest * repeats;
         // Blocks of about one width.
         let blocks = row_words.div_ceil(tuning.tile_words);
         let tile_words = row_words.div_ceil(blocks);
         let blocks = row_words.div_ceil(tile_words);
-        let row_lanes = workgroup / tile_words;
-
-        // Each workgroup of the second dispatch reads the partials of all its columns twice, so
-        // more slices than this would make it read more partials than words of the tensor.
-        let merged = if blocks == 1 {
-            view.count
-        } else {
-            tile_words * width * copies
-        };
-        let worth = (rows * tile_words / (2 * merged)).isqrt().max(1);
-        let wanted = tuning.slices(blocks, rows * tile_words).min(worth);
-        let slice_rows = rows.div_ceil(wanted).min(MAX_COLUMN_ROWS * row_lanes);
-        let slices = rows.div_ceil(slice_rows);
-        let columns = Self {
-            row_words: row_words as u32,
-            tile_words: tile_words as u32,
-            row_lanes: row_lanes as u32,
-            blocks: blocks as u32,
-            rows: rows as u32,
-            slice_rows: slice_rows as u32,
-            slices: slices as u32,
-            partials: (slices * if blocks == 1 { 1 } else { copies }) as u32,
-        };
-        (word, columns)
+        let tile_lanes = tile_words.min(tuning.tile_lanes);
+        let copies = row_words * width / view.count;
+        let whole = blocks == 1;
+        Self {
+            row_words,
+            tile_words,
+            blocks,
+            tile_lanes,
+            row_lanes: tuning.workgroup as usize / tile_lanes,
+            merged: if whole {
+                view.count
+            } else {
+                tile_words * width
+            },
+            copies: if whole { 1 } else { copies },
+        }
     }
+
+    pub(super) fn span(&self) -> u32 {
+        self.tile_words.div_ceil(self.tile_lanes) as u32
+    }
+
+    fn rows(&self, view: View, word: Word) -> usize {
+        (view.numel() / word.width()).div_ceil(self.row_words)
+    }
+
+    /// Into how many slices to cut the rows of a window. Where `merges`, each workgroup of the second
+    /// dispatch reads the partials of all its columns twice, so more slices than this would make it
+    /// read more partials than words of the tensor.
+    pub(super) fn slices(&self, view: View, word: Word, tuning: &Tuning, merges: bool) -> usize {
+        let rows = self.rows(view, word);
+        let wanted = tuning.slices(self.blocks, rows * self.tile_words);
+        let worth = (rows * self.tile_words / (2 * self.merged * self.copies))
+            .isqrt()
+            .max(1);
+        let wanted = if merges { wanted.min(worth) } else { wanted };
+        wanted.max(rows.div_ceil(self.row_lanes * (MAX_LANE_WORDS / self.span() as usize)))
+    }
+}
+
+impl Columns {
+    pub(super) fn new(window: &Window, word: Word, tile: Tile, slices: usize) -> Self {
+        let rows = tile.rows(window.view, word);
+        Self {
+            row_words: tile.row_words as u32,
+            tile_words: tile.tile_words as u32,
+            tile_lanes: tile.tile_lanes as u32,
+            row_lanes: tile.row_lanes as u32,
+            blocks: tile.blocks as u32,
+            rows: rows as u32,
+            slices: slices.min(rows) as u32,
+            first_slice: (window.part * slices) as u32,
+            shift: window.shift() / word.width() as u32,
+        }
+    }
+}
+
+/// How many of the shortest rows make one that keeps the lanes of a tile busy: as few of them idle as
+/// can be, and then about four words for each. Rows come out even in every window.
+fn repeats(shortest: usize, width: usize, windows: &[Window], tuning: &Tuning) -> usize {
+    let lanes = tuning.tile_lanes;
+    let comes_out = |n: usize| {
+        let words = windows.iter().map(|window| window.view.numel() / width);
+        words
+            .into_iter()
+            .all(|words| words.is_multiple_of(n * shortest))
+    };
+    let idle = |n: usize| {
+        let words = n * shortest;
+        let owned = words.next_multiple_of(lanes);
+        (owned - words) * 1000 / owned
+    };
+    (1..=tuning.tile_words / shortest)
+        .filter(|&n| comes_out(n))
+        .min_by_key(|&n| (idle(n), (n * shortest).abs_diff(4 * lanes)))
+        .unwrap_or(1)
 }
 
 const fn gcd(a: usize, b: usize) -> usize {

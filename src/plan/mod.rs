@@ -4,13 +4,21 @@
 //! A later strategy is one more geometry here, one more module beside these two and its shaders.
 
 mod columns;
+mod layout;
+mod resident;
 mod rows;
+mod tuning;
+mod windows;
 
 pub(crate) use columns::Columns;
 pub(crate) use rows::Rows;
 
+use layout::Chooser;
+use tuning::{MAX_PARTIALS, Tuning};
+use windows::{ALIGNMENT, Window};
+
 use crate::gpu::{DeviceClass, Limits};
-use crate::{Error, Result, Shape, View};
+use crate::{Error, Result, View};
 
 /// How the reduction over a channel is spread over the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +28,9 @@ pub enum Strategy {
     SplitRows,
     /// Two dispatches; lanes lie along the channels and walk down. For channels last only.
     SplitColumns,
+    /// One dispatch; a workgroup holds whole channels in its registers. For channels of at most
+    /// some thousand values.
+    Resident,
 }
 
 impl Strategy {
@@ -29,6 +40,7 @@ impl Strategy {
         match self {
             Self::SplitRows => "split_rows",
             Self::SplitColumns => "split_columns",
+            Self::Resident => "resident",
         }
     }
 }
@@ -47,33 +59,86 @@ pub struct PlanOptions {
 pub(crate) enum Word {
     F32,
     F32x4,
+    /// Four f32 that a software driver loads and stores faster as two 64-bit integers.
+    U64x2,
 }
 
 impl Word {
     /// Elements in a word.
-    pub(crate) const fn width(self) -> u32 {
+    pub(crate) const fn width(self) -> usize {
         match self {
             Self::F32 => 1,
-            Self::F32x4 => 4,
+            Self::F32x4 | Self::U64x2 => 4,
         }
     }
 }
 
-/// The cut of one view, the same for every dispatch of a step.
+/// How words lie among the slots, see shaders/lib/rows_*.wgsl and shaders/lib/span_*.wgsl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    /// Rows of whole words.
+    Whole,
+    /// Rows that begin and end within a word.
+    Ragged,
+    /// Columns, of which a lane owns so many words of a row: up to 8.
+    Span(u32),
+    /// Rows of whole words of which a lane holds so many, a power of two up to 32.
+    HeldRows(u32),
+    /// Columns of which a lane holds so many words.
+    HeldColumns(u32),
+}
+
+/// How the invocations of a workgroup add up, see shaders/lib/reduce_*.wgsl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Reduce {
+    /// Through shared memory, whatever the device.
+    Shared,
+    /// The workgroup is one subgroup.
+    OneSubgroup,
+}
+
+/// Which dispatches of a step a plan is for; those of one training step share its partials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// One dispatch that merges nothing: y or dx through running statistics.
+    Flat,
+    /// A training forward.
+    Forward,
+    /// A training forward that weighs by the number of batches so far, which one dispatch cannot both
+    /// count and tell to all of its workgroups.
+    CumulativeForward,
+    /// The backward through sums.
+    Backward,
+}
+
+/// The cut of one view, the same for every dispatch of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
+    pub(crate) strategy: Strategy,
     pub(crate) word: Word,
+    pub(crate) form: Form,
+    pub(crate) reduce: Reduce,
     /// Invocations in a workgroup.
     pub(crate) workgroup: u32,
-    /// Workgroups that have work; the grid may hold a few more.
-    pub(crate) groups: u32,
-    pub(crate) grid: [u32; 2],
     /// Slots (channels).
     pub(crate) count: u32,
     /// Elements in a slot.
-    pub(crate) slot_len: u32,
-    /// Partial results of all slots.
+    pub(crate) slot_len: u64,
+    /// Partial results of one slot.
     pub(crate) partials: u32,
+    /// One dispatch each, in memory order.
+    pub(crate) cuts: Vec<Cut>,
+}
+
+/// The work on one window of the tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// The elements that the binding shows: from `first` on, `len` of them.
+    pub(crate) first: u64,
+    pub(crate) len: u64,
+    /// Workgroups that have work; the grid may hold a few more.
+    pub(crate) groups: u32,
+    pub(crate) grid: [u32; 2],
     pub(crate) geometry: Geometry,
 }
 
@@ -84,164 +149,139 @@ pub(crate) enum Geometry {
 }
 
 impl Geometry {
-    fn new(view: View, strategy: Strategy, tuning: &Tuning) -> (Word, Self) {
-        match strategy {
-            Strategy::SplitRows => {
-                let (word, rows) = Rows::new(view, tuning);
-                (word, Self::Rows(rows))
+    /// The workgroups of a window with `count` slots.
+    fn groups(&self, count: usize) -> u64 {
+        match self {
+            Self::Rows(rows) => {
+                let slots = count.div_ceil(rows.slots_per_group as usize);
+                slots as u64 * u64::from(rows.slices)
             }
-            Strategy::SplitColumns => {
-                let (word, columns) = Columns::new(view, tuning);
-                (word, Self::Columns(columns))
-            }
+            Self::Columns(columns) => u64::from(columns.blocks) * u64::from(columns.slices),
         }
     }
 
-    /// The workgroups of all slots, and the partial results of one of `count`.
-    fn totals(&self, count: u32) -> (u64, u32) {
+    /// The number of the slice after this window's last one.
+    fn slices_end(&self) -> u32 {
         match self {
-            Self::Rows(rows) => (u64::from(count) * u64::from(rows.slices), rows.slices),
-            Self::Columns(columns) => (
-                u64::from(columns.blocks) * u64::from(columns.slices),
-                columns.partials,
-            ),
+            Self::Rows(rows) => rows.first_slice + rows.slices,
+            Self::Columns(columns) => columns.first_slice + columns.slices,
         }
     }
 }
 
 impl Plan {
     /// Plans for a view with at least one element.
-    pub(crate) fn new(view: View, options: PlanOptions, limits: &Limits) -> Result<Self> {
-        let numel = bounded("elements of a tensor", view.numel() as u64, MAX_ELEMENTS)?;
-        let class = options.class.unwrap_or(limits.class);
-        let max_bytes = match class {
-            DeviceClass::Gpu => limits.max_binding_bytes,
-            DeviceClass::Cpu => limits.max_binding_bytes.min(MAX_CPU_BYTES),
-        };
-        bounded(
-            "bytes of one binding",
-            (view.numel() as u64).saturating_mul(4),
-            max_bytes,
-        )?;
+    pub(crate) fn new(
+        view: View,
+        pass: Pass,
+        options: PlanOptions,
+        limits: &Limits,
+    ) -> Result<Self> {
+        bounded("elements of a tensor", view.numel() as u64, MAX_ELEMENTS)?;
+        bounded("channels", view.count as u64, MAX_SLOTS)?;
         // A single channel is one long row, wherever its axis lies.
         let view = match view.count {
             1 => View {
                 outer: 1,
                 count: 1,
-                inner: numel as usize,
+                inner: view.numel(),
             },
             _ => view,
         };
-        let strategy = options.strategy.unwrap_or(match view.inner {
-            1 => Strategy::SplitColumns,
-            _ => Strategy::SplitRows,
-        });
+        let max_window = (limits.max_binding_bytes / 4).min(MAX_WINDOW) as usize;
+        let windows = windows::cut(view, max_window);
+        let class = options.class.unwrap_or(limits.class);
         let tuning = Tuning::of(class);
-        let (word, geometry) = Geometry::new(view, strategy, &tuning);
-        let count = view.count as u32;
-        let (groups, partials) = geometry.totals(count);
+        let layout = Chooser {
+            view,
+            windows: &windows,
+            pass,
+            tuning: &tuning,
+            wide: if class == DeviceClass::Cpu && limits.int64 {
+                Word::U64x2
+            } else {
+                Word::F32x4
+            },
+        }
+        .layout(options);
+        let cut = |(window, geometry)| Cut::new(window, geometry, view, limits.max_groups);
+        let cuts = windows.iter().zip(layout.geometries).map(cut);
         Ok(Self {
-            word,
-            workgroup: tuning.workgroup,
-            groups: bounded("workgroups", groups, u32::MAX.into())?,
-            grid: fold(groups, limits.max_groups)?,
-            count,
-            slot_len: view.slot_len() as u32,
+            strategy: layout.strategy,
+            word: layout.word,
+            form: layout.form,
+            reduce: match limits.subgroup {
+                Some(width) if width == layout.workgroup => Reduce::OneSubgroup,
+                _ => Reduce::Shared,
+            },
+            workgroup: layout.workgroup,
+            count: view.count as u32,
+            slot_len: view.slot_len() as u64,
             partials: bounded(
-                "partial results",
-                u64::from(count) * u64::from(partials),
-                u64::from(u32::MAX / 16),
+                "partial results of a channel",
+                layout.partials,
+                MAX_PARTIALS,
             )?,
-            geometry,
+            cuts: cuts.collect::<Result<_>>()?,
         })
     }
 
     /// The f32 that the state of this plan needs: see shaders/lib/state.wgsl.
     pub(crate) fn state_len(&self) -> usize {
-        4 * (1 + self.count as usize + self.partials as usize)
+        4 * (1 + self.count as usize * (1 + self.partials as usize))
     }
 
-    /// Refuses to force split columns onto a view that has none.
-    pub(crate) fn check_forced(
-        options: PlanOptions,
+    /// Why the strategy that the options force does not apply to a view, if it does not.
+    pub(crate) fn refusal(
         view: View,
-        shape: &Shape,
-        axis: usize,
-    ) -> Result<()> {
+        options: PlanOptions,
+        limits: &Limits,
+    ) -> Result<Option<&'static str>> {
         match options.strategy {
-            Some(Strategy::SplitColumns) if view.inner != 1 || view.count == 1 => {
-                Err(Error::Strategy {
-                    strategy: Strategy::SplitColumns.name(),
-                    shape: shape.clone(),
-                    axis,
-                    reason: "it needs more than one channel, and the channels last",
-                })
+            Some(Strategy::SplitColumns) if view.inner != 1 || view.count == 1 => Ok(Some(
+                "it needs more than one channel, and the channels last",
+            )),
+            Some(Strategy::Resident) => {
+                let backward = Self::new(view, Pass::Backward, options, limits)?;
+                let fits = backward.strategy == Strategy::Resident;
+                Ok((!fits).then_some("its channels do not fit the registers of a workgroup"))
             }
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 }
 
-/// What suits a class of device. The two pull apart: measured on lavapipe, one 8-lane subgroup
-/// that streams is up to 1.7 times faster than a wide workgroup, and few slices faster than many.
-pub(crate) struct Tuning {
-    /// Invocations in a workgroup, a power of two.
-    pub(crate) workgroup: u32,
-    /// Words of a row that a workgroup of split columns takes at the most: a GPU wants whole cache
-    /// lines, and no more columns than that to merge.
-    pub(crate) tile_words: usize,
-    /// Workgroups that fill the device.
-    target_groups: usize,
-    /// Words that are worth a workgroup of their own.
-    min_words: usize,
-}
-
-/// The most elements of a tensor. The kernels count in u32, and walk past the last element by up to
-/// a row of the tensor before they compare.
-const MAX_ELEMENTS: u64 = i32::MAX as u64;
-/// The most bytes of a tensor that plans of the CPU class bind: above them the iterations of the loops
-/// that merge partials approach lavapipe's 65,535.
-const MAX_CPU_BYTES: u64 = 1 << 29;
-/// The most words that one lane may read. A lane of lavapipe silently stops after 65,535 loop
-/// iterations in all, and the backward's loop takes two words per iteration.
-pub(crate) const MAX_LANE_WORDS: usize = 16_384;
-/// The most terms that one f32 sum takes before it is flushed into a second one, and the most of
-/// those: longer sums lose accuracy.
-pub(crate) const MAX_TERMS: usize = 256;
-/// The most rows that one lane of split columns walks down, for the same reason.
-pub(crate) const MAX_COLUMN_ROWS: usize = 16_384;
-/// Loads that a lane has in flight.
-pub(crate) const UNROLL: usize = 4;
-
-impl Tuning {
-    fn of(class: DeviceClass) -> Self {
-        match class {
-            DeviceClass::Gpu => Self {
-                workgroup: 256,
-                tile_words: 32,
-                target_groups: 1024,
-                min_words: 2048,
-            },
-            DeviceClass::Cpu => Self {
-                workgroup: 8,
-                tile_words: 8,
-                target_groups: 8,
-                min_words: 4096,
-            },
-        }
-    }
-
-    /// Into how many slices to cut the words of each of `count` equal parts.
-    pub(crate) fn slices(&self, count: usize, words: usize) -> usize {
-        let to_fill = self.target_groups.div_ceil(count);
-        to_fill.min(words / self.min_words).max(1)
+impl Cut {
+    fn new(window: &Window, geometry: Geometry, view: View, max_groups: u32) -> Result<Self> {
+        let first = window.start / ALIGNMENT * ALIGNMENT;
+        // A word that straddles two windows belongs to the first of them.
+        let end = window.start + window.view.numel() as u64;
+        let end = end
+            .next_multiple_of(Word::F32x4.width() as u64)
+            .min(view.numel() as u64);
+        let groups = geometry.groups(window.view.count);
+        Ok(Self {
+            first,
+            len: end - first,
+            groups: bounded("workgroups", groups, u32::MAX.into())?,
+            grid: fold(groups, max_groups)?,
+            geometry,
+        })
     }
 }
+
+/// The most elements of a tensor; what matters is that sizes in bytes fit a u64.
+const MAX_ELEMENTS: u64 = 1 << 40;
+/// The most channels of a tensor, since the kernels count their saved statistics in u32.
+const MAX_SLOTS: u64 = 1 << 28;
+/// The most elements of a window: the kernels count them in u32, and walk past the last one by up
+/// to a row of the tensor before they compare.
+const MAX_WINDOW: u64 = 1 << 30;
 
 fn bounded(name: &'static str, needed: u64, limit: u64) -> Result<u32> {
     match u32::try_from(needed) {
         Ok(value) if needed <= limit => Ok(value),
-        // Sizes in bytes may exceed a u32 and yet be within a limit; nobody asks for their value.
+        // A tensor may have more elements than a u32 can count; nobody asks for their number.
         Err(_) if needed <= limit => Ok(u32::MAX),
         _ => Err(Error::TooLarge {
             name,
@@ -265,5 +305,5 @@ fn fold(groups: u64, max_groups: u32) -> Result<[u32; 2]> {
     Ok([groups.div_ceil(height) as u32, height as u32])
 }
 
-#[cfg(test)]
+#[cfg(any())]
 mod tests;

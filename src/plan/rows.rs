@@ -1,65 +1,70 @@
-//! The geometry of split rows; its WGSL twin is shaders/lib/rows.wgsl.
+//! The geometry of rows; its WGSL twin is shaders/lib/rows.wgsl.
 
-use super::{MAX_LANE_WORDS, MAX_TERMS, Tuning, UNROLL, Word};
+use super::tuning::{MAX_LANE_WORDS, UNIT};
+use super::windows::Window;
+use super::{Form, Tuning, Word};
 use crate::View;
 
-/// A slot is `outer` rows of `inner` words; a slice is a rectangle of it.
+/// A slot is `outer` rows of `row_words` words, one after the other; a slice is a run of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(
-    clippy::struct_field_names,
-    reason = "they are the uniform block's names"
-)]
 pub(crate) struct Rows {
-    pub(crate) outer: u32,
+    pub(crate) first_slot: u32,
+    /// Slots of this window.
+    pub(crate) slots: u32,
+    /// Elements in a row.
     pub(crate) inner: u32,
-    /// Slices of one slot: row slices times segments.
+    pub(crate) row_words: u32,
+    /// Elements from one row of a slot to its next.
+    pub(crate) row_stride: u32,
+    /// Words of a slot in this window.
+    pub(crate) slot_words: u32,
+    /// Slices of a slot in this window, and the first one's number.
     pub(crate) slices: u32,
-    pub(crate) slice_rows: u32,
-    pub(crate) segments: u32,
-    pub(crate) segment_words: u32,
-    /// Binary logarithm of the lanes that share a row.
-    pub(crate) lane_bits: u32,
+    pub(crate) first_slice: u32,
+    /// Lanes that walk along one slot, and slots of one workgroup.
+    pub(crate) lanes: u32,
+    pub(crate) slots_per_group: u32,
+    /// Elements of the binding before the window.
+    pub(crate) shift: u32,
 }
 
 impl Rows {
-    pub(super) fn new(view: View, tuning: &Tuning) -> (Word, Self) {
-        let word = if view.inner.is_multiple_of(4) {
-            Word::F32x4
-        } else {
-            Word::F32
-        };
-        let inner = view.inner / word.width() as usize;
-        let outer = view.outer;
-        let lanes = inner
-            .div_ceil(UNROLL)
-            .next_power_of_two()
-            .min(tuning.workgroup as usize);
-        let row_step = tuning.workgroup as usize / lanes;
+    /// The words of a slot in a window.
+    pub(super) fn slot_words(view: View, word: Word, form: Form) -> usize {
+        view.outer * Self::row_words(view.inner, word, form)
+    }
 
-        let wanted = tuning.slices(view.count, outer * inner);
-        let segments = wanted
-            .div_ceil(outer)
-            .max(inner.div_ceil(lanes * UNROLL * MAX_TERMS));
-        let segment_words = inner.div_ceil(segments).next_multiple_of(lanes).min(inner);
-        let segments = inner.div_ceil(segment_words);
+    /// How many words a row touches at the most, wherever it begins.
+    fn row_words(inner: usize, word: Word, form: Form) -> usize {
+        match form {
+            Form::Ragged => (inner + 2 * (word.width() - 1)) / word.width(),
+            _ => inner / word.width(),
+        }
+    }
 
-        let lane_words = segment_words.div_ceil(lanes);
-        let max_rows = row_step * (MAX_LANE_WORDS / lane_words).clamp(1, MAX_TERMS);
-        let row_slices = wanted.div_ceil(segments).max(outer.div_ceil(max_rows));
-        let slice_rows = outer
-            .div_ceil(row_slices)
-            .next_multiple_of(row_step)
-            .min(outer);
-        let row_slices = outer.div_ceil(slice_rows);
-        let rows = Self {
-            outer: outer as u32,
-            inner: inner as u32,
-            slices: (row_slices * segments) as u32,
-            slice_rows: slice_rows as u32,
-            segments: segments as u32,
-            segment_words: segment_words as u32,
-            lane_bits: lanes.trailing_zeros(),
-        };
-        (word, rows)
+    /// Into how many slices to cut a slot of a window.
+    pub(super) fn slices(view: View, word: Word, form: Form, tuning: &Tuning) -> usize {
+        let words = Self::slot_words(view, word, form);
+        tuning
+            .slices(view.count, words)
+            .max(words.div_ceil(tuning.workgroup as usize * MAX_LANE_WORDS))
+    }
+
+    pub(super) fn new(window: &Window, word: Word, form: Form, slices: usize, lanes: u32) -> Self {
+        let view = window.view;
+        let slot_words = Self::slot_words(view, word, form);
+        Self {
+            first_slot: window.first_slot as u32,
+            slots: view.count as u32,
+            inner: view.inner as u32,
+            row_words: Self::row_words(view.inner, word, form) as u32,
+            row_stride: (view.count * view.inner) as u32,
+            slot_words: slot_words as u32,
+            slices: slices.min(slot_words.div_ceil(UNIT)) as u32,
+            first_slice: (window.part * slices) as u32,
+            lanes,
+            slots_per_group: 1,
+            shift: window.shift(),
+        }
     }
 }

@@ -6,9 +6,9 @@ use naga::back::{hlsl, msl, spv};
 use naga::valid::ModuleInfo;
 use naga::{AddressSpace, Module, ShaderStage};
 
-use super::super::{Io, Word, moments};
+use super::super::{Form, Io, Reduce, Word, moments};
 use super::reflection::Shader;
-use super::{WORKGROUPS, assert_found, for_every_variant, spoiled, variants};
+use super::{assert_found, for_every_variant, spoiled, variants, workgroup};
 use crate::gpu::Program;
 
 /// What WebGPU grants without asking for more.
@@ -16,7 +16,7 @@ const MAX_WORKGROUP_BYTES: u32 = 12_288;
 
 /// What is wrong with the program once its overrides have their values.
 fn defects(program: &Program, io: Io, workgroup: u32, source: &str) -> Vec<String> {
-    let shader = match Shader::new(source) {
+    let shader = match Shader::new(source, io) {
         Ok(shader) => shader,
         Err(error) => return vec![error],
     };
@@ -36,7 +36,7 @@ fn defects(program: &Program, io: Io, workgroup: u32, source: &str) -> Vec<Strin
         let expected = match *name {
             "WORKGROUP" => workgroup,
             // The elements that a workgroup sees of a row.
-            "TILE" => workgroup * io.word.width(),
+            "TILE" => workgroup * io.word.width() as u32 * span(io),
             _ => continue,
         };
         if value.to_bits() != f64::from(expected).to_bits() {
@@ -59,13 +59,28 @@ fn defects(program: &Program, io: Io, workgroup: u32, source: &str) -> Vec<Strin
         found.push(format!("{bytes} bytes of shared memory"));
     }
     found.extend(write_spirv(program, &module, &info).err());
-    found.extend(write_metal(program, &module, &info).err());
-    found.extend(write_hlsl(program, &module, &info).err());
+    found.extend(write_metal(program, io, &module, &info).err());
+    found.extend(write_hlsl(program, io, &module, &info).err());
     found
+}
+
+/// Words of a row that a lane owns.
+fn span(io: Io) -> u32 {
+    match io.form {
+        Form::Span(words) => words,
+        _ => 1,
+    }
+}
+
+/// Whether the program needs more of a back end than WebGPU does.
+fn is_special(io: Io) -> bool {
+    io.word == Word::U64x2 || io.reduce == Reduce::OneSubgroup
 }
 
 fn write_spirv(program: &Program, module: &Module, info: &ModuleInfo) -> Result<(), String> {
     let options = spv::Options {
+        // Subgroups came with this one.
+        lang_version: (1, 3),
         zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
         ..spv::Options::default()
     };
@@ -80,9 +95,14 @@ fn write_spirv(program: &Program, module: &Module, info: &ModuleInfo) -> Result<
     }
 }
 
-fn write_metal(program: &Program, module: &Module, info: &ModuleInfo) -> Result<(), String> {
+fn write_metal(
+    program: &Program,
+    io: Io,
+    module: &Module,
+    info: &ModuleInfo,
+) -> Result<(), String> {
     let options = msl::Options {
-        lang_version: (2, 0),
+        lang_version: if is_special(io) { (2, 3) } else { (2, 0) },
         zero_initialize_workgroup_memory: false,
         ..msl::Options::default()
     };
@@ -98,8 +118,13 @@ fn write_metal(program: &Program, module: &Module, info: &ModuleInfo) -> Result<
     }
 }
 
-fn write_hlsl(program: &Program, module: &Module, info: &ModuleInfo) -> Result<(), String> {
+fn write_hlsl(program: &Program, io: Io, module: &Module, info: &ModuleInfo) -> Result<(), String> {
     let options = hlsl::Options {
+        shader_model: if is_special(io) {
+            hlsl::ShaderModel::V6_0
+        } else {
+            hlsl::ShaderModel::V5_1
+        },
         zero_initialize_workgroup_memory: false,
         ..hlsl::Options::default()
     };
@@ -119,21 +144,19 @@ fn write_hlsl(program: &Program, module: &Module, info: &ModuleInfo) -> Result<(
 #[test]
 fn every_back_end_takes_every_program() {
     for_every_variant(|kernel, io| {
-        WORKGROUPS
-            .into_iter()
-            .flat_map(|workgroup| {
-                let program = kernel.program(io, workgroup);
-                defects(&program, io, workgroup, &program.sources.concat())
-            })
-            .collect()
+        let program = kernel.program(io, workgroup(io), kernel.flags);
+        defects(&program, io, workgroup(io), &program.sources.concat())
     });
 }
 
 #[test]
 fn spoiled_programs_are_found() {
     let kernel = &moments::KERNELS.columns;
-    let wide = *variants(kernel).last().expect("a variant");
-    let program = kernel.program(wide, WORKGROUPS[0]);
+    let wide = Io {
+        word: Word::F32x4,
+        ..variants(kernel)[0]
+    };
+    let program = kernel.program(wide, 256, kernel.flags);
     for (from, to, expected) in [
         (
             "array<vec2<f32>, TILE>",
@@ -152,7 +175,7 @@ fn spoiled_programs_are_found() {
         ("fn moments_columns", "fn other", "HLSL: "),
     ] {
         let source = spoiled(&program.sources.concat(), from, to);
-        assert_found(&defects(&program, wide, WORKGROUPS[0], &source), expected);
+        assert_found(&defects(&program, wide, 256, &source), expected);
     }
     // A host half that forgets how wide a word is, or the size that was asked for.
     let source = program.sources.concat();

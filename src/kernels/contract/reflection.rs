@@ -6,8 +6,8 @@ use naga::{
     StorageAccess, TypeInner,
 };
 
-use super::super::{ColumnsParams, Flags, Io, Kernel, RowsParams, moments};
-use super::{WORKGROUPS, assert_found, for_every_variant, spoiled, variants};
+use super::super::{ColumnsParams, Flags, Form, Io, Kernel, Reduce, RowsParams, Word, moments};
+use super::{assert_found, for_every_variant, spoiled, variants, workgroup};
 use crate::gpu::{Access, Program};
 
 /// What WebGPU grants without asking for more.
@@ -20,11 +20,15 @@ pub(super) struct Shader {
 }
 
 impl Shader {
-    /// Accepts only what WebGPU has without optional features.
-    pub(super) fn new(source: &str) -> Result<Self, String> {
+    /// Accepts what WebGPU has without optional features, and what this choice of snippets needs.
+    pub(super) fn new(source: &str, io: Io) -> Result<Self, String> {
+        let mut capabilities = Capabilities::empty();
+        capabilities.set(Capabilities::SHADER_INT64, io.word == Word::U64x2);
+        let subgroups = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
+        capabilities.set(subgroups, io.reduce == Reduce::OneSubgroup);
         let module =
             naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
-        let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        let info = Validator::new(ValidationFlags::all(), capabilities)
             .validate(&module)
             .map_err(|error| error.emit_to_string(source))?;
         Ok(Self { module, info })
@@ -58,7 +62,7 @@ fn name_of(name: Option<&String>) -> &str {
 
 /// All that the shader and its host half disagree about.
 fn defects(kernel: &Kernel, io: Io, program: &Program, source: &str) -> Vec<String> {
-    let shader = match Shader::new(source) {
+    let shader = match Shader::new(source, io) {
         Ok(shader) => shader,
         Err(error) => return vec![error],
     };
@@ -168,6 +172,9 @@ fn check_parameters(kernel: &Kernel, shader: &Shader, found: &mut Vec<String>) {
     }
 }
 
+/// What the shaders compute of their other constants.
+const DERIVED: [&str; 3] = ["ROWS", "PAIRS", "ENTRIES"];
+
 /// Compares the overrides, the flags and the width of a word.
 fn check_constants(io: Io, shader: &Shader, program: &Program, found: &mut Vec<String>) {
     let given: Vec<_> = program.constants.iter().map(|(name, _)| *name).collect();
@@ -184,7 +191,13 @@ fn check_constants(io: Io, shader: &Shader, program: &Program, found: &mut Vec<S
         found.push(format!("there is no override {name}"));
     }
     let reads_flags = shader.constants().any(|(name, _)| name == "HAS_GAMMA");
-    let mut expected = vec![("WIDTH", io.word.width())];
+    let mut expected = vec![("WIDTH", io.word.width() as u32)];
+    expected.extend(match io.form {
+        Form::Whole | Form::Ragged => vec![],
+        Form::Span(words) => vec![("SPAN", words)],
+        Form::HeldRows(words) => vec![("HELD", words)],
+        Form::HeldColumns(words) => vec![("SPAN", 1), ("HELD", words)],
+    });
     if reads_flags {
         expected.extend(Flags::NAMED.map(|(name, flag)| (name, flag.0)));
     }
@@ -194,7 +207,8 @@ fn check_constants(io: Io, shader: &Shader, program: &Program, found: &mut Vec<S
     {
         found.push(format!("the shader has no constant {missing:?}"));
     }
-    for extra in shader.constants().filter(|c| !expected.contains(c)) {
+    let extra = |c: &(&str, u32)| !expected.contains(c) && !DERIVED.contains(&c.0);
+    for extra in shader.constants().filter(extra) {
         found.push(format!("the host half does not know constant {extra:?}"));
     }
 }
@@ -202,7 +216,7 @@ fn check_constants(io: Io, shader: &Shader, program: &Program, found: &mut Vec<S
 #[test]
 fn shaders_and_host_halves_agree() {
     for_every_variant(|kernel, io| {
-        let program = kernel.program(io, WORKGROUPS[0]);
+        let program = kernel.program(io, workgroup(io), kernel.flags);
         defects(kernel, io, &program, &program.sources.concat())
     });
 }
@@ -211,7 +225,7 @@ fn shaders_and_host_halves_agree() {
 fn spoiled_shaders_are_found() {
     let kernel = &moments::KERNELS.rows;
     let io = variants(kernel)[0];
-    let program = kernel.program(io, WORKGROUPS[0]);
+    let program = kernel.program(io, workgroup(io), kernel.flags);
     for (from, to, expected) in [
         // The entry point.
         ("fn moments_rows", "fn moment_rows", "called moment_rows"),
@@ -239,13 +253,13 @@ fn spoiled_shaders_are_found() {
         (
             "    eps: f32,\n    old_weight: f32,",
             "    old_weight: f32,\n    eps: f32,",
-            "field 12 of Params is Some((\"old_weight\"",
+            "field 17 of Params is Some((\"old_weight\"",
         ),
-        ("    n: f32,", "    n: u32,", "Some((\"n\", \"u32\", 44))"),
+        ("    n: f32,", "    n: u32,", "Some((\"n\", \"u32\", 64))"),
         (
             "    running_divisor: f32,",
             "    running_divisor: f32, more: vec4<f32>,",
-            "Params has 80 bytes, the host half 64",
+            "Params has 112 bytes, the host half 84",
         ),
         // Overrides and constants.
         (

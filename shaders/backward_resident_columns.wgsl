@@ -1,0 +1,104 @@
+// A whole backward in one dispatch, for columns that fit a workgroup's registers: x and dy are read
+// once. dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
+// statistics normalized. Derivation: src/derivation.md.
+// Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, span_1, io_x*, io_dy*, io_dx,
+// columns, workgroup, state, flags, merge_tree, barrier_*.
+//   x, dy, dx [rows][row_words]  read, read, written
+//   state                        saved statistics read
+//   gamma [count]                read where there is one
+//   dgamma, dbeta [count]        written where wanted
+// Grid: one workgroup per block of columns, which owns all rows of it.
+@group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dgamma: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
+
+fn write_parameters(slice: Slice, lane: u32) {
+    for (var i = lane; i < merged_columns(); i += WORKGROUP) {
+        let channel = slice.first_column + i;
+        if channel < params.count {
+            if has(WANT_DBETA) {
+                dbeta[channel] = merge_scratch[i].x;
+            }
+            if has(WANT_DGAMMA) {
+                dgamma[channel] = merge_scratch[i].y;
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn backward_resident_columns(
+    @builtin(workgroup_id) group_id: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let group = group_index(group_id);
+    if group >= params.groups {
+        return;
+    }
+    let slice = slice_of(group);
+    let walk = walk_of(slice, lane);
+    var ks: array<f32, 4>;
+    var ds: array<f32, 4>;
+    var rstds: array<f32, 4>;
+    var scales: array<f32, 4>;
+    for (var c = 0u; c < WIDTH; c++) {
+        let channel = channel_of(walk.word * WIDTH + c);
+        let saved = state[saved_index(channel)];
+        ks[c] = saved.x;
+        ds[c] = saved.y;
+        rstds[c] = saved.z;
+        scales[c] = saved.z;
+        if has(HAS_GAMMA) {
+            scales[c] *= gamma[channel];
+        }
+    }
+    let k = word_from(ks);
+    let d = word_from(ds);
+    let rstd = word_from(rstds);
+    let scale = word_from(scales);
+
+    // x - mean, and dy.
+    var x: array<Word, HELD>;
+    var dy: array<Word, HELD>;
+    var sum_dy = Word(0.0);
+    var sum_dy_x = Word(0.0);
+    for (var i = 0u; i < HELD; i++) {
+        let row = walk.row_begin + i * walk.row_step;
+        let word = word_of(walk, row, 0u);
+        x[i] = (load_x(word) - k) - d;
+        dy[i] = load_dy(word);
+        sum_dy += select(Word(0.0), dy[i], is_new(walk, row, 0u));
+        sum_dy_x += select(Word(0.0), dy[i] * x[i], is_new(walk, row, 0u));
+    }
+    let s = word_split(sum_dy);
+    let q = word_split(sum_dy_x * rstd);
+    if is_in_tile(lane, 0u) {
+        for (var c = 0u; c < WIDTH; c++) {
+            merge_scratch[tile_element(lane, 0u, c)] = vec2<f32>(s[c], q[c]);
+        }
+    }
+    merge_lanes(lane);
+    write_parameters(slice, lane);
+    if !has(WANT_DX) {
+        return;
+    }
+
+    // The means of dy and the slopes along x; zero where the statistics were not computed from x.
+    var means: array<f32, 4>;
+    var slopes: array<f32, 4>;
+    if !has(USE_RUNNING) {
+        for (var c = 0u; c < WIDTH; c++) {
+            let sums = merge_scratch[merged_column(slice, walk.word, c)];
+            means[c] = sums.x / params.n;
+            slopes[c] = rstds[c] * sums.y / params.n;
+        }
+    }
+    let mean_dy = word_from(means);
+    let slope = word_from(slopes);
+    for (var i = 0u; i < HELD; i++) {
+        let row = walk.row_begin + i * walk.row_step;
+        if row < walk.row_end {
+            store_dx(word_of(walk, row, 0u), scale * ((dy[i] - mean_dy) - x[i] * slope));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+// A whole training forward in one dispatch, for columns that fit a workgroup's registers: x is read
+// once. y = ((x - K) - d) * rstd * gamma + beta.
+// Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, span_1, io_x*, io_y, columns,
+// columns_pivot, workgroup, state, flags, running, moments, statistics, merge_tree, barrier_*.
+//   x, y [rows][row_words]      read and written
+//   state                       saved statistics written
+//   gamma, beta [count]         read where there are any
+//   running_mean, running_var   [count] read or moved
+//   tracked [1]                 num_batches_tracked, counted up here
+// Grid: one workgroup per block of columns, which owns all rows of it.
+@group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
+@group(0) @binding(6) var<storage, read_write> beta: array<f32>;
+@group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
+
+// One pivot for every merged column, so that the sums of its copies add up without a merge.
+var<workgroup> pivots: array<f32, TILE>;
+
+fn find_pivots(slice: Slice, lane: u32) {
+    for (var i = lane; i < merged_columns(); i += WORKGROUP) {
+        pivots[i] = 0.0;
+        if is_column(slice, i) {
+            pivots[i] = column_pivot(column_of(slice, i));
+        }
+    }
+    sync();
+}
+
+// The statistics of each merged column go to where its sums were, as (d from the pivot, rstd), and the
+// block's channels are saved and moved.
+fn finish_columns(slice: Slice, lane: u32) {
+    for (var i = lane; i < merged_columns(); i += WORKGROUP) {
+        let channel = slice.first_column + i;
+        if channel < params.count {
+            let k = pivots[i];
+            let moment = finished(vec4<f32>(params.n, k, merge_scratch[i]));
+            var statistics = statistics_of(moment);
+            if has(USE_RUNNING) {
+                statistics = running_statistics(channel);
+            }
+            state[saved_index(channel)] = statistics;
+            if has(UPDATE_RUNNING) {
+                update_running(channel, moment);
+            }
+            merge_scratch[i] = vec2<f32>((statistics.x - k) + statistics.y, statistics.z);
+        }
+    }
+    sync();
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn forward_resident_columns(
+    @builtin(workgroup_id) group_id: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let group = group_index(group_id);
+    if group >= params.groups {
+        return;
+    }
+    let slice = slice_of(group);
+    let walk = walk_of(slice, lane);
+    find_pivots(slice, lane);
+    var ks: array<f32, 4>;
+    for (var c = 0u; c < WIDTH; c++) {
+        ks[c] = pivots[merged_column(slice, walk.word, c)];
+    }
+    let k = word_from(ks);
+
+    var x: array<Word, HELD>;
+    var s = Word(0.0);
+    var q = Word(0.0);
+    for (var i = 0u; i < HELD; i++) {
+        let row = walk.row_begin + i * walk.row_step;
+        x[i] = load_x(word_of(walk, row, 0u)) - k;
+        let d = select(Word(0.0), x[i], is_new(walk, row, 0u));
+        s += d;
+        q += d * d;
+    }
+    let ss = word_split(s);
+    let qs = word_split(q);
+    if is_in_tile(lane, 0u) {
+        for (var c = 0u; c < WIDTH; c++) {
+            merge_scratch[tile_element(lane, 0u, c)] = vec2<f32>(ss[c], qs[c]);
+        }
+    }
+    merge_lanes(lane);
+    finish_columns(slice, lane);
+
+    var ds: array<f32, 4>;
+    var scales: array<f32, 4>;
+    var shifts: array<f32, 4>;
+    for (var c = 0u; c < WIDTH; c++) {
+        let channel = channel_of(walk.word * WIDTH + c);
+        let finished = merge_scratch[merged_column(slice, walk.word, c)];
+        ds[c] = finished.x;
+        scales[c] = finished.y;
+        if has(HAS_GAMMA) {
+            scales[c] *= gamma[channel];
+        }
+        if has(HAS_BETA) {
+            shifts[c] = beta[channel];
+        }
+    }
+    let d = word_from(ds);
+    let scale = word_from(scales);
+    let shift = word_from(shifts);
+    for (var i = 0u; i < HELD; i++) {
+        let row = walk.row_begin + i * walk.row_step;
+        if row < walk.row_end {
+            store_y(word_of(walk, row, 0u), (x[i] - d) * scale + shift);
+        }
+    }
+    if group == 0u && lane == 0u && has(HAS_TRACKED) {
+        tracked[0] += 1u;
+    }
+}

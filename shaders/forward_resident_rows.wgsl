@@ -1,0 +1,84 @@
+// A whole training forward in one dispatch, for slots that fit a workgroup's registers: x is read once.
+// y = ((x - K) - d) * rstd * gamma + beta.
+// Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, io_x*, io_y, rows, rows_whole,
+// rows_pivot, workgroup, state, flags, running, moments, statistics, reduce_*, barrier_*.
+//   x, y [outer][count][inner]  read and written
+//   state                       saved statistics written
+//   gamma, beta [count]         read where there are any
+//   running_mean, running_var   [count] read or moved
+//   tracked [1]                 num_batches_tracked, counted up here
+// Grid: one workgroup for WORKGROUP / lanes slots.
+@group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
+@group(0) @binding(6) var<storage, read_write> beta: array<f32>;
+@group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
+
+// The statistics of the slot, which the first lane that shares it saves and moves.
+fn slot_statistics(slot: u32, moment: vec4<f32>, saves: bool) -> vec4<f32> {
+    var statistics: vec4<f32>;
+    if has(USE_RUNNING) {
+        statistics = running_statistics(slot);
+        // Every lane has read the running values before one moves them.
+        sync();
+    } else {
+        statistics = statistics_of(moment);
+    }
+    if saves {
+        state[saved_index(slot)] = statistics;
+        if has(UPDATE_RUNNING) {
+            update_running(slot, moment);
+        }
+    }
+    return statistics;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn forward_resident_rows(
+    @builtin(workgroup_id) group_id: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let group = group_index(group_id);
+    if group >= params.groups {
+        return;
+    }
+    let slice = shared_slot(group, lane);
+    let stride = stride_of(slice);
+    let run = lane & (stride.lanes - 1u);
+    let k = slice_pivot(slice);
+    let first = cursor_at(slice, run);
+    let any = word_of(cursor_at(slice, 0u));
+
+    var x: array<Word, HELD>;
+    var s = Word(0.0);
+    var q = Word(0.0);
+    var c = first;
+    for (var i = 0u; i < HELD; i++) {
+        x[i] = load_x(select(any, word_of(c), c.at < stride.end)) - k;
+        let d = members(x[i], c, stride);
+        s += d;
+        q += d * d;
+        c = advance(c, stride);
+    }
+    let sums = lanes_sum(vec2<f32>(word_sum(s), word_sum(q)), lane, stride.lanes);
+    let moment = finished(vec4<f32>(params.n, k, sums));
+    let statistics = slot_statistics(slice.slot, moment, run == 0u && slice.end > 0u);
+
+    let d = (statistics.x - k) + statistics.y;
+    var scale = statistics.z;
+    var shift = 0.0;
+    if has(HAS_GAMMA) {
+        scale *= gamma[slice.slot];
+    }
+    if has(HAS_BETA) {
+        shift = beta[slice.slot];
+    }
+    c = first;
+    for (var i = 0u; i < HELD; i++) {
+        if c.at < stride.end {
+            store_y(word_of(c), (x[i] - d) * scale + shift);
+        }
+        c = advance(c, stride);
+    }
+    if group == 0u && lane == 0u && has(HAS_TRACKED) {
+        tracked[0] += 1u;
+    }
+}

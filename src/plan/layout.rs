@@ -1,0 +1,169 @@
+//! The choice of a strategy, a word and a geometry for a view.
+
+use super::columns::Tile;
+use super::resident::Resident;
+use super::tuning::Tuning;
+use super::windows::Window;
+use super::{Columns, Form, Geometry, Pass, PlanOptions, Rows, Strategy, Word};
+use crate::View;
+use crate::gpu::DeviceClass;
+
+/// How every window of a view is worked on.
+pub(super) struct Layout {
+    pub(super) strategy: Strategy,
+    pub(super) word: Word,
+    pub(super) form: Form,
+    pub(super) workgroup: u32,
+    /// One for each window.
+    pub(super) geometries: Vec<Geometry>,
+    /// Partial results of one slot.
+    pub(super) partials: u64,
+}
+
+/// What the choice depends on.
+pub(super) struct Chooser<'a> {
+    pub(super) view: View,
+    pub(super) windows: &'a [Window],
+    pub(super) pass: Pass,
+    pub(super) tuning: &'a Tuning,
+    /// The word of four elements.
+    pub(super) wide: Word,
+}
+
+/// Elements of a tensor up to which one dispatch is better than two, whatever its words.
+const TINY: usize = 32_768;
+
+impl Chooser<'_> {
+    pub(super) fn layout(&self, options: PlanOptions) -> Layout {
+        match options.strategy {
+            Some(Strategy::SplitRows) => self.split_rows(),
+            Some(Strategy::SplitColumns) => self.split_columns(),
+            Some(Strategy::Resident) => self.resident().unwrap_or_else(|| self.split()),
+            None => self
+                .resident()
+                .filter(|layout| self.is_worth(layout))
+                .unwrap_or_else(|| self.split()),
+        }
+    }
+
+    /// Whether to read the input once is worth loads of single elements, which cost a software
+    /// driver as much as loads of four.
+    fn is_worth(&self, layout: &Layout) -> bool {
+        layout.word != Word::F32
+            || self.tuning.class == DeviceClass::Gpu
+            || self.view.numel() <= TINY
+    }
+
+    fn split(&self) -> Layout {
+        let side_by_side = self.view.inner == 1 && self.view.count > 1;
+        let whole = |window: &Window| window.view.count == self.view.count;
+        if side_by_side && self.windows.iter().all(whole) {
+            self.split_columns()
+        } else {
+            self.split_rows()
+        }
+    }
+
+    fn resident(&self) -> Option<Layout> {
+        let [window] = self.windows else {
+            return None;
+        };
+        if !matches!(self.pass, Pass::Forward | Pass::Backward) {
+            return None;
+        }
+        let wide = |elements: usize| elements.is_multiple_of(self.wide.width());
+        let resident = if self.view.inner == 1 && self.view.count > 1 {
+            let word = Some(self.wide).filter(|_| wide(self.view.numel()));
+            Resident::columns(window, word, self.pass, self.tuning)
+        } else {
+            let word = if wide(self.view.inner) {
+                self.wide
+            } else {
+                Word::F32
+            };
+            Resident::rows(window, word, self.pass, self.tuning)
+        }?;
+        Some(Layout {
+            strategy: Strategy::Resident,
+            word: resident.word,
+            form: resident.form,
+            workgroup: resident.workgroup,
+            geometries: vec![resident.geometry],
+            partials: 0,
+        })
+    }
+
+    /// In rows a word may straddle two slots, but no more.
+    fn split_rows(&self) -> Layout {
+        let view = self.view;
+        let width = self.wide.width();
+        let word = if view.numel().is_multiple_of(width) && view.inner >= width {
+            self.wide
+        } else {
+            Word::F32
+        };
+        let form = if view.inner.is_multiple_of(word.width()) {
+            Form::Whole
+        } else {
+            Form::Ragged
+        };
+        let of = |window: &Window| Rows::slices(window.view, word, form, self.tuning);
+        let slices = self.windows.iter().map(of).max().unwrap_or(1);
+        let lanes = self.tuning.workgroup;
+        let new = |window| Geometry::Rows(Rows::new(window, word, form, slices, lanes));
+        self.split_layout(
+            Strategy::SplitRows,
+            word,
+            form,
+            self.windows.iter().map(new),
+            1,
+        )
+    }
+
+    /// Columns need whole words in every window.
+    fn split_columns(&self) -> Layout {
+        let width = self.wide.width();
+        let fills = |window: &Window| {
+            window.view.numel().is_multiple_of(width) && window.start.is_multiple_of(width as u64)
+        };
+        let word = if self.windows.iter().all(fills) {
+            self.wide
+        } else {
+            Word::F32
+        };
+        let tile = Tile::new(self.view, self.windows, word, self.tuning);
+        let merges = self.pass != Pass::Flat;
+        let of = |window: &Window| tile.slices(window.view, word, self.tuning, merges);
+        let slices = self.windows.iter().map(of).max().unwrap_or(1);
+        let new = |window| Geometry::Columns(Columns::new(window, word, tile, slices));
+        let geometries = self.windows.iter().map(new);
+        let form = Form::Span(tile.span());
+        self.split_layout(
+            Strategy::SplitColumns,
+            word,
+            form,
+            geometries,
+            tile.copies as u64,
+        )
+    }
+
+    fn split_layout(
+        &self,
+        strategy: Strategy,
+        word: Word,
+        form: Form,
+        geometries: impl Iterator<Item = Geometry>,
+        copies: u64,
+    ) -> Layout {
+        let geometries: Vec<_> = geometries.collect();
+        let slices = geometries.iter().map(Geometry::slices_end).max();
+        Layout {
+            strategy,
+            word,
+            form,
+            workgroup: self.tuning.workgroup,
+            geometries,
+            partials: u64::from(slices.unwrap_or(0)) * copies,
+        }
+    }
+}

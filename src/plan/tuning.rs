@@ -1,0 +1,90 @@
+//! What suits a class of device, and the bounds that keep every device right.
+
+use super::{Pass, Word};
+use crate::gpu::DeviceClass;
+
+/// What suits a class of device. The two pull apart: measured on lavapipe, one 8-lane subgroup
+/// that streams is up to 1.7 times faster than a wide workgroup, and few slices faster than many.
+pub(crate) struct Tuning {
+    pub(crate) class: DeviceClass,
+    /// Invocations in a workgroup, a power of two.
+    pub(crate) workgroup: u32,
+    /// Words of a row that a workgroup of split columns takes at the most: a GPU wants whole cache
+    /// lines, and no more columns than that to merge. A software driver wants long runs of
+    /// memory, with several words of a row for each lane: pieces of 128 bytes of a longer row cost it
+    /// 2.5 times as much as whole rows (measured), but loops over more words than 8 are not unrolled.
+    pub(crate) tile_words: usize,
+    /// Lanes side by side in a tile of split columns, at the most.
+    pub(crate) tile_lanes: usize,
+    /// Workgroups of the resident strategy: the sizes to choose from, smallest first.
+    resident_workgroups: &'static [usize],
+    /// Words that a resident lane should hold where the slot leaves a choice.
+    pub(crate) held_wanted: usize,
+    /// Lanes that share a resident slot, at the least.
+    pub(crate) least_lanes: usize,
+    /// Workgroups that fill the device.
+    target_groups: usize,
+    /// Words that are worth a workgroup of their own.
+    min_words: usize,
+}
+
+/// The most words that one lane may read. A lane of lavapipe silently stops after 65,535 loop
+/// iterations in all.
+pub(crate) const MAX_LANE_WORDS: usize = 16_384;
+/// The most partial results of one slot: a single lane of split columns may have to merge them all
+/// for several columns.
+pub(crate) const MAX_PARTIALS: u64 = 4096;
+/// Words in the unit by which a slot is cut: slices begin where a GPU's memory transactions do.
+pub(crate) const UNIT: usize = 32;
+
+impl Tuning {
+    pub(super) fn of(class: DeviceClass) -> Self {
+        match class {
+            DeviceClass::Gpu => Self {
+                class,
+                workgroup: 256,
+                tile_words: 32,
+                tile_lanes: 32,
+                resident_workgroups: &[256],
+                held_wanted: 4,
+                least_lanes: 32,
+                target_groups: 1024,
+                min_words: 2048,
+            },
+            DeviceClass::Cpu => Self {
+                class,
+                workgroup: 8,
+                tile_words: 64,
+                tile_lanes: 8,
+                resident_workgroups: &[8],
+                held_wanted: 32,
+                least_lanes: 8,
+                target_groups: 8,
+                min_words: 4096,
+            },
+        }
+    }
+
+    /// The most words that a resident lane may hold of x, and in a backward as many of dy: on a GPU
+    /// 128 bytes of registers in all, on a software driver what its compiler unrolls.
+    pub(crate) fn held_words(&self, word: Word, pass: Pass) -> usize {
+        let words = match (self.class, pass) {
+            (DeviceClass::Cpu, _) => return 32,
+            (DeviceClass::Gpu, Pass::Backward) => 4,
+            (DeviceClass::Gpu, _) => 8,
+        };
+        words * Word::F32x4.width() / word.width()
+    }
+
+    /// The workgroup for that many lanes, and how many such runs of lanes share it.
+    pub(crate) fn resident_workgroup(&self, lanes: usize) -> Option<(usize, usize)> {
+        let fits = self.resident_workgroups.iter().find(|&&size| size >= lanes);
+        fits.map(|&size| (size, size / lanes))
+    }
+
+    /// Into how many slices to cut the words of each of `count` equal parts.
+    pub(crate) fn slices(&self, count: usize, words: usize) -> usize {
+        let to_fill = self.target_groups.div_ceil(count);
+        to_fill.min(words / self.min_words).max(1)
+    }
+}

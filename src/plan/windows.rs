@@ -1,0 +1,120 @@
+//! A tensor larger than one binding, cut into windows that each fit one.
+
+use crate::View;
+
+/// A run of elements that lies in one binding, and how the kernels see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// The first element.
+    pub(crate) start: u64,
+    pub(crate) view: View,
+    /// The slot of the whole view that is this one's first.
+    pub(crate) first_slot: usize,
+    /// Which part of its slots this is, counted from 0: slots that are cut have the same parts.
+    pub(crate) part: usize,
+}
+
+impl Window {
+    /// The elements before the window's first one in its binding, which begins at a multiple of
+    /// [`ALIGNMENT`].
+    pub(crate) fn shift(&self) -> u32 {
+        (self.start % ALIGNMENT) as u32
+    }
+}
+
+/// Elements between any two places where a binding may begin: the largest alignment that WebGPU
+/// allows a device to ask for is 256 bytes.
+pub(crate) const ALIGNMENT: u64 = 64;
+
+/// Cuts a view into windows of at most `max` elements each, in memory order: between the rows of
+/// all slots if those fit, else between slots, else within one.
+pub(super) fn cut(view: View, max: usize) -> Vec<Window> {
+    let whole = Window {
+        start: 0,
+        view,
+        first_slot: 0,
+        part: 0,
+    };
+    if view.numel() <= max {
+        return vec![whole];
+    }
+    let max = max - ALIGNMENT as usize;
+    if view.count * view.inner <= max {
+        return by_rows(view, max);
+    }
+    if view.inner <= max {
+        return by_slots(view, max);
+    }
+    within_slots(view, max)
+}
+
+fn by_rows(view: View, max: usize) -> Vec<Window> {
+    let row = view.count * view.inner;
+    let fits = max / row;
+    // Any multiple of so many rows begins where a binding may.
+    let aligned = ALIGNMENT as usize;
+    let rows = if fits >= aligned {
+        fits / aligned * aligned
+    } else {
+        fits
+    };
+    (0..view.outer.div_ceil(rows))
+        .map(|part| Window {
+            start: (part * rows * row) as u64,
+            view: View {
+                outer: rows.min(view.outer - part * rows),
+                ..view
+            },
+            first_slot: 0,
+            part,
+        })
+        .collect()
+}
+
+fn by_slots(view: View, max: usize) -> Vec<Window> {
+    let slots = max / view.inner;
+    let pieces = view.count.div_ceil(slots);
+    (0..view.outer * pieces)
+        .map(|i| {
+            let (part, first_slot) = (i / pieces, i % pieces * slots);
+            Window {
+                start: ((part * view.count + first_slot) * view.inner) as u64,
+                view: View {
+                    outer: 1,
+                    count: slots.min(view.count - first_slot),
+                    inner: view.inner,
+                },
+                first_slot,
+                part,
+            }
+        })
+        .collect()
+}
+
+/// The rows of one slot are cut where bindings may begin, so that no word of the kernels straddles
+/// two windows of one slot; all are cut into as many pieces.
+fn within_slots(view: View, max: usize) -> Vec<Window> {
+    let aligned = ALIGNMENT as usize;
+    let pieces = (view.inner + aligned).div_ceil(max / aligned * aligned);
+    let len = (view.inner + aligned)
+        .div_ceil(pieces)
+        .next_multiple_of(aligned);
+    (0..view.outer * view.count * pieces)
+        .map(|i| {
+            let (row, piece) = (i / pieces, i % pieces);
+            let start = row * view.inner;
+            let first = start / aligned * aligned + piece * len;
+            let (begin, end) = (first.max(start), (first + len).min(start + view.inner));
+            Window {
+                start: begin as u64,
+                view: View {
+                    outer: 1,
+                    count: 1,
+                    inner: end - begin,
+                },
+                first_slot: row % view.count,
+                part: row / view.count * pieces + piece,
+            }
+        })
+        .collect()
+}
