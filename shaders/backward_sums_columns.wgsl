@@ -22,10 +22,10 @@ fn column_sums(walk: Walk, saved_k: array<Word, SPAN>, saved_d: array<Word, SPAN
     let step = walk.row_step;
     var row = walk.row_begin;
     while row < walk.row_end {
-        let long_end = min(row + 1024u * step, walk.row_end);
+        let long_end = min(row + 512u * step, walk.row_end);
         var long: Sums;
         while row < long_end {
-            let end = min(row + 32u * step, long_end);
+            let end = min(row + 16u * step, long_end);
             var part: Sums;
             for (; row < end; row += PAIRS * step) {
                 var x: array<Word, PAIRS * SPAN>;

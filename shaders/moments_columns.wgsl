@@ -17,7 +17,7 @@ struct Sums {
     q: array<Word, SPAN>,
 }
 
-// Sums of 32 rows, and of 32 such sums, stay apart from the total: that keeps the rounding of long sums
+// Sums of 16 rows, and of 32 such sums, stay apart from the total: that keeps the rounding of long sums
 // small.
 fn column_sums(walk: Walk, k: array<Word, SPAN>) -> Sums {
     var ks = k;
@@ -25,10 +25,10 @@ fn column_sums(walk: Walk, k: array<Word, SPAN>) -> Sums {
     let step = walk.row_step;
     var row = walk.row_begin;
     while row < walk.row_end {
-        let long_end = min(row + 1024u * step, walk.row_end);
+        let long_end = min(row + 512u * step, walk.row_end);
         var long: Sums;
         while row < long_end {
-            let end = min(row + 32u * step, long_end);
+            let end = min(row + 16u * step, long_end);
             var part: Sums;
             for (; row < end; row += ROWS * step) {
                 var x: array<Word, ROWS * SPAN>;
