@@ -27,6 +27,8 @@
 //! dx    = gamma * rstd * dy                                        running statistics
 //! ```
 
+pub use super::cost::{Cost, Operation, cost};
+
 use super::checks;
 use super::options::{BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};
 use crate::gpu::{DType, Device, Prepared, Recorder, Tensor};
@@ -295,7 +297,7 @@ fn backward_numbers(
 }
 
 /// The plan for x, or none where it is empty.
-fn plan(
+pub(super) fn plan(
     device: &Device,
     shape: &Shape,
     view: View,

@@ -4,6 +4,7 @@
 //! A later strategy is one more geometry here, one more module beside these two and its shaders.
 
 mod columns;
+mod named;
 mod rows;
 
 pub(crate) use columns::Columns;
