@@ -7,6 +7,8 @@
 //! machine's mood meets them all, and the table shows medians. The time is the GPU's own where the
 //! adapter has timestamps between commands, and otherwise that from submitting to having waited.
 //!
+//! `--test`, and `cargo test` on benchmarks, runs everything once to see that it works.
+//!
 //! Exit code 0: all is well. 1: a result is wrong, or slower than `--fail-above` allows. 2: the
 //! arguments or a file are wrong. 3: there is no adapter, or it failed.
 
@@ -71,7 +73,7 @@ fn main() -> ExitCode {
         Ok(cases) => cases,
         Err(error) => return fail(BAD_ARGUMENTS, &*error),
     };
-    if args.test
+    if args.is_test()
         && let Err(error) = selfcheck::run()
     {
         return fail(WRONG, &*error);

@@ -60,9 +60,16 @@ pub(crate) struct Args {
     /// Run each once to see that all works; the times then mean nothing
     #[arg(long)]
     pub(crate) test: bool,
-    /// What cargo bench adds by itself
+    /// What cargo bench adds by itself, and cargo test does not
     #[arg(long, hide = true)]
     pub(crate) bench: bool,
+}
+
+impl Args {
+    /// Whether to see that all works rather than to measure.
+    pub(crate) fn is_test(&self) -> bool {
+        self.test || !self.bench
+    }
 }
 
 /// The element types that operations take.

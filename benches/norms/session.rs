@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use wgnorm::functional::{self, Cost};
@@ -16,7 +17,7 @@ use crate::launch;
 use crate::measure::{Lane, Samples, take_turns};
 use crate::operands::{Inputs, Operands};
 use crate::report::peer::Peer;
-use crate::report::{Report, Row, table};
+use crate::report::{Report, Row, say, table};
 use crate::suite;
 use crate::verify::{Verdict, verify};
 
@@ -41,7 +42,7 @@ pub(crate) fn run(
     peers: &[Peer],
 ) -> Outcome<(Report, usize)> {
     let samples = match args.samples {
-        _ if args.test => Samples::Once,
+        _ if args.is_test() => Samples::Once,
         Some(count) => Samples::Exactly(count),
         None => Samples::Enough,
     };
@@ -68,7 +69,8 @@ pub(crate) fn run(
             }
             // What the library refuses on this device is not measured.
             Err(error) if error.is::<wgnorm::Error>() => {
-                session.say(format!("{}: skipped: {error}", case.name(case.ops[0])));
+                let (suite, dims, layout) = (case.suite, &case.dims, case.layout.name());
+                session.say(format!("\n{suite}: {dims} {layout}: skipped: {error}"));
             }
             Err(error) => return Err(error),
         }
@@ -80,12 +82,18 @@ pub(crate) fn run(
         report.launch = Some(measured);
     }
     session.bar.finish_and_clear();
-    println!("{}", table::footer(&report, failures));
+    if report.rows.is_empty() && failures == 0 {
+        return Err("nothing could be measured".into());
+    }
+    say(table::footer(&report, failures));
     Ok((report, failures))
 }
 
-/// Shown on a terminal only.
+/// Shown on a terminal only, and only if the table goes there too.
 fn progress_bar(cases: usize) -> ProgressBar {
+    if !std::io::stdout().is_terminal() {
+        return ProgressBar::hidden();
+    }
     let bar = ProgressBar::new(cases as u64);
     let style = ProgressStyle::with_template("[{bar:30}] {pos}/{len}, {elapsed}: {msg}");
     match style {
@@ -96,7 +104,7 @@ fn progress_bar(cases: usize) -> ProgressBar {
 
 impl Session<'_> {
     fn say(&self, line: impl Display) {
-        self.bar.suspend(|| println!("{line}"));
+        self.bar.suspend(|| say(line));
     }
 
     /// Verifies a case and times what is right; returns the rows and how many results are wrong.
@@ -195,7 +203,7 @@ impl Session<'_> {
         let samples = match self.samples {
             Samples::Once => Samples::Once,
             // This only picks one, which is then measured with the others.
-            _ => Samples::Exactly(3),
+            _ => Samples::Exactly(5),
         };
         take_turns(clock, &mut lanes, samples)?;
         let medians = lanes.iter().map(Lane::median).enumerate();

@@ -135,7 +135,7 @@ impl Suite {
 fn suites(args: &Args) -> Vec<Suite> {
     let mut suites = args.suite.clone();
     if suites.is_empty() && args.shape.is_empty() {
-        suites.push(if args.test {
+        suites.push(if args.is_test() {
             Suite::Quick
         } else {
             Suite::Targets

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Report, Row, json};
+use super::{Report, Row, json, say};
 use crate::Outcome;
 use crate::suite::Dims;
 
@@ -51,40 +51,43 @@ pub(crate) fn is_slower(now: f64, base: f64, allowed: f64) -> bool {
 /// nothing to compare, which would hide that.
 pub(crate) fn print(base: &Base, report: &Report, allowed: Option<f64>) -> bool {
     let (mut compared, mut slower) = (0, 0);
-    println!("\nratio to copy, then and now");
+    say("\nratio to copy, then and now");
     for row in &report.rows {
-        let shape = Dims(row.shape.clone());
-        let (layout, op) = (&row.layout, &row.op);
-        let name = format!("{shape:<14} {layout:<14} {op:<9}");
-        let Some(then) = base.beside(row) else {
-            println!(
-                "{name}      new {:>8.3}           {}",
-                row.ratio, row.strategy
-            );
-            continue;
+        let then = base.beside(row);
+        let is_slower = match (then, allowed) {
+            (Some(then), Some(allowed)) => is_slower(row.ratio, then.ratio, allowed),
+            _ => false,
         };
-        compared += 1;
-        let change = 100.0 * (row.ratio / then.ratio - 1.0);
-        let is_slower = allowed.is_some_and(|allowed| is_slower(row.ratio, then.ratio, allowed));
+        compared += usize::from(then.is_some());
         slower += usize::from(is_slower);
-        let strategies = if then.strategy == row.strategy {
-            row.strategy.clone()
-        } else {
-            format!("{} -> {}", then.strategy, row.strategy)
-        };
         let mark = if is_slower { "  SLOWER" } else { "" };
-        println!(
-            "{name} {:>8.3} {:>8.3} {change:>+8.1}% {strategies}{mark}",
-            then.ratio, row.ratio
-        );
+        say(line(row, then) + mark);
     }
-    match allowed {
-        Some(_) if compared == 0 => println!("the two runs have no row in common"),
-        Some(allowed) => println!(
-            "{slower} of {compared} above by more than {}%",
-            100.0 * allowed
-        ),
-        None => {}
-    }
-    allowed.is_none() || compared > 0 && slower == 0
+    let Some(allowed) = allowed else {
+        return true;
+    };
+    let percent = 100.0 * allowed;
+    say(match compared {
+        0 => "the two runs have no row in common".to_owned(),
+        _ => format!("{slower} of {compared} above by more than {percent}%"),
+    });
+    compared > 0 && slower == 0
+}
+
+fn line(row: &Row, then: Option<&BaseRow>) -> String {
+    let (shape, now) = (Dims(row.shape.clone()), row.ratio);
+    let (layout, op) = (&row.layout, &row.op);
+    let name = format!("{shape:<14} {layout:<14} {op:<9}");
+    let strategy = &row.strategy;
+    let Some(then) = then else {
+        return format!("{name}      new {now:>8.3} {:>9} {strategy}", "");
+    };
+    let change = 100.0 * (now / then.ratio - 1.0);
+    let strategies = if then.strategy == *strategy {
+        strategy.clone()
+    } else {
+        format!("{} -> {strategy}", then.strategy)
+    };
+    let then = then.ratio;
+    format!("{name} {then:>8.3} {now:>8.3} {change:>+8.1}% {strategies}")
 }

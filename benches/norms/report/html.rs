@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::peer::Peer;
 use super::table::{self, duration};
-use super::{Report, Row, picture};
+use super::{Report, Row, picture, say};
 use crate::Outcome;
 use crate::suite::Dims;
 
@@ -15,12 +15,12 @@ const STYLE: &str = "body{font:15px/1.45 sans-serif;color:#222;max-width:1240px;
     th,td{padding:.15em .7em;text-align:right;border-bottom:1px solid #ddd}\
     th{background:#f3f3f3}th:nth-child(-n+4),td:nth-child(-n+4){text-align:left}\
     dl{display:grid;grid-template-columns:max-content auto;gap:.1em 1em}dd{margin:0}\
-    .wide{overflow-x:auto}";
+    .wide{overflow-x:auto}.wide td{white-space:nowrap}";
 
 pub(crate) fn write(path: &Path, report: &Report, peers: &[Peer]) -> Outcome {
     let page = page(report, peers)?;
     fs::write(path, page).map_err(|error| format!("{}: {error}", path.display()))?;
-    println!("wrote {}", path.display());
+    say(format_args!("wrote {}", path.display()));
     Ok(())
 }
 

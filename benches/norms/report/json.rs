@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use super::Report;
+use super::{Report, say};
 use crate::Outcome;
 
 pub(crate) fn write(path: &Path, report: &Report) -> Outcome {
     let mut text = serde_json::to_string_pretty(report)?;
     text.push('\n');
     fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-    println!("wrote {}", path.display());
+    say(format_args!("wrote {}", path.display()));
     Ok(())
 }
 

@@ -7,9 +7,17 @@ pub(crate) mod peer;
 pub(crate) mod picture;
 pub(crate) mod table;
 
+use std::fmt::Display;
+use std::io::Write;
+
 use serde::Serialize;
 
 use crate::device::Gpu;
+
+/// Prints a line; one who has closed stdout, like `head`, has seen enough.
+pub(crate) fn say(line: impl Display) {
+    drop(writeln!(std::io::stdout(), "{line}"));
+}
 
 /// Everything about one run; its JSON is read by outside scripts.
 #[derive(Debug, Serialize)]

@@ -131,12 +131,12 @@ fn chart<'a>(
         .margin(10)
         .x_label_area_size(44)
         .y_label_area_size(52)
-        .build_cartesian_2d(sizes.log_scale(), 0.0..top)?;
+        .build_cartesian_2d(sizes.log_scale().base(2.0), 0.0..top)?;
     chart
         .configure_mesh()
-        .x_label_formatter(&|mib| format!("{mib}"))
+        .x_label_formatter(&|mib| size(*mib))
         .y_label_formatter(&|ratio| format!("{ratio:.1}"))
-        .x_desc("MiB of one tensor")
+        .x_desc("bytes of one tensor")
         .y_desc("time / copy")
         .label_style(font(14))
         .axis_desc_style(font(15))
@@ -145,6 +145,15 @@ fn chart<'a>(
         .light_line_style(WHITE)
         .draw()?;
     Ok(chart)
+}
+
+/// A size in the unit in which it is 1 or more, as it stands at the powers of two.
+fn size(mib: f64) -> String {
+    match mib {
+        mib if mib >= 1024.0 => format!("{:.0} GiB", mib / 1024.0),
+        mib if mib >= 1.0 => format!("{mib:.0} MiB"),
+        mib => format!("{:.0} KiB", mib * 1024.0),
+    }
 }
 
 fn font(size: i32) -> TextStyle<'static> {
