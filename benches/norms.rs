@@ -73,9 +73,12 @@ fn main() -> ExitCode {
         Ok(cases) => cases,
         Err(error) => return fail(BAD_ARGUMENTS, &*error),
     };
-    if args.is_test()
-        && let Err(error) = selfcheck::run()
-    {
+    let checked = if args.is_test() {
+        selfcheck::run()
+    } else {
+        Ok(())
+    };
+    if let Err(error) = checked {
         return fail(WRONG, &*error);
     }
     let gpu = match Gpu::open(args.adapter.as_deref()) {

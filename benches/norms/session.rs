@@ -41,21 +41,8 @@ pub(crate) fn run(
     cases: &[Case],
     peers: &[Peer],
 ) -> Outcome<(Report, usize)> {
-    let samples = match args.samples {
-        _ if args.is_test() => Samples::Once,
-        Some(count) => Samples::Exactly(count),
-        None => Samples::Enough,
-    };
-    let session = Session {
-        gpu,
-        peers,
-        dtype: args.dtype.name(),
-        samples,
-        seed: args.seed.unwrap_or_else(rand::random),
-        copier: Copier::new(gpu.device.wgpu_device()),
-        best: RefCell::default(),
-        bar: progress_bar(cases.len()),
-    };
+    let session = Session::new(args, gpu, peers, cases.len());
+    let samples = session.samples;
     let mut report = Report::new(gpu, session.seed, launch::cold_start(gpu)?);
     session.say(table::machine(&report));
     session.say(table::heading(peers));
@@ -102,7 +89,25 @@ fn progress_bar(cases: usize) -> ProgressBar {
     }
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    fn new(args: &Args, gpu: &'a Gpu, peers: &'a [Peer], cases: usize) -> Self {
+        let samples = match args.samples {
+            _ if args.is_test() => Samples::Once,
+            Some(count) => Samples::Exactly(count),
+            None => Samples::Enough,
+        };
+        Self {
+            gpu,
+            peers,
+            dtype: args.dtype.name(),
+            samples,
+            seed: args.seed.unwrap_or_else(rand::random),
+            copier: Copier::new(gpu.device.wgpu_device()),
+            best: RefCell::default(),
+            bar: progress_bar(cases),
+        }
+    }
+
     fn say(&self, line: impl Display) {
         self.bar.suspend(|| say(line));
     }
@@ -153,39 +158,54 @@ impl Session<'_> {
             }));
         }
         take_turns(&self.gpu.clock, &mut lanes, self.samples)?;
-        let copies_ns = lanes[..3].iter().map(Lane::median);
-        let fastest = copies_ns.fold(f64::INFINITY, f64::min);
         let mut rows = Vec::new();
-        for ((op, verdict, cost), lane) in ops.iter().zip(&lanes[3..]) {
-            let record_ns = launch::record_ns(self.gpu, operands, *op)?;
+        for (timed, lane) in ops.iter().zip(&lanes[3..]) {
+            let record_ns = launch::record_ns(self.gpu, operands, timed.0)? as u64;
             rows.push(Row {
-                suite: case.suite.to_owned(),
-                norm: "batch",
-                op: op.name().to_owned(),
-                shape: case.dims.0.clone(),
-                layout: case.layout.name().to_owned(),
-                dtype: self.dtype.to_owned(),
-                strategy: cost.strategy.to_owned(),
-                dispatches: cost.dispatches,
-                median_ns: lane.median() as u64,
-                copy_ns: lanes[0].median() as u64,
-                best_copy_ns: fastest as u64,
+                record_ns,
                 best_copy_kernel: copies[best].name,
-                best_copy_kernel_ns: lanes[1].median() as u64,
-                copy_command_ns: lanes[2].median() as u64,
-                ratio: lane.median() / lanes[0].median(),
-                samples_ns: whole(lane),
-                copy_samples_ns: whole(&lanes[0]),
-                wall_ns: lane.median_wall() as u64,
-                record_ns: record_ns as u64,
-                max_error: verdict.max_error,
-                pass_bytes: case.bytes(),
-                traffic_bytes: cost.bytes,
-                ideal_bytes: (op.ideal_passes() * case.bytes() as f64) as u64,
+                ..self.row(case, timed, lane, &lanes[..3])
             });
         }
         self.say(table::block(&rows, self.peers));
         Ok(rows)
+    }
+
+    /// A row from its lane and those of the copies: the yardstick, the best kernel, the command.
+    fn row(
+        &self,
+        case: &Case,
+        (op, verdict, cost): &(Op, Verdict, Cost),
+        lane: &Lane<'_>,
+        copies: &[Lane<'_>],
+    ) -> Row {
+        let medians = copies.iter().map(Lane::median);
+        let fastest = medians.fold(f64::INFINITY, f64::min);
+        Row {
+            suite: case.suite.to_owned(),
+            norm: "batch",
+            op: op.name().to_owned(),
+            shape: case.dims.0.clone(),
+            layout: case.layout.name().to_owned(),
+            dtype: self.dtype.to_owned(),
+            strategy: cost.strategy.to_owned(),
+            dispatches: cost.dispatches,
+            median_ns: lane.median() as u64,
+            copy_ns: copies[0].median() as u64,
+            best_copy_ns: fastest as u64,
+            best_copy_kernel: "",
+            best_copy_kernel_ns: copies[1].median() as u64,
+            copy_command_ns: copies[2].median() as u64,
+            ratio: lane.median() / copies[0].median(),
+            samples_ns: whole(lane),
+            copy_samples_ns: whole(&copies[0]),
+            wall_ns: lane.median_wall() as u64,
+            record_ns: 0,
+            max_error: verdict.max_error,
+            pass_bytes: case.bytes(),
+            traffic_bytes: cost.bytes,
+            ideal_bytes: (op.ideal_passes() * case.bytes() as f64) as u64,
+        }
     }
 
     /// Verifies all ways to copy and finds the fastest kernel, once for each size of tensor.
