@@ -27,6 +27,8 @@
 //! dx    = gamma * rstd * dy                                        running statistics
 //! ```
 
+pub use super::cost::{Cost, Operation, cost};
+
 use super::checks;
 use super::options::{BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};
 use crate::gpu::{DType, Device, Prepared, Recorder, Tensor};
@@ -330,7 +332,7 @@ fn backward_numbers(
     })
 }
 
-fn forward_pass(options: &BatchNormOptions) -> Pass {
+pub(super) fn forward_pass(options: &BatchNormOptions) -> Pass {
     match options.momentum {
         Momentum::Cumulative => Pass::CumulativeForward,
         _ => Pass::Forward,
@@ -338,7 +340,7 @@ fn forward_pass(options: &BatchNormOptions) -> Pass {
 }
 
 /// The plan for x, or none where it is empty.
-fn plan(
+pub(super) fn plan(
     device: &Device,
     shape: &Shape,
     view: View,

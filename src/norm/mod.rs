@@ -2,6 +2,7 @@
 
 mod batch;
 mod checks;
+mod cost;
 pub mod functional;
 mod options;
 

@@ -1,10 +1,11 @@
 //! How the work on a view is cut into workgroups: a pure function of view, options and limits, so
 //! that it is tested without a GPU and two runs of one shape always give the same bits.
 //!
-//! A later strategy is one more geometry here, one more module beside these two and its shaders.
+//! A strategy is a module here, or a geometry that two of them share, and its shaders.
 
 mod columns;
 mod layout;
+mod named;
 mod resident;
 mod rows;
 mod tuning;

@@ -1,0 +1,130 @@
+//! The tensors of a case, and its operations on them.
+
+use rand::{RngExt, SeedableRng};
+use rand_distr::{Distribution, StandardNormal};
+use rand_pcg::Pcg64;
+use wgnorm::functional::{self, Backward, Forward, Running};
+use wgnorm::{BatchNormOptions, DType, Mode, Recorder, Result, Statistics, Tensor, reference};
+
+use crate::case::{Case, Op};
+
+/// The inputs of a case on the host.
+pub(crate) struct Inputs {
+    pub(crate) x: Vec<f32>,
+    pub(crate) dy: Vec<f32>,
+    pub(crate) gamma: Vec<f32>,
+    pub(crate) beta: Vec<f32>,
+    pub(crate) running_mean: Vec<f32>,
+    pub(crate) running_var: Vec<f32>,
+}
+
+impl Inputs {
+    /// Normal values whose mean and std differ by channel.
+    pub(crate) fn random(case: &Case, seed: u64) -> Self {
+        let mut rng = Pcg64::seed_from_u64(seed);
+        let mut uniform = |low: f32, high: f32| -> Vec<f32> {
+            let draws = 0..case.channels();
+            draws.map(|_| rng.random_range(low..high)).collect()
+        };
+        let (std, mean) = (uniform(0.5, 2.0), uniform(-1.0, 1.0));
+        let (gamma, beta) = (uniform(0.5, 1.5), uniform(-0.5, 0.5));
+        let (running_mean, running_var) = (uniform(-0.5, 0.5), uniform(0.5, 2.0));
+        let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };
+        let shape = case.device_shape();
+        let channels = reference::channels(&shape, case.options().channel_axis);
+        let x = channels.map(|c| std[c] * normal() + mean[c]).collect();
+        // A mean of its own keeps sum dy from cancelling.
+        let dy = (0..shape.numel()).map(|_| normal() + 0.5).collect();
+        Self {
+            x,
+            dy,
+            gamma,
+            beta,
+            running_mean,
+            running_var,
+        }
+    }
+}
+
+/// All tensors that the operations of a case use.
+pub(crate) struct Operands {
+    options: BatchNormOptions,
+    pub(crate) x: Tensor,
+    pub(crate) dy: Tensor,
+    pub(crate) y: Tensor,
+    pub(crate) dx: Tensor,
+    pub(crate) state: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    pub(crate) running_mean: Tensor,
+    pub(crate) running_var: Tensor,
+    pub(crate) tracked: Tensor,
+    pub(crate) dgamma: Tensor,
+    pub(crate) dbeta: Tensor,
+}
+
+impl Operands {
+    pub(crate) fn upload(device: &wgnorm::Device, case: &Case, inputs: &Inputs) -> Result<Self> {
+        let (shape, options) = (&case.device_shape(), case.options());
+        let channels = [case.channels()];
+        let vector = |values: &[f32]| device.upload(values, channels);
+        let len = functional::state_len(device, shape, &options)?;
+        Ok(Self {
+            x: device.upload(&inputs.x, shape)?,
+            dy: device.upload(&inputs.dy, shape)?,
+            y: device.empty(shape, DType::F32)?,
+            dx: device.empty(shape, DType::F32)?,
+            state: device.empty([len], DType::F32)?,
+            gamma: vector(&inputs.gamma)?,
+            beta: vector(&inputs.beta)?,
+            running_mean: vector(&inputs.running_mean)?,
+            running_var: vector(&inputs.running_var)?,
+            tracked: device.upload(&[0u32], [1])?,
+            dgamma: device.empty(channels, DType::F32)?,
+            dbeta: device.empty(channels, DType::F32)?,
+            options,
+        })
+    }
+
+    pub(crate) fn record(&self, recorder: &mut Recorder<'_>, op: Op) -> Result<()> {
+        match op {
+            Op::Inference => self.forward(recorder, Mode::EVAL, None),
+            Op::Forward => self.forward(recorder, Mode::TRAIN, Some(&self.state)),
+            Op::Backward => self.backward(recorder),
+        }
+    }
+
+    fn forward(
+        &self,
+        recorder: &mut Recorder<'_>,
+        mode: Mode,
+        state: Option<&Tensor>,
+    ) -> Result<()> {
+        let tensors = Forward {
+            x: &self.x,
+            y: &self.y,
+            state,
+            gamma: Some(&self.gamma),
+            beta: Some(&self.beta),
+            running: Some(Running {
+                mean: &self.running_mean,
+                var: &self.running_var,
+                num_batches_tracked: Some(&self.tracked),
+            }),
+        };
+        functional::forward(recorder, &tensors, &self.options, mode)
+    }
+
+    fn backward(&self, recorder: &mut Recorder<'_>) -> Result<()> {
+        let tensors = Backward {
+            x: &self.x,
+            dy: &self.dy,
+            state: &self.state,
+            gamma: Some(&self.gamma),
+            dx: Some(&self.dx),
+            dgamma: Some(&self.dgamma),
+            dbeta: Some(&self.dbeta),
+        };
+        functional::backward(recorder, &tensors, &self.options, Statistics::Batch)
+    }
+}

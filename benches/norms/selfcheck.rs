@@ -1,0 +1,76 @@
+//! What of the benchmark itself can be checked without a device; `--test` does it first.
+
+use crate::Outcome;
+use crate::args::percent;
+use crate::errors::{l2, worst};
+use crate::measure::median;
+use crate::report::compare::is_slower;
+use crate::report::wgpu_version;
+use crate::suite::Dims;
+
+type Check = (&'static str, bool);
+
+pub(crate) fn run() -> Outcome {
+    let mut checks = arguments().into_iter().chain(numbers());
+    match checks.find(|(_, holds)| !holds) {
+        None => Ok(()),
+        Some((name, _)) => Err(format!("self check failed: {name}").into()),
+    }
+}
+
+fn arguments() -> Vec<Check> {
+    let parse = |text: &str| text.parse::<Dims>().ok().map(|dims| dims.0);
+    let refused = [
+        "",
+        "n32",
+        "c32n64",
+        "n32c",
+        "n32c0",
+        "32x64",
+        "n3c4h5.6",
+        "nn3",
+        "n9c9\u{e9}1",
+    ];
+    let image = parse("n32c64h56w56") == Some(vec![32, 64, 56, 56]);
+    let letters = Dims(vec![2, 3, 4, 5, 6]).letters() == "n2c3d4h5w6";
+    vec![
+        ("shapes of images", image),
+        (
+            "shapes of pairs",
+            parse("n256c1024") == Some(vec![256, 1024]),
+        ),
+        (
+            "what is no shape",
+            refused.iter().all(|text| parse(text).is_none()),
+        ),
+        ("letters", letters),
+        (
+            "percentages",
+            percent("10%") == Ok(0.1) && percent("5") == Ok(0.05),
+        ),
+        (
+            "no percentages",
+            percent("-1%").is_err() && percent("x").is_err(),
+        ),
+    ]
+}
+
+fn numbers() -> Vec<Check> {
+    let is = |value: f64, expected: f64| value.total_cmp(&expected).is_eq();
+    vec![
+        ("slower", is_slower(1.2, 1.0, 0.1)),
+        ("slower by NaN", is_slower(f64::NAN, 1.0, 0.1)),
+        (
+            "not slower",
+            !is_slower(1.05, 1.0, 0.1) && !is_slower(0.5, 1.0, 0.0),
+        ),
+        ("an odd median", is(median(vec![3.0, 1.0, 2.0]), 2.0)),
+        ("an even median", is(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5)),
+        (
+            "a NaN is an error",
+            l2(&[f32::NAN], &[1.0], &[1.0]).is_infinite(),
+        ),
+        ("too few results", worst(&[], &[1.0], &[1.0]).is_infinite()),
+        ("wgpu's version", wgpu_version().starts_with("30.")),
+    ]
+}

@@ -1,0 +1,205 @@
+//! The shapes that are measured: the suites, and those from the command line.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+
+use crate::Outcome;
+use crate::args::Args;
+use crate::case::{Case, Layout, Op};
+
+/// The logical dimensions N, C, … of a shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dims(pub(crate) Vec<usize>);
+
+impl Dims {
+    /// As the command line takes it: `n32c64h56w56`.
+    pub(crate) fn letters(&self) -> String {
+        let spatial: &[char] = match self.0.len() {
+            3 => &['l'],
+            4 => &['h', 'w'],
+            5 => &['d', 'h', 'w'],
+            _ => &['s'; 8],
+        };
+        let names = ['n', 'c'].iter().chain(spatial);
+        let parts = names.zip(&self.0).map(|(name, dim)| format!("{name}{dim}"));
+        parts.collect()
+    }
+}
+
+impl fmt::Display for Dims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dims: Vec<String> = self.0.iter().map(usize::to_string).collect();
+        f.pad(&dims.join("x"))
+    }
+}
+
+impl FromStr for Dims {
+    type Err = String;
+
+    /// Reads `n32c64h56w56`: a letter and a number for each dimension, n and c first.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "expected letters with numbers, n and c first: n32c64h56w56".to_owned();
+        let mut dims = Vec::new();
+        let mut rest = text;
+        while let Some(letter) = rest.chars().next() {
+            let fits = match dims.len() {
+                0 => letter == 'n',
+                1 => letter == 'c',
+                _ => matches!(letter, 'd' | 'h' | 'w' | 'l' | 's'),
+            };
+            let digits = rest.get(1..).filter(|_| fits).ok_or_else(expected)?;
+            let end = digits.find(|c: char| !c.is_ascii_digit());
+            let (number, after) = digits.split_at(end.unwrap_or(digits.len()));
+            match number.parse() {
+                Ok(dim) if dim > 0 => dims.push(dim),
+                _ => return Err(format!("{letter} needs a number above 0")),
+            }
+            rest = after;
+        }
+        if !(2..=8).contains(&dims.len()) {
+            return Err(expected());
+        }
+        let numel = dims.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim));
+        // Ten vectors of f64 are held at a time to verify a shape.
+        match numel {
+            Some(numel) if numel <= 1 << 31 => Ok(Self(dims)),
+            _ => Err("too large to be verified: more than 2^31 elements".to_owned()),
+        }
+    }
+}
+
+/// A named set of shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Suite {
+    /// Small shapes for both strategies
+    Quick,
+    /// The shapes that the performance targets are about, and what launching costs
+    Targets,
+    /// The shape that is all launch
+    Tiny,
+    /// The activations of ResNet-50 for 32 images of 224 x 224
+    Resnet50,
+}
+
+impl Suite {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Targets => "targets",
+            Self::Tiny => "tiny",
+            Self::Resnet50 => "resnet50",
+        }
+    }
+
+    fn shapes(self) -> &'static [&'static [usize]] {
+        match self {
+            Self::Quick => &[
+                &[8, 64, 28, 28],
+                &[16, 50, 13, 13],
+                &[4, 3, 64, 64],
+                &[512, 128],
+            ],
+            Self::Targets => &[
+                &[32, 64, 56, 56],
+                &[32, 256, 14, 14],
+                &[64, 512, 7, 7],
+                &[8, 3, 256, 256],
+                &[16, 1, 512, 512],
+                &[64, 50, 13, 13],
+                &[256, 1024],
+                &[65536, 32],
+                &[8192, 50],
+            ],
+            Self::Tiny => &[&[32, 64]],
+            Self::Resnet50 => &[
+                &[32, 64, 112, 112],
+                &[32, 64, 56, 56],
+                &[32, 128, 56, 56],
+                &[32, 256, 56, 56],
+                &[32, 128, 28, 28],
+                &[32, 256, 28, 28],
+                &[32, 512, 28, 28],
+                &[32, 256, 14, 14],
+                &[32, 512, 14, 14],
+                &[32, 1024, 14, 14],
+                &[32, 512, 7, 7],
+                &[32, 2048, 7, 7],
+            ],
+        }
+    }
+}
+
+/// The suites that were asked for; the targets bring the tiny shape along.
+fn suites(args: &Args) -> Vec<Suite> {
+    let mut suites = args.suite.clone();
+    if suites.is_empty() && args.shape.is_empty() {
+        suites.push(if args.is_test() {
+            Suite::Quick
+        } else {
+            Suite::Targets
+        });
+    }
+    if suites.contains(&Suite::Targets) && !suites.contains(&Suite::Tiny) {
+        suites.push(Suite::Tiny);
+    }
+    suites
+}
+
+/// Whether the costs of launching are to be measured.
+pub(crate) fn wants_launch(args: &Args) -> bool {
+    args.filter.is_none() && args.op.is_empty() && suites(args).contains(&Suite::Tiny)
+}
+
+/// All that the arguments ask for; an error where that is nothing.
+pub(crate) fn cases(args: &Args) -> Outcome<Vec<Case>> {
+    let mut shapes: Vec<(&'static str, Dims)> = Vec::new();
+    for suite in suites(args) {
+        let dims = suite.shapes().iter().map(|dims| Dims(dims.to_vec()));
+        shapes.extend(dims.map(|dims| (suite.name(), dims)));
+    }
+    shapes.extend(args.shape.iter().map(|dims| ("custom", dims.clone())));
+    let strategies = match args.strategy.as_slice() {
+        [] => vec![None],
+        forced => forced.iter().copied().map(Some).collect(),
+    };
+    let mut cases = Vec::new();
+    for (suite, dims) in &shapes {
+        for layout in layouts(dims) {
+            for &strategy in &strategies {
+                let mut case = Case {
+                    suite,
+                    dims: dims.clone(),
+                    layout,
+                    strategy,
+                    ops: Op::ALL.to_vec(),
+                };
+                let named = case.clone();
+                case.ops.retain(|&op| selects(args, &named, op));
+                if !case.ops.is_empty() {
+                    cases.push(case);
+                }
+            }
+        }
+    }
+    if cases.is_empty() {
+        return Err("nothing that is measured fits the filter and the options".into());
+    }
+    Ok(cases)
+}
+
+/// Where there is nothing behind the channels, both layouts are one.
+fn layouts(dims: &Dims) -> Vec<Layout> {
+    match dims.0.len() {
+        2 => vec![Layout::ChannelsFirst],
+        _ => vec![Layout::ChannelsFirst, Layout::ChannelsLast],
+    }
+}
+
+fn selects(args: &Args, case: &Case, op: Op) -> bool {
+    let filter = args.filter.as_ref();
+    filter.is_none_or(|filter| case.name(op).contains(filter.as_str()))
+        && (args.op.is_empty() || args.op.contains(&op))
+        && (args.layout.is_empty() || args.layout.contains(&case.layout))
+}

@@ -1,0 +1,232 @@
+//! Holds every result of a case against float64 before it is timed.
+
+use wgnorm::{Device, functional, reference};
+
+use crate::case::{Case, Op};
+use crate::errors::{L2, SUM, SUM_L2, l2, norm, worst};
+use crate::operands::{Inputs, Operands};
+
+/// What became of one operation.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Verdict {
+    /// The relative L2 error of y or dx.
+    pub(crate) max_error: f64,
+    /// What is out of its bounds, in words.
+    pub(crate) failures: Vec<String>,
+}
+
+impl Verdict {
+    fn hold(&mut self, name: &str, error: f64, bound: f64) {
+        if error > bound {
+            let failure = format!("{name} is off by {error:.2e}, bound {bound:.0e}");
+            self.failures.push(failure);
+        }
+    }
+
+    fn main(name: &str, error: f64) -> Self {
+        let mut verdict = Self {
+            max_error: error,
+            failures: Vec::new(),
+        };
+        verdict.hold(name, error, L2);
+        verdict
+    }
+}
+
+/// The inputs in float64, and the oracle for them.
+struct Oracle<'a> {
+    case: &'a Case,
+    shape: wgnorm::Shape,
+    axis: usize,
+    eps: f64,
+    x: Vec<f64>,
+    gamma: Vec<f64>,
+    beta: Vec<f64>,
+    batch: reference::Moments,
+}
+
+/// Runs the operations of the case once, in the order in which they depend on each other, and
+/// judges those that are asked for.
+pub(crate) fn verify(
+    device: &Device,
+    case: &Case,
+    inputs: &Inputs,
+    operands: &Operands,
+) -> wgnorm::Result<Vec<(Op, Verdict)>> {
+    let oracle = Oracle::new(case, inputs);
+    let mut verdicts = Vec::new();
+    for op in Op::ALL {
+        let asked = case.ops.contains(&op);
+        // Only the backward depends on another operation.
+        let needed = op == Op::Forward && case.ops.contains(&Op::Backward);
+        if !(asked || needed) {
+            continue;
+        }
+        let output = if op == Op::Backward {
+            &operands.dx
+        } else {
+            &operands.y
+        };
+        device.write(output, &vec![f32::NAN; output.shape().numel()])?;
+        let mut recorder = device.recorder();
+        operands.record(&mut recorder, op)?;
+        recorder.submit()?;
+        if !asked {
+            continue;
+        }
+        let verdict = match op {
+            Op::Inference => oracle.inference(inputs, &device.download(output)?),
+            Op::Forward => oracle.forward(device, inputs, operands)?,
+            Op::Backward => oracle.backward(device, inputs, operands)?,
+        };
+        verdicts.push((op, verdict));
+    }
+    Ok(verdicts)
+}
+
+impl<'a> Oracle<'a> {
+    fn new(case: &'a Case, inputs: &Inputs) -> Self {
+        let (shape, options) = (case.device_shape(), case.options());
+        let x = wide(&inputs.x);
+        Self {
+            case,
+            batch: reference::moments(&x, &shape, options.channel_axis),
+            shape,
+            axis: options.channel_axis,
+            eps: options.eps,
+            x,
+            gamma: wide(&inputs.gamma),
+            beta: wide(&inputs.beta),
+        }
+    }
+
+    fn layer(&self) -> reference::BatchNorm<'_> {
+        reference::BatchNorm {
+            shape: &self.shape,
+            axis: self.axis,
+            gamma: Some(&self.gamma),
+            beta: Some(&self.beta),
+            eps: self.eps,
+        }
+    }
+
+    fn inference(&self, inputs: &Inputs, y: &[f32]) -> Verdict {
+        let (mean, var) = (wide(&inputs.running_mean), wide(&inputs.running_var));
+        let want = self.layer().normalize(&self.x, &mean, &var);
+        Verdict::main("y", l2(y, &want, &want))
+    }
+
+    fn forward(
+        &self,
+        device: &Device,
+        inputs: &Inputs,
+        operands: &Operands,
+    ) -> wgnorm::Result<Verdict> {
+        let (mean, var) = (&self.batch.mean, &self.batch.var);
+        let want = self.layer().normalize(&self.x, mean, var);
+        let mut verdict = Verdict::main("y", l2(&device.download(&operands.y)?, &want, &want));
+
+        let state = device.download(&operands.state)?;
+        let saved = functional::statistics(&state, self.case.channels());
+        let rstd: Vec<f64> = var
+            .iter()
+            .map(|var| 1.0 / (var + self.eps).sqrt())
+            .collect();
+        let stats = mean.iter().zip(var);
+        let sizes: Vec<f64> = stats.map(|(mean, var)| mean.abs() + var.sqrt()).collect();
+        verdict.hold("mean", worst(&saved.mean, mean, &sizes), SUM);
+        verdict.hold("rstd", l2(&saved.rstd, &rstd, &rstd), L2);
+
+        // The default momentum: the new batch weighs a tenth.
+        let mut running_mean = wide(&inputs.running_mean);
+        let mut running_var = wide(&inputs.running_var);
+        let unbiased = reference::unbiased(var, self.batch.n);
+        reference::update_running(&mut running_mean, mean, 0.1);
+        reference::update_running(&mut running_var, &unbiased, 0.1);
+        let got = device.download(&operands.running_mean)?;
+        let sizes = sizes.iter().zip(&running_mean);
+        let sizes: Vec<f64> = sizes.map(|(size, mean)| size + mean.abs()).collect();
+        verdict.hold("running_mean", worst(&got, &running_mean, &sizes), SUM);
+        let got = device.download(&operands.running_var)?;
+        verdict.hold("running_var", l2(&got, &running_var, &running_var), L2);
+        if device.download::<u32>(&operands.tracked)? != [1] {
+            let failure = "num_batches_tracked is not 1 after the first batch";
+            verdict.failures.push(failure.to_owned());
+        }
+        Ok(verdict)
+    }
+
+    fn backward(
+        &self,
+        device: &Device,
+        inputs: &Inputs,
+        operands: &Operands,
+    ) -> wgnorm::Result<Verdict> {
+        let dy = wide(&inputs.dy);
+        let want = self.layer().backward(&self.x, &dy);
+        let terms = self.terms(&dy);
+        let n = self.case.n();
+        // With few values per channel most of dy is taken out again, so dx cancels.
+        let sizes = if n < 16 { &terms.dx } else { &want.dx };
+        let error = l2(&device.download(&operands.dx)?, &want.dx, sizes);
+        let mut verdict = Verdict::main("dx", error);
+        // With few values per channel xhat itself is off by more than the bound in the worst of
+        // many channels, so dgamma is measured over all of them there.
+        let (dgamma, dbeta) = (&want.dgamma, &want.dbeta);
+        let got = device.download(&operands.dgamma)?;
+        verdict.hold_sum(("dgamma", n >= 256), &got, dgamma, &terms.dgamma);
+        let got = device.download(&operands.dbeta)?;
+        verdict.hold_sum(("dbeta", true), &got, dbeta, &terms.dbeta);
+        Ok(verdict)
+    }
+
+    /// The sizes of the terms that the gradients are sums of.
+    fn terms(&self, dy: &[f64]) -> reference::Gradients {
+        let plain = reference::BatchNorm {
+            gamma: None,
+            beta: None,
+            ..self.layer()
+        };
+        let batch = &self.batch;
+        let xhat = plain.normalize(&self.x, &batch.mean, &batch.var);
+        let both = dy.iter().zip(&xhat);
+        let products: Vec<f64> = both.map(|(dy, xhat)| (dy * xhat).abs()).collect();
+        let dgamma = reference::channel_sums(&products, &self.shape, self.axis);
+        let magnitudes: Vec<f64> = dy.iter().map(|dy| dy.abs()).collect();
+        let dbeta = reference::channel_sums(&magnitudes, &self.shape, self.axis);
+        let n = batch.n as f64;
+        let dx = reference::channels(&self.shape, self.axis)
+            .zip(dy.iter().zip(&xhat))
+            .map(|(c, (dy, xhat))| {
+                let scale = self.gamma[c].abs() / (batch.var[c] + self.eps).sqrt();
+                scale * (dy.abs() + (dbeta[c] + xhat.abs() * dgamma[c]) / n)
+            })
+            .collect();
+        reference::Gradients { dx, dgamma, dbeta }
+    }
+}
+
+impl Verdict {
+    fn hold_sum(
+        &mut self,
+        (name, by_channel): (&str, bool),
+        got: &[f32],
+        want: &[f64],
+        terms: &[f64],
+    ) {
+        let [size, largest] = [want, terms].map(|values| norm(values.iter().copied()));
+        if size > 0.1 * largest {
+            self.hold(name, l2(got, want, want), SUM_L2);
+        }
+        let error = if by_channel {
+            worst(got, want, terms)
+        } else {
+            l2(got, want, terms)
+        };
+        self.hold(name, error, SUM);
+    }
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| value.into()).collect()
+}
