@@ -17,7 +17,7 @@
 // Leaves (dbeta, dgamma) of every column of this workgroup in the first copy of the scratch.
 fn merge_partials(slice: Slice, lane: u32) {
     let columns = merged_columns();
-    let ways = merge_ways();
+    let ways = select(merge_ways(), 1u, has(ONE_PARTIAL));
     for (var i = lane; i < ways * columns; i += WORKGROUP) {
         let channel = channel_of(slice.first_column + i % columns);
         merge_scratch[i] = share_of_sums(channel, i / columns, ways);

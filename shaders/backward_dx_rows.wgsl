@@ -17,7 +17,11 @@
 fn slot_sums(slot: u32, owns: bool, lane: u32) -> vec2<f32> {
     var sums = vec2<f32>(0.0);
     if !has(USE_RUNNING) || has(WANT_DGAMMA) || has(WANT_DBETA) {
-        sums = workgroup_sum(share_of_sums(slot, lane, WORKGROUP), lane);
+        if has(ONE_PARTIAL) {
+            sums = state[slot_partial(slot, 0u)].xy;
+        } else {
+            sums = workgroup_sum(share_of_sums(slot, lane, WORKGROUP), lane);
+        }
     }
     if owns && lane == 0u {
         if has(WANT_DBETA) {

@@ -65,7 +65,10 @@ fn moments_rows(
     if lane != 0u {
         return;
     }
-    let n = f32(elements_before(slice, slice.end) - elements_before(slice, slice.begin));
+    var n = params.n;
+    if !has(ONE_PARTIAL) {
+        n = f32(elements_before(slice, slice.end) - elements_before(slice, slice.begin));
+    }
     state[slot_partial(slice.slot, slice.index)] = vec4<f32>(n, k, sums.x, sums.y);
     if slice.index == 0u && has(USE_RUNNING) {
         // The next dispatch moves the running values while its other workgroups need the old ones.

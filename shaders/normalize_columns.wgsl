@@ -18,6 +18,16 @@ var<workgroup> pivots: array<f32, TILE>;
 fn merge_partials(slice: Slice, lane: u32) {
     let columns = merged_columns();
     let ways = merge_ways();
+    if has(ONE_PARTIAL) {
+        for (var i = lane; i < columns; i += WORKGROUP) {
+            let channel = channel_of(slice.first_column + i);
+            let moment = finished(state[slot_partial(channel, 0u)]);
+            pivots[i] = moment.y;
+            merge_scratch[i] = vec2<f32>(moment.w, moment.z);
+        }
+        sync();
+        return;
+    }
     for (var i = lane; i < columns; i += WORKGROUP) {
         pivots[i] = slot_pivot(channel_of(slice.first_column + i));
     }

@@ -14,6 +14,9 @@
 // Merges the slot's partials around one pivot: their sums give the mean, and only then their squares
 // are taken from it.
 fn merge_slot(slot: u32, lane: u32) -> vec4<f32> {
+    if has(ONE_PARTIAL) {
+        return finished(state[slot_partial(slot, 0u)]);
+    }
     let k = slot_pivot(slot);
     let sum = share_of_moments(slot, lane, WORKGROUP, k, 0.0, false);
     let d = workgroup_sum(vec2<f32>(sum, 0.0), lane).x / params.n;

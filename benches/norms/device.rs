@@ -27,7 +27,7 @@ impl Gpu {
         // What the clock and the copy kernels use where it is there.
         let wanted = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS
-            | wgpu::Features::SHADER_INT64;
+            | Device::OPTIONAL_FEATURES;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("norms"),
             required_features: adapter.features() & wanted,

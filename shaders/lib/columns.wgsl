@@ -20,7 +20,8 @@ struct Params {
     tile_lanes: u32,
     row_lanes: u32,
     blocks: u32, // of a row
-    slices: u32, // of the rows of this window
+    slice_rows: u32, // of this window
+    more_rows: u32, // slices with one more of them
     n: f32, // elements in a channel
     eps: f32,
     old_weight: f32,
@@ -43,15 +44,13 @@ struct Slice {
     row_end: u32,
 }
 
-// Rows are dealt to the slices as evenly as can be.
+// Rows are dealt to the slices as evenly as can be: the first few have one more.
 fn slice_of(group: u32) -> Slice {
     let i = group / params.blocks;
-    let each = params.rows / params.slices;
-    let more = params.rows % params.slices;
-    let begin = i * each + min(i, more);
-    let end = begin + each + select(0u, 1u, i < more);
-    let first_column = (group % params.blocks) * params.tile_words * WIDTH;
-    return Slice(params.first_slice + i, first_column, begin, end);
+    let block = group - i * params.blocks;
+    let begin = i * params.slice_rows + min(i, params.more_rows);
+    let end = begin + params.slice_rows + select(0u, 1u, i < params.more_rows);
+    return Slice(params.first_slice + i, block * params.tile_words * WIDTH, begin, end);
 }
 
 // What one lane owns: words `word`, `word + word_step` and so on of a row up to `last_word`, in the
@@ -73,8 +72,8 @@ struct Walk {
 fn walk_of(slice: Slice, lane: u32) -> Walk {
     let begin = slice.first_column / WIDTH;
     let word_end = min(begin + params.tile_words, params.row_words);
-    let word = begin + lane % params.tile_lanes;
     let row_lane = lane / params.tile_lanes;
+    let word = begin + lane - row_lane * params.tile_lanes;
     let row_begin = slice.row_begin + row_lane;
     let works = word < word_end && row_lane < params.row_lanes && row_begin < slice.row_end;
     let row_end = select(row_begin, slice.row_end, works);

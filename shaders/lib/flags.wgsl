@@ -14,6 +14,8 @@ const CUMULATIVE: u32 = 16u;
 const HAS_TRACKED: u32 = 32u;
 // Leave (K, d, rstd, var) in the state for the backward pass.
 const SAVE: u32 = 64u;
+// Every slot has one partial only, which needs no merge.
+const ONE_PARTIAL: u32 = 1024u;
 const WANT_DX: u32 = 128u;
 const WANT_DGAMMA: u32 = 256u;
 const WANT_DBETA: u32 = 512u;

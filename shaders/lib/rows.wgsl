@@ -17,6 +17,8 @@ struct Params {
     row_words: u32,
     slot_words: u32,
     slices: u32, // of one slot in this window
+    slice_units: u32, // of 32 words in each slice
+    more_units: u32, // slices with one more of them
     lanes: u32, // that walk along one slot, each with every such word of it: a power of two
     step_words: u32, // that many words on are so many words
     step_elements: u32, // and rows that begin so many elements later
@@ -35,16 +37,14 @@ struct Slice {
     end: u32,
 }
 
-// Slices are cut in units of 32 words, as evenly as those can be dealt.
+// Slices are cut in units of 32 words, as evenly as those can be dealt: the first few have one more.
 fn slice_of(group: u32) -> Slice {
-    let i = group % params.slices;
-    let units = (params.slot_words + 31u) / 32u;
-    let each = units / params.slices;
-    let more = units % params.slices;
-    let begin = i * each + min(i, more);
-    let end = begin + each + select(0u, 1u, i < more);
+    let slot = group / params.slices;
+    let i = group - slot * params.slices;
+    let begin = i * params.slice_units + min(i, params.more_units);
+    let end = begin + params.slice_units + select(0u, 1u, i < params.more_units);
     return Slice(
-        params.first_slot + group / params.slices,
+        params.first_slot + slot,
         params.first_slice + i,
         begin * 32u,
         min(end * 32u, params.slot_words),
@@ -70,7 +70,7 @@ struct Cursor {
 fn cursor_at(slice: Slice, at: u32) -> Cursor {
     let first = params.shift + (slice.slot - params.first_slot) * params.inner;
     let row = at / params.row_words;
-    return Cursor(at, at % params.row_words, first + row * params.row_stride);
+    return Cursor(at, at - row * params.row_words, first + row * params.row_stride);
 }
 
 // What a walk needs of the parameters, read once: a software driver would read them again for every

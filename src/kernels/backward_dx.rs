@@ -18,7 +18,8 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::USE_RUNNING)
     .and(Flags::WANT_DX)
     .and(Flags::WANT_DGAMMA)
-    .and(Flags::WANT_DBETA);
+    .and(Flags::WANT_DBETA)
+    .and(Flags::ONE_PARTIAL);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {

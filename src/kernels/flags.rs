@@ -17,6 +17,7 @@ impl Flags {
     pub(crate) const WANT_DX: Self = Self(128);
     pub(crate) const WANT_DGAMMA: Self = Self(256);
     pub(crate) const WANT_DBETA: Self = Self(512);
+    pub(crate) const ONE_PARTIAL: Self = Self(1024);
 
     /// The set itself where `condition` holds, else none.
     pub(crate) fn when(self, condition: bool) -> Self {
@@ -42,7 +43,7 @@ impl Flags {
     }
 
     #[cfg(test)]
-    pub(crate) const NAMED: [(&str, Self); 10] = [
+    pub(crate) const NAMED: [(&str, Self); 11] = [
         ("HAS_GAMMA", Self::HAS_GAMMA),
         ("HAS_BETA", Self::HAS_BETA),
         ("USE_RUNNING", Self::USE_RUNNING),
@@ -53,6 +54,7 @@ impl Flags {
         ("WANT_DX", Self::WANT_DX),
         ("WANT_DGAMMA", Self::WANT_DGAMMA),
         ("WANT_DBETA", Self::WANT_DBETA),
+        ("ONE_PARTIAL", Self::ONE_PARTIAL),
     ];
 }
 

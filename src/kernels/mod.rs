@@ -137,7 +137,7 @@ impl Kernels {
             dy,
         };
         let prepare = |(i, cut): (usize, &Cut)| {
-            let mut flags = numbers.flags;
+            let mut flags = numbers.flags | Flags::ONE_PARTIAL.when(plan.partials == 1);
             if i > 0 {
                 // Only one of the windows counts the batch.
                 flags = flags.without(Flags::HAS_TRACKED);

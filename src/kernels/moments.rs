@@ -30,7 +30,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "moments",
             "statistics"
         ],
-        flags: FLAGS,
+        flags: FLAGS.and(Flags::ONE_PARTIAL),
         reads_dy: false,
         output: Output::None,
         bindings: BINDINGS,

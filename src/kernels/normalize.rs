@@ -20,7 +20,8 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::USE_RUNNING)
     .and(Flags::UPDATE_RUNNING)
     .and(Flags::CUMULATIVE)
-    .and(Flags::SAVE);
+    .and(Flags::SAVE)
+    .and(Flags::ONE_PARTIAL);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {

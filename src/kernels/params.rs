@@ -2,7 +2,7 @@
 //! and shaders/lib/columns.wgsl. The contract test compares names, order, types and offsets.
 
 use super::Flags;
-use crate::plan::{Columns, Cut, Plan, Rows};
+use crate::plan::{Columns, Cut, Plan, Rows, UNIT};
 
 /// What an operation tells its kernels beside the geometry.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,8 @@ params! {
         row_words: u32,
         slot_words: u32,
         slices: u32,
+        slice_units: u32,
+        more_units: u32,
         lanes: u32,
         step_words: u32,
         step_elements: u32,
@@ -74,7 +76,8 @@ params! {
         tile_lanes: u32,
         row_lanes: u32,
         blocks: u32,
-        slices: u32,
+        slice_rows: u32,
+        more_rows: u32,
         n: f32,
         eps: f32,
         old_weight: f32,
@@ -85,6 +88,7 @@ params! {
 
 impl RowsParams {
     pub(super) fn new(plan: &Plan, cut: &Cut, rows: &Rows, numbers: &Numbers) -> Self {
+        let units = rows.slot_words.div_ceil(UNIT as u32);
         Self {
             grid_width: cut.grid[0],
             groups: cut.groups,
@@ -99,6 +103,8 @@ impl RowsParams {
             row_words: rows.row_words,
             slot_words: rows.slot_words,
             slices: rows.slices,
+            slice_units: units / rows.slices,
+            more_units: units % rows.slices,
             lanes: rows.lanes,
             step_words: rows.lanes % rows.row_words,
             // It may wrap around, but then no second row is ever reached.
@@ -127,7 +133,8 @@ impl ColumnsParams {
             tile_lanes: columns.tile_lanes,
             row_lanes: columns.row_lanes,
             blocks: columns.blocks,
-            slices: columns.slices,
+            slice_rows: columns.rows / columns.slices,
+            more_rows: columns.rows % columns.slices,
             n: plan.slot_len as f32,
             eps: numbers.eps,
             old_weight: numbers.old_weight,

@@ -13,6 +13,7 @@ mod windows;
 
 pub(crate) use columns::Columns;
 pub(crate) use rows::Rows;
+pub(crate) use tuning::UNIT;
 
 use layout::Chooser;
 use tuning::{MAX_PARTIALS, Tuning};
