@@ -101,15 +101,16 @@ fn span_word(walk: Walk, j: u32) -> u32 {
     return min(walk.word + j * walk.word_step, walk.last_word);
 }
 
-// Where the i-th word lies of the ROWS * SPAN that the lane reads at once from `row` on.
+// Where the i-th word lies of the ROWS * SPAN that the lane reads at once from `row` on, of which the
+// first SPAN are always its own.
 fn word_of(walk: Walk, row: u32, i: u32) -> u32 {
-    let at = min(row + i / SPAN * walk.row_step, walk.last_row);
+    let at = select(min(row + i / SPAN * walk.row_step, walk.last_row), row, i < SPAN);
     return walk.shift + at * walk.row_words + span_word(walk, i % SPAN);
 }
 
 // Whether the row of that word is one that the lane has not met yet.
 fn is_new(walk: Walk, row: u32, i: u32) -> bool {
-    return row + i / SPAN * walk.row_step < walk.row_end;
+    return i < SPAN || row + i / SPAN * walk.row_step < walk.row_end;
 }
 
 fn channel_of(column: u32) -> u32 {

@@ -79,14 +79,12 @@ impl Tile {
     }
 
     /// Into how many slices to cut the rows of a window. Where `merges`, each workgroup of the second
-    /// dispatch reads the partials of all its columns twice, so more slices than this would make it
-    /// read more partials than words of the tensor.
+    /// dispatch reads the partials of all its columns, so their number grows with the square of this.
     pub(super) fn slices(&self, view: View, word: Word, tuning: &Tuning, merges: bool) -> usize {
         let rows = self.rows(view, word);
         let wanted = tuning.slices(self.blocks, rows * self.tile_words);
-        let worth = (rows * self.tile_words / (2 * self.merged * self.copies))
-            .isqrt()
-            .max(1);
+        let partials = rows * self.tile_words / tuning.words_per_partial;
+        let worth = (partials / (self.merged * self.copies)).isqrt().max(1);
         let wanted = if merges { wanted.min(worth) } else { wanted };
         wanted.max(rows.div_ceil(self.row_lanes * (MAX_LANE_WORDS / self.span() as usize)))
     }

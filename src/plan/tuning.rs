@@ -26,6 +26,11 @@ pub(crate) struct Tuning {
     target_groups: usize,
     /// Words that are worth a workgroup of their own.
     min_words: usize,
+    /// Words that split columns must read for each partial that the second dispatch reads again:
+    /// every workgroup merges all partials of its columns, which would soon cost more than the
+    /// words. A software driver takes for one as long as for eight words, and 5 % of the whole are
+    /// enough.
+    pub(crate) words_per_partial: usize,
 }
 
 /// The most words that one lane may read. A lane of lavapipe silently stops after 65,535 loop
@@ -50,6 +55,7 @@ impl Tuning {
                 least_lanes: 32,
                 target_groups: 1024,
                 min_words: 2048,
+                words_per_partial: 2,
             },
             DeviceClass::Cpu => Self {
                 class,
@@ -60,7 +66,8 @@ impl Tuning {
                 held_wanted: 32,
                 least_lanes: 8,
                 target_groups: 8,
-                min_words: 4096,
+                min_words: 16_384,
+                words_per_partial: 160,
             },
         }
     }

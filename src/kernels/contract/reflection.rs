@@ -255,7 +255,11 @@ fn spoiled_shaders_are_found() {
             "    old_weight: f32,\n    eps: f32,",
             "field 19 of Params is Some((\"old_weight\"",
         ),
-        ("    n: f32,", "    n: u32,", "Some((\"n\", \"u32\", 72))"),
+        (
+            "    eps: f32,",
+            "    eps: u32,",
+            "Some((\"eps\", \"u32\", 76))",
+        ),
         (
             "    running_divisor: f32,",
             "    running_divisor: f32, more: vec4<f32>,",
