@@ -249,7 +249,7 @@ fn spoiled_shaders_are_found() {
             "@group(0) @binding(5) var<storage, read> gamma: array<f32>; override WORKGROUP",
             "gamma is bound but never used",
         ),
-        // Order, type, number and size of the parameters.
+        // Order, offset, number and size of the parameters.
         (
             "    eps: f32,\n    old_weight: f32,",
             "    old_weight: f32,\n    eps: f32,",
@@ -257,8 +257,8 @@ fn spoiled_shaders_are_found() {
         ),
         (
             "    eps: f32,",
-            "    eps: u32,",
-            "Some((\"eps\", \"u32\", 76))",
+            "    @align(16) eps: f32,",
+            "Some((\"eps\", \"f32\", 80))",
         ),
         (
             "    running_divisor: f32,",
