@@ -14,16 +14,16 @@
 @group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
 
 // (dbeta, dgamma) of a slot from its partials; the one workgroup that `owns` it writes them.
-fn slot_sums(slot: u32, owns: bool, lane: u32) -> vec2<f32> {
+fn slot_sums(slot: u32, owns: bool, here: Invocation) -> vec2<f32> {
     var sums = vec2<f32>(0.0);
     if !has(USE_RUNNING) || has(WANT_DGAMMA) || has(WANT_DBETA) {
         if has(ONE_PARTIAL) {
             sums = state[slot_partial(slot, 0u)].xy;
         } else {
-            sums = workgroup_sum(share_of_sums(slot, lane, WORKGROUP), lane);
+            sums = workgroup_sum(share_of_sums(slot, here.lane, WORKGROUP), here);
         }
     }
-    if owns && lane == 0u {
+    if owns && here.lane == 0u {
         if has(WANT_DBETA) {
             dbeta[slot] = sums.x;
         }
@@ -43,8 +43,8 @@ struct Gradient {
     slope: f32,
 }
 
-fn gradient_of(slot: u32, owns: bool, lane: u32) -> Gradient {
-    let sums = slot_sums(slot, owns, lane);
+fn gradient_of(slot: u32, owns: bool, here: Invocation) -> Gradient {
+    let sums = slot_sums(slot, owns, here);
     let saved = state[saved_index(slot)];
     var scale = saved.z;
     if has(HAS_GAMMA) {
@@ -65,11 +65,9 @@ fn gradient(x: Word, dy: Word, own: Gradient, next: Gradient, c: Cursor, stride:
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn backward_dx_rows(
-    @builtin(workgroup_id) group_id: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let group = group_index(group_id);
+fn backward_dx_rows(here: Invocation) {
+    let lane = here.lane;
+    let group = group_index(here.group_id);
     if group >= params.groups {
         return;
     }
@@ -77,13 +75,13 @@ fn backward_dx_rows(
     if !has(WANT_DX) && slice.index != 0u {
         return;
     }
-    let own = gradient_of(slice.slot, slice.index == 0u, lane);
+    let own = gradient_of(slice.slot, slice.index == 0u, here);
     if !has(WANT_DX) {
         return;
     }
     var next = own;
     if STRADDLES {
-        next = gradient_of((slice.slot + 1u) % params.count, false, lane);
+        next = gradient_of((slice.slot + 1u) % params.count, false, here);
     }
     let stride = stride_of(slice);
     let end = stride.end;

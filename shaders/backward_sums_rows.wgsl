@@ -42,17 +42,15 @@ fn lane_sums(slice: Slice, lane: u32, k: f32, d: f32) -> vec2<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn backward_sums_rows(
-    @builtin(workgroup_id) group_id: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let group = group_index(group_id);
+fn backward_sums_rows(here: Invocation) {
+    let lane = here.lane;
+    let group = group_index(here.group_id);
     if group >= params.groups {
         return;
     }
     let slice = slice_of(group);
     let saved = state[saved_index(slice.slot)];
-    let sums = workgroup_sum(lane_sums(slice, lane, saved.x, saved.y), lane);
+    let sums = workgroup_sum(lane_sums(slice, lane, saved.x, saved.y), here);
     if lane == 0u {
         // rstd is the slot's, so it leaves the sum.
         state[slot_partial(slice.slot, slice.index)] =

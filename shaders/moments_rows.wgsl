@@ -51,17 +51,15 @@ fn lane_sums(slice: Slice, lane: u32, k: f32) -> vec2<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn moments_rows(
-    @builtin(workgroup_id) group_id: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let group = group_index(group_id);
+fn moments_rows(here: Invocation) {
+    let lane = here.lane;
+    let group = group_index(here.group_id);
     if group >= params.groups {
         return;
     }
     let slice = slice_of(group);
     let k = slice_pivot(slice);
-    let sums = workgroup_sum(lane_sums(slice, lane, k), lane);
+    let sums = workgroup_sum(lane_sums(slice, lane, k), here);
     if lane != 0u {
         return;
     }

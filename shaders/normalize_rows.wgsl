@@ -13,23 +13,23 @@
 
 // Merges the slot's partials around one pivot: their sums give the mean, and only then their squares
 // are taken from it.
-fn merge_slot(slot: u32, lane: u32) -> vec4<f32> {
+fn merge_slot(slot: u32, here: Invocation) -> vec4<f32> {
     if has(ONE_PARTIAL) {
         return finished(state[slot_partial(slot, 0u)]);
     }
     let k = slot_pivot(slot);
-    let sum = share_of_moments(slot, lane, WORKGROUP, k, 0.0, false);
-    let d = workgroup_sum(vec2<f32>(sum, 0.0), lane).x / params.n;
-    let m2 = share_of_moments(slot, lane, WORKGROUP, k, d, true);
-    return vec4<f32>(params.n, k, d, workgroup_sum(vec2<f32>(m2, 0.0), lane).x);
+    let sum = share_of_moments(slot, here.lane, WORKGROUP, k, 0.0, false);
+    let d = workgroup_sum(vec2<f32>(sum, 0.0), here).x / params.n;
+    let m2 = share_of_moments(slot, here.lane, WORKGROUP, k, d, true);
+    return vec4<f32>(params.n, k, d, workgroup_sum(vec2<f32>(m2, 0.0), here).x);
 }
 
 // The statistics of a slot; the one workgroup that `owns` it also saves and moves them.
-fn slot_statistics(slot: u32, owns: bool, lane: u32) -> vec4<f32> {
+fn slot_statistics(slot: u32, owns: bool, here: Invocation) -> vec4<f32> {
     var statistics: vec4<f32>;
     var moment: vec4<f32>;
     if !has(USE_RUNNING) || (has(UPDATE_RUNNING) && owns) {
-        moment = merge_slot(slot, lane);
+        moment = merge_slot(slot, here);
     }
     if !has(USE_RUNNING) {
         statistics = statistics_of(moment);
@@ -38,7 +38,7 @@ fn slot_statistics(slot: u32, owns: bool, lane: u32) -> vec4<f32> {
     } else {
         statistics = running_statistics(slot);
     }
-    if owns && lane == 0u {
+    if owns && here.lane == 0u {
         if has(SAVE) {
             state[saved_index(slot)] = statistics;
         }
@@ -57,8 +57,8 @@ struct Affine {
     shift: f32,
 }
 
-fn affine_of(slot: u32, owns: bool, lane: u32) -> Affine {
-    let statistics = slot_statistics(slot, owns, lane);
+fn affine_of(slot: u32, owns: bool, here: Invocation) -> Affine {
+    let statistics = slot_statistics(slot, owns, here);
     var scale = statistics.z;
     var shift = 0.0;
     if has(HAS_GAMMA) {
@@ -77,19 +77,17 @@ fn normalized(x: Word, own: Affine, next: Affine, c: Cursor, stride: Stride) -> 
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn normalize_rows(
-    @builtin(workgroup_id) group_id: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let group = group_index(group_id);
+fn normalize_rows(here: Invocation) {
+    let lane = here.lane;
+    let group = group_index(here.group_id);
     if group >= params.groups {
         return;
     }
     let slice = slice_of(params.groups - 1u - group);
-    let own = affine_of(slice.slot, slice.index == 0u, lane);
+    let own = affine_of(slice.slot, slice.index == 0u, here);
     var next = own;
     if STRADDLES {
-        next = affine_of((slice.slot + 1u) % params.count, false, lane);
+        next = affine_of((slice.slot + 1u) % params.count, false, here);
     }
     let stride = stride_of(slice);
     let end = stride.end;

@@ -1,9 +1,15 @@
 // Sums over the invocations of a workgroup that is one subgroup. Linked instead of reduce_shared.wgsl for
 // software drivers, see barrier_subgroup.wgsl. No run of lanes is shorter than the workgroup there.
-fn lanes_sum(value: vec2<f32>, lane: u32, lanes: u32) -> vec2<f32> {
+// What an invocation knows of its place.
+struct Invocation {
+    @builtin(workgroup_id) group_id: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+}
+
+fn lanes_sum(value: vec2<f32>, here: Invocation, lanes: u32) -> vec2<f32> {
     return subgroupAdd(value);
 }
 
-fn workgroup_sum(value: vec2<f32>, lane: u32) -> vec2<f32> {
+fn workgroup_sum(value: vec2<f32>, here: Invocation) -> vec2<f32> {
     return subgroupAdd(value);
 }

@@ -1,10 +1,17 @@
 // Sums over the invocations of a workgroup through shared memory, for every width of subgroup and for
 // adapters without any.
+// What an invocation knows of its place.
+struct Invocation {
+    @builtin(workgroup_id) group_id: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+}
+
 var<workgroup> reduce_scratch: array<vec2<f32>, WORKGROUP>;
 
 // The sum over each run of `lanes` invocations, a power of two. All invocations of the workgroup must
 // call it, and all get their run's sum.
-fn lanes_sum(value: vec2<f32>, lane: u32, lanes: u32) -> vec2<f32> {
+fn lanes_sum(value: vec2<f32>, here: Invocation, lanes: u32) -> vec2<f32> {
+    let lane = here.lane;
     reduce_scratch[lane] = value;
     sync();
     let run = lane & (lanes - 1u);
@@ -32,6 +39,6 @@ fn lanes_sum(value: vec2<f32>, lane: u32, lanes: u32) -> vec2<f32> {
 }
 
 // The sum over the whole workgroup.
-fn workgroup_sum(value: vec2<f32>, lane: u32) -> vec2<f32> {
-    return lanes_sum(value, lane, WORKGROUP);
+fn workgroup_sum(value: vec2<f32>, here: Invocation) -> vec2<f32> {
+    return lanes_sum(value, here, WORKGROUP);
 }

@@ -72,8 +72,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Device {
     /// The features of wgpu that the kernels make use of where a device has them; a device for
-    /// [`from_wgpu`](Self::from_wgpu) does well to ask its adapter for those that it has. All of
-    /// them only make software drivers faster so far.
+    /// [`from_wgpu`](Self::from_wgpu) does well to ask its adapter for those that it has.
     pub const OPTIONAL_FEATURES: wgpu::Features = FEATURES;
 
     /// Opens the best adapter: hardware before software, and what `WGPU_BACKEND`,

@@ -19,8 +19,8 @@ pub struct Limits {
     pub class: DeviceClass,
     /// Whether kernels may use 64-bit integers, which a software driver loads and stores faster.
     pub int64: bool,
-    /// The width of every subgroup, where kernels may use them and it is always the same.
-    pub subgroup: Option<u32>,
+    /// The least and the greatest width of a subgroup, where kernels may use them.
+    pub subgroups: Option<(u32, u32)>,
     /// The most workgroups in one dimension of a dispatch.
     pub max_groups: u32,
     /// The most bytes that one binding can show to a kernel.
@@ -42,14 +42,19 @@ const WORKGROUP_BYTES: u32 = 12_288;
 
 /// What kernels need to add up by subgroups.
 const SUBGROUPS: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SUBGROUP_BARRIER);
-/// The features that kernels make use of where they are there.
-pub(super) const FEATURES: wgpu::Features = SUBGROUPS.union(wgpu::Features::SHADER_INT64);
+/// The features that kernels make use of where they are there. A browser wants other WGSL for them.
+pub(super) const FEATURES: wgpu::Features = if cfg!(target_arch = "wasm32") {
+    wgpu::Features::empty()
+} else {
+    SUBGROUPS.union(wgpu::Features::SHADER_INT64)
+};
 
 impl Limits {
     /// Reads them off a wgpu device, and refuses one that cannot run the kernels.
     pub(super) fn of(device: &wgpu::Device) -> Result<Self> {
         let limits = device.limits();
         Self::check(&limits)?;
+        let features = device.features() & FEATURES;
         let info = device.adapter_info();
         let class = match info.device_type {
             wgpu::DeviceType::Cpu => DeviceClass::Cpu,
@@ -57,10 +62,10 @@ impl Limits {
         };
         Ok(Self {
             class,
-            subgroup: (info.subgroup_min_size == info.subgroup_max_size
-                && device.features().contains(SUBGROUPS))
-            .then_some(info.subgroup_min_size),
-            int64: device.features().contains(wgpu::Features::SHADER_INT64),
+            subgroups: features
+                .contains(SUBGROUPS)
+                .then_some((info.subgroup_min_size, info.subgroup_max_size)),
+            int64: features.contains(wgpu::Features::SHADER_INT64),
             max_groups: limits.max_compute_workgroups_per_dimension,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,

@@ -73,7 +73,7 @@ fn variants(kernel: &Kernel) -> Vec<Io> {
     }
     for &form in &forms {
         for word in [Word::F32, Word::F32x4, Word::U64x2] {
-            let reduces = [Reduce::Shared, Reduce::OneSubgroup];
+            let reduces = [Reduce::Shared, Reduce::Subgroups, Reduce::OneSubgroup];
             variants.extend(reduces.map(|reduce| Io {
                 word,
                 form,

@@ -82,6 +82,7 @@ impl Reduce {
     fn sources(self, form: Form) -> Vec<&'static str> {
         let [reduce, barrier] = match self {
             Self::Shared => lib!("reduce_shared", "barrier_workgroup"),
+            Self::Subgroups => lib!("reduce_subgroups", "barrier_workgroup"),
             Self::OneSubgroup => lib!("reduce_one_subgroup", "barrier_subgroup"),
         };
         match form {

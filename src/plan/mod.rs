@@ -95,6 +95,8 @@ pub(crate) enum Form {
 pub(crate) enum Reduce {
     /// Through shared memory, whatever the device.
     Shared,
+    /// By subgroups of any width, then through shared memory.
+    Subgroups,
     /// The workgroup is one subgroup.
     OneSubgroup,
 }
@@ -212,9 +214,12 @@ impl Plan {
             strategy: layout.strategy,
             word: layout.word,
             form: layout.form,
-            reduce: match limits.subgroup {
-                Some(width) if width == layout.workgroup => Reduce::OneSubgroup,
-                _ => Reduce::Shared,
+            reduce: match limits.subgroups {
+                Some((least, most)) if least == most && most == layout.workgroup => {
+                    Reduce::OneSubgroup
+                }
+                Some(_) => Reduce::Subgroups,
+                None => Reduce::Shared,
             },
             workgroup: layout.workgroup,
             count: view.count as u32,

@@ -25,7 +25,7 @@ impl Shader {
         let mut capabilities = Capabilities::empty();
         capabilities.set(Capabilities::SHADER_INT64, io.word == Word::U64x2);
         let subgroups = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
-        capabilities.set(subgroups, io.reduce == Reduce::OneSubgroup);
+        capabilities.set(subgroups, io.reduce != Reduce::Shared);
         let module =
             naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
         let info = Validator::new(ValidationFlags::all(), capabilities)
