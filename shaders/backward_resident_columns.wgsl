@@ -63,12 +63,12 @@ fn backward_resident_columns(
     var sum_dy = Word(0.0);
     var sum_dy_x = Word(0.0);
     for (var i = 0u; i < HELD; i++) {
-        let row = walk.row_begin + i * walk.row_step;
-        let word = word_of(walk, row, 0u);
+        let exists = walk.row_begin + i * walk.row_step < walk.row_end;
+        let word = word_of(walk, walk.row_begin, i);
         x[i] = (load_x(word) - k) - d;
         dy[i] = load_dy(word);
-        sum_dy += select(Word(0.0), dy[i], is_new(walk, row, 0u));
-        sum_dy_x += select(Word(0.0), dy[i] * x[i], is_new(walk, row, 0u));
+        sum_dy += select(Word(0.0), dy[i], exists);
+        sum_dy_x += select(Word(0.0), dy[i] * x[i], exists);
     }
     let s = word_split(sum_dy);
     let q = word_split(sum_dy_x * rstd);
@@ -96,9 +96,8 @@ fn backward_resident_columns(
     let mean_dy = word_from(means);
     let slope = word_from(slopes);
     for (var i = 0u; i < HELD; i++) {
-        let row = walk.row_begin + i * walk.row_step;
-        if row < walk.row_end {
-            store_dx(word_of(walk, row, 0u), scale * ((dy[i] - mean_dy) - x[i] * slope));
+        if walk.row_begin + i * walk.row_step < walk.row_end {
+            store_dx(word_of(walk, walk.row_begin, i), scale * ((dy[i] - mean_dy) - x[i] * slope));
         }
     }
 }

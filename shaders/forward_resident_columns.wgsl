@@ -69,9 +69,8 @@ fn forward_resident_columns(
     var s = Word(0.0);
     var q = Word(0.0);
     for (var i = 0u; i < HELD; i++) {
-        let row = walk.row_begin + i * walk.row_step;
-        x[i] = load_x(word_of(walk, row, 0u)) - k;
-        let d = select(Word(0.0), x[i], is_new(walk, row, 0u));
+        x[i] = load_x(word_of(walk, walk.row_begin, i)) - k;
+        let d = select(Word(0.0), x[i], walk.row_begin + i * walk.row_step < walk.row_end);
         s += d;
         q += d * d;
     }
@@ -104,9 +103,8 @@ fn forward_resident_columns(
     let scale = word_from(scales);
     let shift = word_from(shifts);
     for (var i = 0u; i < HELD; i++) {
-        let row = walk.row_begin + i * walk.row_step;
-        if row < walk.row_end {
-            store_y(word_of(walk, row, 0u), (x[i] - d) * scale + shift);
+        if walk.row_begin + i * walk.row_step < walk.row_end {
+            store_y(word_of(walk, walk.row_begin, i), (x[i] - d) * scale + shift);
         }
     }
     if group == 0u && lane == 0u && has(HAS_TRACKED) {
