@@ -9,6 +9,7 @@ struct Invocation {
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
     @builtin(subgroup_invocation_id) within: u32,
+    @builtin(subgroup_size) width: u32,
 }
 
 var<workgroup> reduce_scratch: array<vec2<f32>, WORKGROUP>;
@@ -20,10 +21,12 @@ fn workgroup_sum(value: vec2<f32>, here: Invocation) -> vec2<f32> {
         reduce_scratch[here.subgroup] = sum;
     }
     sync();
+    // Every subgroup adds up all of their sums: one long sum of 32 would lose accuracy.
     var total = vec2<f32>(0.0);
-    for (var i = 0u; i < here.subgroups; i++) {
+    for (var i = here.within; i < here.subgroups; i += here.width) {
         total += reduce_scratch[i];
     }
+    total = subgroupAdd(total);
     // The next call writes where this one still reads.
     sync();
     return total;
