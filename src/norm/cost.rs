@@ -1,7 +1,7 @@
 //! What an operation will take, told without recording it: for benchmarks and schedulers.
 
 use super::BatchNormOptions;
-use super::functional::{forward_pass, plan};
+use super::planning::{forward_pass, plan};
 use crate::gpu::{DType, Device};
 use crate::plan::{Pass, Strategy};
 use crate::{Result, Shape, View};

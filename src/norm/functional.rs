@@ -28,17 +28,19 @@
 //! ```
 
 pub use super::cost::{Cost, Operation, cost};
+pub use super::planning::state_len;
 
 use super::checks;
 use super::options::{BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};
-use crate::gpu::{DType, Device, Prepared, Recorder, Tensor};
+use super::planning::{check_state, forward_pass, plan};
+use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::kernels::{
     Flags, Numbers, backward_dx::BackwardDx, backward_resident::BackwardResident,
     backward_sums::BackwardSums, forward_resident::ForwardResident, moments::Moments,
     normalize::Normalize,
 };
 use crate::plan::{Pass, Plan, Strategy};
-use crate::{Error, Result, Shape, View};
+use crate::{Error, Result, View};
 
 /// The running statistics of a layer, f32 of C elements each.
 #[derive(Clone, Copy, Debug)]
@@ -98,30 +100,6 @@ pub struct SavedStatistics {
     pub rstd: Vec<f32>,
 }
 
-/// How many f32 the state of a forward and its backward needs for an x of this shape.
-pub fn state_len(device: &Device, shape: &Shape, options: &BatchNormOptions) -> Result<usize> {
-    let view = View::channels(shape, options.channel_axis)?;
-    let mut len = view.count.saturating_add(1).saturating_mul(4);
-    for pass in [forward_pass(options), Pass::Backward] {
-        if let Some(plan) = plan(device, shape, view, options, pass)? {
-            len = len.max(plan.state_len());
-        }
-    }
-    let (needed, limit) = (
-        (len as u64).saturating_mul(4),
-        device.limits().max_binding_bytes,
-    );
-    if needed > limit {
-        let name = "bytes of the state";
-        return Err(Error::TooLarge {
-            name,
-            needed,
-            limit,
-        });
-    }
-    Ok(len)
-}
-
 /// The statistics in a state that was downloaded after its forward ran; fewer where it is too short
 /// for that many channels.
 #[must_use]
@@ -136,7 +114,9 @@ pub fn statistics(state: &[f32], channels: usize) -> SavedStatistics {
     }
 }
 
-/// Records a forward: two dispatches with batch statistics, one with running statistics that stay.
+/// Records a forward: two dispatches with batch statistics, or one where the channels fit the registers
+/// of a workgroup; one with running statistics that stay. A tensor larger than one binding takes as many
+/// for each of its windows.
 ///
 /// An empty x records nothing but a state of zeros (which then needs usage `COPY_DST`), and moves
 /// nothing.
@@ -230,7 +210,7 @@ fn prepare_forward(
 }
 
 /// Records the backward of a forward that had the same options and statistics: two dispatches, or
-/// one where only dx by running statistics is wanted.
+/// one where the channels fit the registers of a workgroup or only dx by running statistics is wanted.
 ///
 /// An empty x gives gradients of zero; dgamma and dbeta then need usage `COPY_DST`.
 pub fn backward(
@@ -332,35 +312,6 @@ fn backward_numbers(
     })
 }
 
-pub(super) fn forward_pass(options: &BatchNormOptions) -> Pass {
-    match options.momentum {
-        Momentum::Cumulative => Pass::CumulativeForward,
-        _ => Pass::Forward,
-    }
-}
-
-/// The plan for x, or none where it is empty.
-pub(super) fn plan(
-    device: &Device,
-    shape: &Shape,
-    view: View,
-    options: &BatchNormOptions,
-    pass: Pass,
-) -> Result<Option<Plan>> {
-    if view.numel() == 0 {
-        return Ok(None);
-    }
-    if let Some(reason) = Plan::refusal(view, options.plan, device.limits())? {
-        return Err(Error::Strategy {
-            strategy: options.plan.strategy.map_or("", Strategy::name),
-            shape: shape.clone(),
-            axis: options.channel_axis,
-            reason,
-        });
-    }
-    Plan::new(view, pass, options.plan, device.limits()).map(Some)
-}
-
 /// Checks the options against the mode and translates both for the kernels.
 fn forward_numbers(
     tensors: &Forward<'_>,
@@ -408,24 +359,5 @@ fn forward_numbers(
         old_weight,
         new_weight,
         running_divisor: running_divisor as f32,
-    })
-}
-
-fn check_state(
-    device: &Device,
-    state: &Tensor,
-    shape: &Shape,
-    options: &BatchNormOptions,
-) -> Result<()> {
-    let needed = state_len(device, shape, options)?;
-    state.expect_dtype("state", DType::F32)?;
-    if state.shape().numel() >= needed {
-        return Ok(());
-    }
-    let expected = format!("at least {needed} elements");
-    Err(Error::Shape {
-        name: "state",
-        expected,
-        got: state.shape().clone(),
     })
 }

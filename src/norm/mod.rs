@@ -5,6 +5,7 @@ mod checks;
 mod cost;
 pub mod functional;
 mod options;
+mod planning;
 
 pub use batch::{BatchNorm, Gradients, Saved, Wanted, WantedGradients};
 pub use functional::SavedStatistics;

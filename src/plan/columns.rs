@@ -30,9 +30,9 @@ pub(crate) struct Columns {
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
     row_words: usize,
-    tile_words: usize,
+    words: usize,
     blocks: usize,
-    tile_lanes: usize,
+    lanes: usize,
     row_lanes: usize,
     /// Merged columns of a workgroup.
     merged: usize,
@@ -57,9 +57,9 @@ impl Tile {
         let whole = blocks == 1;
         Self {
             row_words,
-            tile_words,
+            words: tile_words,
             blocks,
-            tile_lanes,
+            lanes: tile_lanes,
             row_lanes: tuning.workgroup as usize / tile_lanes,
             merged: if whole {
                 view.count
@@ -71,7 +71,7 @@ impl Tile {
     }
 
     pub(super) fn span(&self) -> u32 {
-        self.tile_words.div_ceil(self.tile_lanes) as u32
+        self.words.div_ceil(self.lanes) as u32
     }
 
     fn rows(&self, view: View, word: Word) -> usize {
@@ -82,8 +82,8 @@ impl Tile {
     /// dispatch reads the partials of all its columns, so their number grows with the square of this.
     pub(super) fn slices(&self, view: View, word: Word, tuning: &Tuning, merges: bool) -> usize {
         let rows = self.rows(view, word);
-        let wanted = tuning.slices(self.blocks, rows * self.tile_words);
-        let partials = rows * self.tile_words / tuning.words_per_partial;
+        let wanted = tuning.slices(self.blocks, rows * self.words);
+        let partials = rows * self.words / tuning.words_per_partial;
         let worth = (partials / (self.merged * self.copies)).isqrt().max(1);
         let wanted = if merges { wanted.min(worth) } else { wanted };
         wanted.max(rows.div_ceil(self.row_lanes * (MAX_LANE_WORDS / self.span() as usize)))
@@ -95,8 +95,8 @@ impl Columns {
         let rows = tile.rows(window.view, word);
         Self {
             row_words: tile.row_words as u32,
-            tile_words: tile.tile_words as u32,
-            tile_lanes: tile.tile_lanes as u32,
+            tile_words: tile.words as u32,
+            tile_lanes: tile.lanes as u32,
             row_lanes: tile.row_lanes as u32,
             blocks: tile.blocks as u32,
             rows: rows as u32,
