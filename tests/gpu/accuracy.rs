@@ -2,35 +2,17 @@
 //! device.
 
 use proptest::prelude::*;
-use wgnorm::{DeviceClass, PlanOptions, Strategy};
+use wgnorm::{DeviceClass, PlanOptions};
 
 use crate::bounds::check;
 use crate::case::Case;
-use crate::device;
-
-/// Every way to run a shape: both classes of device, and each strategy that applies.
-fn plans(case: &Case) -> Vec<PlanOptions> {
-    let axis = case.options.channel_axis;
-    let last = case.shape.dims()[axis + 1..].iter().all(|&d| d == 1) && case.channels() > 1;
-    let mut plans = Vec::new();
-    for class in [DeviceClass::Gpu, DeviceClass::Cpu] {
-        let forced = |strategy| PlanOptions {
-            strategy: Some(strategy),
-            class: Some(class),
-        };
-        plans.push(forced(Strategy::SplitRows));
-        if last {
-            plans.push(forced(Strategy::SplitColumns));
-        }
-    }
-    plans
-}
+use crate::{device, plans};
 
 fn check_all(shape: &[usize], axis: usize) {
     let Some(device) = device() else { return };
     let case = Case::new(shape, axis);
     check(device, &case);
-    for plan in plans(&case) {
+    for plan in plans::forced(device, &case) {
         check(device, &case.clone().planned(plan));
     }
 }
