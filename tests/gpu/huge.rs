@@ -59,6 +59,11 @@ fn noise(i: usize, seed: u64) -> f32 {
     (z >> 40) as f32 / (1 << 23) as f32 - 1.0
 }
 
+fn digits(errors: &[f64]) -> String {
+    let each: Vec<String> = errors.iter().map(|error| format!("{error:.1e}")).collect();
+    each.join(" ")
+}
+
 impl Huge {
     fn new(shape: &[usize], channel_axis: usize) -> Self {
         let shape = Shape::from(shape);
@@ -233,9 +238,11 @@ impl Huge {
         let elements = self.check_elements(&self.samples(max), (&x, &dy, &gamma), &got, &want);
         device.release_pooled_memory();
         println!(
-            "{}: oracle {oracle:.1?}, run {ran:.1?}; mean, rstd, dbeta, dgamma {statistics:.1e?}, \
-             y, dx {elements:.1e?}",
-            self.shape
+            "{}: oracle {oracle:.1?}, run {ran:.1?}; mean, rstd, dbeta, dgamma {}, \
+             y, dx {}",
+            self.shape,
+            digits(&statistics),
+            digits(&elements)
         );
     }
 
@@ -243,45 +250,49 @@ impl Huge {
     fn check_statistics(&self, got: &Outputs, want: &Sums) -> [f64; 4] {
         assert_eq!(got.tracked, 7, "{}: batches", self.shape);
         let n = self.view.slot_len() as f64;
-        let mut worst = [0.0f64; 4];
+        let mut errors = [const { Vec::new() }; 4];
         for c in 0..self.view.count {
             let saved = &got.state[4 * (1 + c)..][..4];
             let mean = f64::from(saved[0]) + f64::from(saved[1]);
             let size = want.mean[c].abs() + want.var[c].sqrt();
             let rstd = 1.0 / (want.var[c] + self.options.eps).sqrt();
+            errors[0].push((mean - want.mean[c]) / size);
+            errors[1].push(f64::from(saved[2]) / rstd - 1.0);
+            errors[2].push((f64::from(got.dbeta[c]) - want.dbeta[c]) / want.dbeta_terms[c]);
+            errors[3].push((f64::from(got.dgamma[c]) - want.dgamma[c]) / want.dgamma_terms[c]);
             let unbiased = want.var[c] * n / (n - 1.0);
-            let (running_mean, running_var) = (0.45 + 0.1 * want.mean[c], 1.8 + 0.1 * unbiased);
-            let errors = [
-                (mean - want.mean[c]) / size,
-                f64::from(saved[2]) / rstd - 1.0,
-                (f64::from(got.dbeta[c]) - want.dbeta[c]) / want.dbeta_terms[c],
-                (f64::from(got.dgamma[c]) - want.dgamma[c]) / want.dgamma_terms[c],
-            ];
-            for (worst, error) in worst.iter_mut().zip(errors) {
-                *worst = if error.is_nan() {
-                    error
-                } else {
-                    worst.max(error.abs())
-                };
-            }
-            let off = f64::from(got.running_mean[c]) - running_mean;
+            let running = [0.45 + 0.1 * want.mean[c], 1.8 + 0.1 * unbiased];
+            let off = f64::from(got.running_mean[c]) - running[0];
             assert!(
                 off.abs() < SUM * (size + 0.5),
                 "{}: running_mean[{c}]",
                 self.shape
             );
-            let off = f64::from(got.running_var[c]) / running_var - 1.0;
+            let off = f64::from(got.running_var[c]) / running[1] - 1.0;
             assert!(off.abs() < L2, "{}: running_var[{c}]", self.shape);
         }
-        let [mean, rstd, dbeta, dgamma] = worst;
-        assert!(
-            mean < SUM
-                && rstd < L2
-                && dbeta < SUM
-                && (dgamma < SUM || n < 256.0 && dgamma < 5.0 * SUM),
-            "{}: {worst:.1e?}",
-            self.shape
-        );
+        let worst = errors.each_ref().map(|errors| {
+            let largest = |worst: f64, error: &f64| worst.max(error.abs());
+            assert!(errors.iter().all(|error| error.is_finite()));
+            errors.iter().fold(0.0, largest)
+        });
+        let mean_square = |errors: &Vec<f64>| {
+            let squares: f64 = errors.iter().map(|error| error * error).sum();
+            (squares / errors.len() as f64).sqrt()
+        };
+        let all = errors.each_ref().map(mean_square);
+        // As in the suite: the worst of a million channels of a few values has more than the bound
+        // where a plain f32 sum in sequence has it too.
+        let few = n < 256.0;
+        for (i, bound) in [SUM, L2, SUM, SUM].into_iter().enumerate() {
+            let one = if few || i == 1 { 5e-7 } else { bound };
+            assert!(
+                all[i] < bound && worst[i] < one,
+                "{}: {}",
+                self.shape,
+                digits(&worst)
+            );
+        }
         worst
     }
 
@@ -317,8 +328,9 @@ impl Huge {
         let errors = squares.map(|[error, size]| (error / size).sqrt());
         assert!(
             errors.iter().all(|&error| error < L2),
-            "{}: {errors:.1e?}",
-            self.shape
+            "{}: {}",
+            self.shape,
+            digits(&errors)
         );
         errors
     }
