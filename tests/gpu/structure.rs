@@ -94,8 +94,8 @@ fn sums_of_long_columns_of_many_channels() {
     }
 }
 
-/// The bounds on the sums alone, since float64 over all of y and dx would take minutes.
 #[test]
+#[ignore = "takes three minutes, nearly all of it in float64"]
 fn sums_of_very_long_columns() {
     let Some(device) = device() else { return };
     for class in CLASSES {

@@ -28,7 +28,7 @@ const SHAPES: [(&[usize], usize); 10] = [
 /// The tests' own device, the one without features, and every case planned for both.
 fn twins() -> Option<(&'static Device, &'static Device, Vec<Case>)> {
     let (with, without) = (device()?, WITHOUT_FEATURES.as_ref()?);
-    assert!(!without.limits().int64 && without.limits().subgroup.is_none());
+    assert!(!without.limits().int64 && without.limits().subgroups.is_none());
     println!("twins of {:?}", with.limits());
     let planned = |(shape, axis): (&[usize], usize)| {
         let case = Case::new(shape, axis);

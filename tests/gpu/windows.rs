@@ -158,15 +158,18 @@ fn check_modes(shapes: &[Shapes]) {
     }
 }
 
-/// In place, in one buffer, and with every choice of gradients.
+/// In place, in one buffer, and with every choice of gradients, for one size of bindings.
 fn check_places(shapes: &[Shapes]) {
-    for (device, case) in cases(shapes) {
+    let shapes: Vec<Shapes> = shapes.iter().copied().filter(|s| s.0 == 4096).collect();
+    for (device, case) in cases(&shapes) {
         for mode in [Mode::TRAIN, Mode::EVAL] {
             let case = case.clone();
             let run = Run::new(device, Case { mode, ..case });
             places::in_place(&run);
-            places::one_buffer(&run);
-            places::choices_of_gradients(&run);
+            if mode == Mode::TRAIN {
+                places::one_buffer(&run);
+                places::choices_of_gradients(&run);
+            }
         }
     }
 }
