@@ -104,8 +104,8 @@ fn many_tiny_slots_share_a_workgroup() {
 
 #[test]
 fn columns_of_few_rows() {
-    for count in [1, 2, 3, 5, 50, 64, 257] {
-        for rows in [2, 3, 4, 7, 16, 33, 100] {
+    for count in [1, 2, 3, 4, 5, 8, 12, 50, 64, 257] {
+        for rows in [2, 3, 4, 7, 9, 16, 33, 100] {
             check_resident(&[rows, count], 1);
         }
     }
