@@ -3,35 +3,38 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use wgnorm::{DeviceClass, Mode, PlanOptions, Statistics, Strategy};
+use wgnorm::{Mode, Statistics, Strategy};
 
 use crate::bounds::{Errors, check, compare, compare_forward};
 use crate::case::{Case, Inputs};
-use crate::device;
+use crate::{device, plans};
 
 fn shapes() -> Vec<Case> {
+    let Some(device) = device() else {
+        return Vec::new();
+    };
+    let shapes: [(&[usize], usize); 10] = [
+        (&[8, 6, 28, 28], 1),
+        (&[16, 5, 7, 7], 1),
+        (&[2, 3, 90, 91], 1),
+        (&[64, 3, 5], 1),
+        (&[2, 5, 12, 16], 1),
+        (&[2000, 8], 1),
+        (&[500, 50], 1),
+        (&[8, 28, 28, 3], 3),
+        (&[300, 130], 1),
+        (&[60, 12], 1),
+    ];
     let mut cases = Vec::new();
-    for class in [DeviceClass::Gpu, DeviceClass::Cpu] {
-        for strategy in [Strategy::SplitRows, Strategy::SplitColumns] {
-            let plan = PlanOptions {
-                class: Some(class),
-                strategy: Some(strategy),
-            };
-            let shapes: [(&[usize], usize); 4] = match strategy {
-                Strategy::SplitRows => [
-                    (&[8, 6, 28, 28], 1),
-                    (&[16, 5, 7, 7], 1),
-                    (&[2, 3, 90, 91], 1),
-                    (&[64, 3, 5], 1),
-                ],
-                _ => [
-                    (&[2000, 8], 1),
-                    (&[500, 50], 1),
-                    (&[8, 28, 28, 3], 3),
-                    (&[300, 130], 1),
-                ],
-            };
-            cases.extend(shapes.map(|(shape, axis)| Case::new(shape, axis).planned(plan)));
+    for (shape, axis) in shapes {
+        let case = Case::new(shape, axis);
+        for plan in plans::forced(device, &case) {
+            let by_columns = plan.strategy == Some(Strategy::SplitColumns);
+            let last = axis + 1 == shape.len();
+            // Rows of single elements are tried elsewhere.
+            if by_columns == last || plan.strategy == Some(Strategy::Resident) {
+                cases.push(case.clone().planned(plan));
+            }
         }
     }
     cases

@@ -3,14 +3,14 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use wgnorm::{DeviceClass, PlanOptions, reference};
+use wgnorm::reference;
 
 use crate::case::{Case, Inputs};
-use crate::device;
+use crate::{device, plans};
 
 /// Every channel gets as many `mean + a` as `mean - a`, shuffled, so its mean is `mean` and its
 /// variance the mean of the squares.
-fn integers(case: &Case, rng: &mut Pcg64) -> Inputs {
+pub(crate) fn integers(case: &Case, rng: &mut Pcg64) -> Inputs {
     let mut inputs = case.inputs();
     let axis = case.options.channel_axis;
     let mut of_channel = vec![Vec::new(); case.channels()];
@@ -49,12 +49,9 @@ fn mean_variance_and_dbeta_have_no_error_at_all() {
         (&[2, 16, 16, 130], 3),
     ];
     for (shape, axis) in shapes {
-        for class in [DeviceClass::Gpu, DeviceClass::Cpu] {
-            let plan = PlanOptions {
-                class: Some(class),
-                strategy: None,
-            };
-            let case = Case::new(shape, axis).planned(plan);
+        let case = Case::new(shape, axis);
+        for plan in plans::forced(device, &case) {
+            let case = case.clone().planned(plan);
             let inputs = integers(&case, &mut rng);
             let (got, want) = (case.run(device, &inputs), case.expected(&inputs));
             let exact = |name: &str, got: &[f32], want: &[f64]| {

@@ -18,12 +18,19 @@ mod devices;
 mod errors;
 mod exact;
 mod guarded;
+mod huge;
 mod layer;
 mod modes;
+mod others;
 mod places;
+mod plans;
+mod ragged;
 mod recording;
+mod resident;
 mod spoilt;
 mod structure;
+mod twins;
+mod windows;
 
 use std::sync::LazyLock;
 

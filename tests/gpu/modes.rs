@@ -1,12 +1,12 @@
 //! The four modes, the momentum and variance conventions, and what is optional.
 
-use wgnorm::{DeviceClass, Mode, Momentum, PlanOptions, RunningVariance, Statistics};
+use wgnorm::{Mode, Momentum, RunningVariance, Statistics};
 
 use crate::bounds::check;
 use crate::case::Case;
-use crate::device;
+use crate::{device, plans};
 
-const MODES: [Mode; 4] = [
+pub(crate) const MODES: [Mode; 4] = [
     Mode::TRAIN,
     Mode::EVAL,
     Mode::RECOMPUTE,
@@ -16,23 +16,26 @@ const MODES: [Mode; 4] = [
     },
 ];
 
-fn cases() -> impl Iterator<Item = Case> {
-    let shapes: [(&[usize], usize); 5] = [
+fn cases() -> Vec<Case> {
+    let Some(device) = device() else {
+        return Vec::new();
+    };
+    let shapes: [(&[usize], usize); 6] = [
         (&[6, 5, 7, 7], 1),
+        (&[6, 5, 6, 6], 1),
         (&[4, 3, 64, 64], 1),
         (&[700, 9], 1),
         (&[20, 64], 1),
         (&[3, 4, 6, 2], 2),
     ];
-    let classes = [DeviceClass::Gpu, DeviceClass::Cpu];
-    shapes.into_iter().flat_map(move |(shape, axis)| {
-        classes.map(|class| {
-            Case::new(shape, axis).planned(PlanOptions {
-                class: Some(class),
-                strategy: None,
-            })
-        })
-    })
+    let cases = shapes.map(|(shape, axis)| Case::new(shape, axis));
+    let planned = |case: Case| {
+        let plans = plans::forced(device, &case);
+        plans
+            .into_iter()
+            .map(move |plan| case.clone().planned(plan))
+    };
+    cases.into_iter().flat_map(planned).collect()
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! In place, several tensors in one buffer, and which gradients are wanted.
 
 use wgnorm::functional::{self, Backward, Forward, Running};
-use wgnorm::{DType, Device, DeviceClass, Mode, PlanOptions, Statistics, Tensor, wgpu};
+use wgnorm::{DType, Device, Mode, Statistics, Tensor, wgpu};
 
 use crate::case::{Case, Inputs, Outputs};
-use crate::device;
+use crate::{device, plans};
 
 /// A buffer that tensors are cut from, as a framework's allocator does.
 struct Arena<'d> {
@@ -43,72 +43,241 @@ impl<'d> Arena<'d> {
     }
 }
 
-fn cases() -> Vec<(Case, Inputs, Outputs)> {
+/// A case with what it is run on and what came out of it.
+pub(crate) struct Run<'d> {
+    pub(crate) device: &'d Device,
+    pub(crate) case: Case,
+    pub(crate) inputs: Inputs,
+    pub(crate) outputs: Outputs,
+}
+
+impl<'d> Run<'d> {
+    pub(crate) fn new(device: &'d Device, case: Case) -> Self {
+        let inputs = case.inputs();
+        let outputs = case.run(device, &inputs);
+        Self {
+            device,
+            case,
+            inputs,
+            outputs,
+        }
+    }
+}
+
+fn runs() -> Vec<Run<'static>> {
     let Some(device) = device() else {
         return Vec::new();
     };
-    let shapes: [(&[usize], usize); 4] = [
+    let shapes: [(&[usize], usize); 6] = [
         (&[4, 3, 16, 16], 1),
         (&[5, 3, 7, 7], 1),
+        // Words that straddle two channels, the last of them the next row's first.
+        (&[4, 2, 5, 5], 1),
         (&[300, 6], 1),
         (&[9, 50], 1),
+        (&[40, 64], 1),
     ];
-    let mut cases = Vec::new();
+    let mut runs = Vec::new();
     for (shape, axis) in shapes {
-        for class in [DeviceClass::Gpu, DeviceClass::Cpu] {
+        let case = Case::new(shape, axis);
+        for plan in plans::forced(device, &case) {
             for mode in [Mode::TRAIN, Mode::EVAL] {
-                let plan = PlanOptions {
-                    class: Some(class),
-                    strategy: None,
-                };
-                let case = Case {
-                    mode,
-                    ..Case::new(shape, axis).planned(plan)
-                };
-                let inputs = case.inputs();
-                let outputs = case.run(device, &inputs);
-                cases.push((case, inputs, outputs));
+                let case = case.clone().planned(plan);
+                runs.push(Run::new(device, Case { mode, ..case }));
             }
         }
     }
-    cases
+    runs
 }
 
 #[test]
 fn all_tensors_in_one_buffer_give_the_same_bits() {
-    let Some(device) = device() else { return };
-    for (case, inputs, want) in cases() {
-        let mut arena = Arena::new(device);
-        let dims = case.shape.dims();
-        let c = case.channels();
-        let (x, dy) = (
-            arena.filled(&inputs.x, dims),
-            arena.filled(&inputs.dy, dims),
-        );
-        let (y, dx) = (
-            arena.empty(inputs.x.len(), dims),
-            arena.empty(inputs.x.len(), dims),
-        );
-        let (gamma, beta) = (
-            arena.filled(&inputs.gamma, &[c]),
-            arena.filled(&inputs.beta, &[c]),
-        );
-        let mean = arena.filled(&inputs.running_mean, &[c]);
-        let var = arena.filled(&inputs.running_var, &[c]);
-        let (dgamma, dbeta) = (arena.empty(c, &[c]), arena.empty(c, &[c]));
-        let len = functional::state_len(device, &case.shape, &case.options).unwrap();
-        let state = arena.empty(len, &[len]);
-        let running = Running {
+    for run in runs() {
+        one_buffer(&run);
+    }
+}
+
+pub(crate) fn one_buffer(run: &Run<'_>) {
+    let Run {
+        device,
+        case,
+        inputs,
+        outputs: want,
+    } = run;
+    let mut arena = Arena::new(device);
+    let dims = case.shape.dims();
+    let c = case.channels();
+    let (x, dy) = (
+        arena.filled(&inputs.x, dims),
+        arena.filled(&inputs.dy, dims),
+    );
+    let (y, dx) = (
+        arena.empty(inputs.x.len(), dims),
+        arena.empty(inputs.x.len(), dims),
+    );
+    let (gamma, beta) = (
+        arena.filled(&inputs.gamma, &[c]),
+        arena.filled(&inputs.beta, &[c]),
+    );
+    let mean = arena.filled(&inputs.running_mean, &[c]);
+    let var = arena.filled(&inputs.running_var, &[c]);
+    let (dgamma, dbeta) = (arena.empty(c, &[c]), arena.empty(c, &[c]));
+    let len = functional::state_len(device, &case.shape, &case.options).unwrap();
+    let state = arena.empty(len, &[len]);
+    let running = Running {
+        mean: &mean,
+        var: &var,
+        num_batches_tracked: None,
+    };
+    let forward = Forward {
+        x: &x,
+        y: &y,
+        state: Some(&state),
+        gamma: Some(&gamma),
+        beta: Some(&beta),
+        running: Some(running),
+    };
+    let backward = Backward {
+        x: &x,
+        dy: &dy,
+        state: &state,
+        gamma: Some(&gamma),
+        dx: Some(&dx),
+        dgamma: Some(&dgamma),
+        dbeta: Some(&dbeta),
+    };
+    let mut recorder = device.recorder();
+    functional::forward(&mut recorder, &forward, &case.options, case.mode).unwrap();
+    functional::backward(
+        &mut recorder,
+        &backward,
+        &case.options,
+        case.mode.statistics,
+    )
+    .unwrap();
+    recorder.submit().unwrap();
+    let results = [
+        (&y, &want.y),
+        (&dx, &want.dx),
+        (&dgamma, &want.dgamma),
+        (&dbeta, &want.dbeta),
+        (&mean, &want.running_mean),
+        (&var, &want.running_var),
+    ];
+    for (got, want) in results {
+        assert_eq!(&device.download::<f32>(got).unwrap(), want, "{case:?}");
+    }
+}
+
+#[test]
+fn in_place_gives_the_same_bits() {
+    for run in runs() {
+        in_place(&run);
+    }
+}
+
+pub(crate) fn in_place(run: &Run<'_>) {
+    let Run {
+        device,
+        case,
+        inputs,
+        outputs: want,
+    } = run;
+    let upload = |values: &[f32]| device.upload(values, &case.shape).unwrap();
+    let vector = |values: &[f32]| device.upload(values, [values.len()]).unwrap();
+    let (x, y) = (upload(&inputs.x), upload(&inputs.x));
+    // dx takes the place of dy in one run and of x in the other.
+    let (dy, over_x, over_dy) = (upload(&inputs.dy), upload(&inputs.x), upload(&inputs.dy));
+    let (gamma, beta) = (vector(&inputs.gamma), vector(&inputs.beta));
+    let (mean, var) = (vector(&inputs.running_mean), vector(&inputs.running_var));
+    let len = functional::state_len(device, &case.shape, &case.options).unwrap();
+    let state = device.empty([len], DType::F32).unwrap();
+    let forward = Forward {
+        x: &y,
+        y: &y,
+        state: Some(&state),
+        gamma: Some(&gamma),
+        beta: Some(&beta),
+        running: Some(Running {
             mean: &mean,
             var: &var,
             num_batches_tracked: None,
-        };
+        }),
+    };
+    let backward = Backward {
+        x: &over_x,
+        dy: &dy,
+        state: &state,
+        gamma: Some(&gamma),
+        dx: Some(&over_x),
+        dgamma: None,
+        dbeta: None,
+    };
+    let statistics = case.mode.statistics;
+    let mut recorder = device.recorder();
+    functional::forward(&mut recorder, &forward, &case.options, case.mode).unwrap();
+    functional::backward(&mut recorder, &backward, &case.options, statistics).unwrap();
+    let backward = Backward {
+        x: &x,
+        dy: &over_dy,
+        dx: Some(&over_dy),
+        ..backward
+    };
+    functional::backward(&mut recorder, &backward, &case.options, statistics).unwrap();
+    recorder.submit().unwrap();
+    assert_eq!(
+        device.download::<f32>(&y).unwrap(),
+        want.y,
+        "{case:?}: y on x"
+    );
+    assert_eq!(
+        device.download::<f32>(&over_x).unwrap(),
+        want.dx,
+        "{case:?}: dx on x"
+    );
+    assert_eq!(
+        device.download::<f32>(&over_dy).unwrap(),
+        want.dx,
+        "{case:?}: dx on dy"
+    );
+}
+
+#[test]
+fn every_choice_of_gradients_gives_the_same_bits() {
+    for run in runs() {
+        choices_of_gradients(&run);
+    }
+}
+
+pub(crate) fn choices_of_gradients(run: &Run<'_>) {
+    let Run {
+        device,
+        case,
+        inputs,
+        outputs: want,
+    } = run;
+    let upload = |values: &[f32]| device.upload(values, &case.shape).unwrap();
+    let vector = |values: &[f32]| device.upload(values, [values.len()]).unwrap();
+    let (x, dy, y) = (upload(&inputs.x), upload(&inputs.dy), upload(&inputs.x));
+    let gamma = vector(&inputs.gamma);
+    let (mean, var) = (vector(&inputs.running_mean), vector(&inputs.running_var));
+    let len = functional::state_len(device, &case.shape, &case.options).unwrap();
+    let state = device.empty([len], DType::F32).unwrap();
+    let running = Running {
+        mean: &mean,
+        var: &var,
+        num_batches_tracked: None,
+    };
+    for wanted in 0..8u32 {
+        let nan = |len: usize| vec![f32::NAN; len];
+        let dx = upload(&nan(inputs.x.len()));
+        let [dgamma, dbeta] = [(); 2].map(|()| vector(&nan(case.channels())));
         let forward = Forward {
             x: &x,
             y: &y,
             state: Some(&state),
             gamma: Some(&gamma),
-            beta: Some(&beta),
+            beta: None,
             running: Some(running),
         };
         let backward = Backward {
@@ -116,160 +285,34 @@ fn all_tensors_in_one_buffer_give_the_same_bits() {
             dy: &dy,
             state: &state,
             gamma: Some(&gamma),
-            dx: Some(&dx),
-            dgamma: Some(&dgamma),
-            dbeta: Some(&dbeta),
+            dx: (wanted & 1 != 0).then_some(&dx),
+            dgamma: (wanted & 2 != 0).then_some(&dgamma),
+            dbeta: (wanted & 4 != 0).then_some(&dbeta),
+        };
+        let mode = Mode {
+            update_running: false,
+            ..case.mode
         };
         let mut recorder = device.recorder();
-        functional::forward(&mut recorder, &forward, &case.options, case.mode).unwrap();
-        functional::backward(
-            &mut recorder,
-            &backward,
-            &case.options,
-            case.mode.statistics,
-        )
-        .unwrap();
+        functional::forward(&mut recorder, &forward, &case.options, mode).unwrap();
+        functional::backward(&mut recorder, &backward, &case.options, mode.statistics).unwrap();
         recorder.submit().unwrap();
         let results = [
-            (&y, &want.y),
             (&dx, &want.dx),
             (&dgamma, &want.dgamma),
             (&dbeta, &want.dbeta),
-            (&mean, &want.running_mean),
-            (&var, &want.running_var),
         ];
-        for (got, want) in results {
-            assert_eq!(&device.download::<f32>(got).unwrap(), want, "{case:?}");
-        }
-    }
-}
-
-#[test]
-fn in_place_gives_the_same_bits() {
-    let Some(device) = device() else { return };
-    for (case, inputs, want) in cases() {
-        let upload = |values: &[f32]| device.upload(values, &case.shape).unwrap();
-        let vector = |values: &[f32]| device.upload(values, [values.len()]).unwrap();
-        let (x, y) = (upload(&inputs.x), upload(&inputs.x));
-        // dx takes the place of dy in one run and of x in the other.
-        let (dy, over_x, over_dy) = (upload(&inputs.dy), upload(&inputs.x), upload(&inputs.dy));
-        let (gamma, beta) = (vector(&inputs.gamma), vector(&inputs.beta));
-        let (mean, var) = (vector(&inputs.running_mean), vector(&inputs.running_var));
-        let len = functional::state_len(device, &case.shape, &case.options).unwrap();
-        let state = device.empty([len], DType::F32).unwrap();
-        let forward = Forward {
-            x: &y,
-            y: &y,
-            state: Some(&state),
-            gamma: Some(&gamma),
-            beta: Some(&beta),
-            running: Some(Running {
-                mean: &mean,
-                var: &var,
-                num_batches_tracked: None,
-            }),
-        };
-        let backward = Backward {
-            x: &over_x,
-            dy: &dy,
-            state: &state,
-            gamma: Some(&gamma),
-            dx: Some(&over_x),
-            dgamma: None,
-            dbeta: None,
-        };
-        let statistics = case.mode.statistics;
-        let mut recorder = device.recorder();
-        functional::forward(&mut recorder, &forward, &case.options, case.mode).unwrap();
-        functional::backward(&mut recorder, &backward, &case.options, statistics).unwrap();
-        let backward = Backward {
-            x: &x,
-            dy: &over_dy,
-            dx: Some(&over_dy),
-            ..backward
-        };
-        functional::backward(&mut recorder, &backward, &case.options, statistics).unwrap();
-        recorder.submit().unwrap();
-        assert_eq!(
-            device.download::<f32>(&y).unwrap(),
-            want.y,
-            "{case:?}: y on x"
-        );
-        assert_eq!(
-            device.download::<f32>(&over_x).unwrap(),
-            want.dx,
-            "{case:?}: dx on x"
-        );
-        assert_eq!(
-            device.download::<f32>(&over_dy).unwrap(),
-            want.dx,
-            "{case:?}: dx on dy"
-        );
-    }
-}
-
-#[test]
-fn every_choice_of_gradients_gives_the_same_bits() {
-    let Some(device) = device() else { return };
-    for (case, inputs, want) in cases() {
-        let upload = |values: &[f32]| device.upload(values, &case.shape).unwrap();
-        let vector = |values: &[f32]| device.upload(values, [values.len()]).unwrap();
-        let (x, dy, y) = (upload(&inputs.x), upload(&inputs.dy), upload(&inputs.x));
-        let gamma = vector(&inputs.gamma);
-        let (mean, var) = (vector(&inputs.running_mean), vector(&inputs.running_var));
-        let len = functional::state_len(device, &case.shape, &case.options).unwrap();
-        let state = device.empty([len], DType::F32).unwrap();
-        let running = Running {
-            mean: &mean,
-            var: &var,
-            num_batches_tracked: None,
-        };
-        for wanted in 0..8u32 {
-            let nan = |len: usize| vec![f32::NAN; len];
-            let dx = upload(&nan(inputs.x.len()));
-            let [dgamma, dbeta] = [(); 2].map(|()| vector(&nan(case.channels())));
-            let forward = Forward {
-                x: &x,
-                y: &y,
-                state: Some(&state),
-                gamma: Some(&gamma),
-                beta: None,
-                running: Some(running),
-            };
-            let backward = Backward {
-                x: &x,
-                dy: &dy,
-                state: &state,
-                gamma: Some(&gamma),
-                dx: (wanted & 1 != 0).then_some(&dx),
-                dgamma: (wanted & 2 != 0).then_some(&dgamma),
-                dbeta: (wanted & 4 != 0).then_some(&dbeta),
-            };
-            let mode = Mode {
-                update_running: false,
-                ..case.mode
-            };
-            let mut recorder = device.recorder();
-            functional::forward(&mut recorder, &forward, &case.options, mode).unwrap();
-            functional::backward(&mut recorder, &backward, &case.options, mode.statistics).unwrap();
-            recorder.submit().unwrap();
-            let results = [
-                (&dx, &want.dx),
-                (&dgamma, &want.dgamma),
-                (&dbeta, &want.dbeta),
-            ];
-            for (bit, (got, want)) in results.into_iter().enumerate() {
-                let got: Vec<f32> = device.download(got).unwrap();
-                if wanted & (1 << bit) == 0 {
-                    assert!(
-                        got.iter().all(|value| value.is_nan()),
-                        "{case:?}: written unasked"
-                    );
-                } else {
-                    assert_eq!(&got, want, "{case:?}: gradients {wanted:03b}, output {bit}");
-                }
+        for (bit, (got, want)) in results.into_iter().enumerate() {
+            let got: Vec<f32> = device.download(got).unwrap();
+            if wanted & (1 << bit) == 0 {
+                assert!(
+                    got.iter().all(|value| value.is_nan()),
+                    "{case:?}: written unasked"
+                );
+            } else {
+                assert_eq!(&got, want, "{case:?}: gradients {wanted:03b}, output {bit}");
             }
         }
-        assert!(case.mode.statistics == Statistics::Batch || want.tracked == inputs.tracked);
     }
+    assert!(case.mode.statistics == Statistics::Batch || want.tracked == inputs.tracked);
 }

@@ -6,8 +6,7 @@ use wgnorm::{DeviceClass, Momentum, PlanOptions, Shape};
 use crate::bounds::{check, compare, compare_forward};
 use crate::case::{Case, Inputs};
 use crate::device;
-
-const CLASSES: [DeviceClass; 2] = [DeviceClass::Gpu, DeviceClass::Cpu];
+use crate::plans::CLASSES;
 
 fn planned(shape: impl Into<Shape>, axis: usize, class: DeviceClass) -> Case {
     let plan = PlanOptions {
@@ -79,6 +78,32 @@ fn sums_of_a_million_rows() {
     check(device, &planned([4096, 257], 1, DeviceClass::Gpu));
     check(device, &planned([2048, 1024], 1, DeviceClass::Gpu));
     check(device, &planned([1 << 20, 3, 2], 1, DeviceClass::Cpu));
+}
+
+/// Sums of 256 terms in one go broke these bounds in some seeds.
+#[test]
+fn sums_of_long_columns_of_many_channels() {
+    let Some(device) = device() else { return };
+    for shape in [[32, 14, 14, 256], [64, 7, 7, 512]] {
+        for class in CLASSES {
+            for seed in 1..=3 {
+                let case = planned(shape, 3, class);
+                check(device, &Case { seed, ..case });
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "takes three minutes, nearly all of it in float64"]
+fn sums_of_very_long_columns() {
+    let Some(device) = device() else { return };
+    for class in CLASSES {
+        for seed in 1..=8 {
+            let case = planned([401_408, 64], 1, class);
+            check(device, &Case { seed, ..case });
+        }
+    }
 }
 
 #[test]

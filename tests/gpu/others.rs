@@ -1,0 +1,47 @@
+//! Devices besides the one of all tests, on the same adapter: each is made once and never while
+//! another is being made.
+
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use wgnorm::{Device, wgpu};
+
+use crate::device;
+
+/// A device of its own instance on the adapter of the tests' own device.
+fn make(change: impl FnOnce(&mut wgpu::DeviceDescriptor<'_>)) -> Option<Device> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let wanted = device()?.wgpu_device().adapter_info();
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let backends = wgpu::Backends::from(wanted.backend);
+    let adapter = pollster::block_on(instance.enumerate_adapters(backends))
+        .into_iter()
+        .find(|adapter| adapter.get_info().name == wanted.name)?;
+    let mut descriptor = wgpu::DeviceDescriptor {
+        label: Some("another"),
+        required_limits: adapter.limits(),
+        ..wgpu::DeviceDescriptor::default()
+    };
+    change(&mut descriptor);
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    Some(Device::from_wgpu(device, queue).unwrap())
+}
+
+/// A device that binds no more than 1024 bytes at once.
+pub(crate) static BINDS_1024: LazyLock<Option<Device>> = LazyLock::new(|| binds(1024));
+/// A device that binds no more than 4096 bytes at once.
+pub(crate) static BINDS_4096: LazyLock<Option<Device>> = LazyLock::new(|| binds(4096));
+/// A device that binds no more than 16 KiB at once.
+pub(crate) static BINDS_16384: LazyLock<Option<Device>> = LazyLock::new(|| binds(16384));
+
+/// It has the features of the tests' own device, so that windows meet every kind of word.
+fn binds(bytes: u64) -> Option<Device> {
+    let features = device()?.wgpu_device().features();
+    make(|descriptor| {
+        descriptor.required_features = features;
+        descriptor.required_limits.max_storage_buffer_binding_size = bytes;
+    })
+}
+
+/// A device without any optional feature: no 64-bit words, no subgroups.
+pub(crate) static WITHOUT_FEATURES: LazyLock<Option<Device>> = LazyLock::new(|| make(|_| {}));
