@@ -3,8 +3,9 @@
 //! `cargo bench` for the table, `cargo bench -- --help` for the options.
 //!
 //! Each operation is held against the float64 oracle on fresh random data, and one that fails is
-//! not timed. Then copy, inference, forward and backward take turns, so that a change of the
-//! machine's mood meets them all, and the table shows medians. The time is the GPU's own where the
+//! not timed. Then copy, inference, forward, backward and their floors (probes that only load and
+//! store what the strategies must) take turns, so that a change of the machine's mood meets them
+//! all, and the table shows medians. The time is the GPU's own where the
 //! adapter has timestamps between commands, and otherwise that from submitting to having waited.
 //!
 //! `--test`, and `cargo test` on benchmarks, runs everything once to see that it works.
@@ -32,6 +33,8 @@ mod launch;
 mod measure;
 #[path = "norms/operands.rs"]
 mod operands;
+#[path = "norms/probe.rs"]
+mod probe;
 #[path = "norms/report/mod.rs"]
 mod report;
 #[path = "norms/selfcheck.rs"]
@@ -40,6 +43,8 @@ mod selfcheck;
 mod session;
 #[path = "norms/suite.rs"]
 mod suite;
+#[path = "norms/targets.rs"]
+mod targets;
 #[path = "norms/verify.rs"]
 mod verify;
 

@@ -7,6 +7,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use wgnorm::functional::{self, Cost};
+use wgnorm::wgpu;
 
 use crate::Outcome;
 use crate::args::Args;
@@ -16,9 +17,11 @@ use crate::device::Gpu;
 use crate::launch;
 use crate::measure::{Lane, Samples, take_turns};
 use crate::operands::{Inputs, Operands};
+use crate::probe::{Order, Probe, Prober};
 use crate::report::peer::Peer;
 use crate::report::{Report, Row, say, table};
 use crate::suite;
+use crate::targets;
 use crate::verify::{Verdict, verify};
 
 /// What stays the same from case to case.
@@ -29,6 +32,7 @@ struct Session<'a> {
     samples: Samples,
     seed: u64,
     copier: Copier,
+    prober: Prober,
     /// The fastest kernel to copy by the bytes of a tensor.
     best: RefCell<HashMap<u64, usize>>,
     bar: ProgressBar,
@@ -73,6 +77,9 @@ pub(crate) fn run(
         return Err("nothing could be measured".into());
     }
     say(table::footer(&report, failures));
+    if !args.is_test() {
+        targets::summary(&report).iter().for_each(say);
+    }
     Ok((report, failures))
 }
 
@@ -103,6 +110,7 @@ impl<'a> Session<'a> {
             samples,
             seed: args.seed.unwrap_or_else(rand::random),
             copier: Copier::new(gpu.device.wgpu_device()),
+            prober: Prober::new(gpu),
             best: RefCell::default(),
             bar: progress_bar(cases),
         }
@@ -149,6 +157,8 @@ impl<'a> Session<'a> {
         let device = &self.gpu.device;
         let copies = self.copier.bind(&operands.x, &operands.y);
         let best = self.best_copy(&copies, operands)?;
+        let orders = Order::of(case);
+        let probes = self.probes(case, operands, ops, &orders)?;
         let mut lanes = vec![copy_lane(&copies[0]), copy_lane(&copies[best])];
         lanes.extend(copies.last().map(copy_lane));
         for (op, ..) in ops {
@@ -157,18 +167,55 @@ impl<'a> Session<'a> {
                 (0..times).try_for_each(|_| operands.record(&mut recorder, *op))
             }));
         }
+        lanes.extend(probes.iter().map(probe_lane));
         take_turns(&self.gpu.clock, &mut lanes, self.samples)?;
         let mut rows = Vec::new();
-        for (timed, lane) in ops.iter().zip(&lanes[3..]) {
-            let record_ns = launch::record_ns(self.gpu, operands, timed.0)? as u64;
-            rows.push(Row {
+        // The probes of an operation come together, one for each order.
+        let (timed, floors) = lanes[3..].split_at(ops.len());
+        for (i, (op, lane)) in ops.iter().zip(timed).enumerate() {
+            let record_ns = launch::record_ns(self.gpu, operands, op.0)? as u64;
+            let floors = floors.chunks(orders.len()).nth(i).unwrap_or_default();
+            let floor = |lane: &Lane<'_>| lane.median() as u64;
+            let row = Row {
                 record_ns,
                 best_copy_kernel: copies[best].name,
-                ..self.row(case, timed, lane, &lanes[..3])
+                floor_ns: floors.last().map(floor),
+                floor_order: orders
+                    .last()
+                    .filter(|_| !floors.is_empty())
+                    .map(|o| o.name()),
+                sequential_floor_ns: floors.first().map(floor),
+                ..self.row(case, op, lane, &lanes[..3])
+            };
+            let is_cpu = self.gpu.info.device_type == wgpu::DeviceType::Cpu;
+            rows.push(Row {
+                target: targets::figure(&row, is_cpu),
+                ..row
             });
         }
         self.say(table::block(&rows, self.peers));
         Ok(rows)
+    }
+
+    /// The probes of each operation in each order, after it was seen that they leave nothing out.
+    fn probes(
+        &self,
+        case: &Case,
+        operands: &Operands,
+        ops: &[(Op, Verdict, Cost)],
+        orders: &[Order],
+    ) -> Outcome<Vec<Probe>> {
+        let mut probes = Vec::new();
+        for (op, _, cost) in ops {
+            let work = (*op, targets::is_split(cost.strategy));
+            for &order in orders {
+                if let Some(probe) = self.prober.bind(case, operands, work, order) {
+                    probe.verify(self.gpu, operands, *op)?;
+                    probes.push(probe);
+                }
+            }
+        }
+        Ok(probes)
     }
 
     /// A row from its lane and those of the copies: the yardstick, the best kernel, the command.
@@ -201,6 +248,10 @@ impl<'a> Session<'a> {
             copy_samples_ns: whole(&copies[0]),
             wall_ns: lane.median_wall() as u64,
             record_ns: 0,
+            floor_ns: None,
+            floor_order: None,
+            sequential_floor_ns: None,
+            target: None,
             max_error: verdict.max_error,
             pass_bytes: case.bytes(),
             traffic_bytes: cost.bytes,
@@ -237,6 +288,13 @@ impl<'a> Session<'a> {
 fn copy_lane(copy: &Copy) -> Lane<'_> {
     Lane::new(|encoder, times| {
         copy.record(encoder, times);
+        Ok(())
+    })
+}
+
+fn probe_lane(probe: &Probe) -> Lane<'_> {
+    Lane::new(|encoder, times| {
+        probe.record(encoder, times);
         Ok(())
     })
 }

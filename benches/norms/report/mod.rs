@@ -13,6 +13,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::device::Gpu;
+use crate::suite::Dims;
 
 /// Prints a line; one who has closed stdout, like `head`, has seen enough.
 pub(crate) fn say(line: impl Display) {
@@ -96,6 +97,15 @@ pub(crate) struct Row {
     pub(crate) copy_samples_ns: Vec<u64>,
     pub(crate) wall_ns: u64,
     pub(crate) record_ns: u64,
+    /// What a probe takes that only loads and stores what the strategy must, in its order; none
+    /// for a tensor that is larger than one binding.
+    pub(crate) floor_ns: Option<u64>,
+    /// In which order that is: `sequential`, or `channels` where those come in short pieces.
+    pub(crate) floor_order: Option<&'static str>,
+    /// The same in the order of the memory.
+    pub(crate) sequential_floor_ns: Option<u64>,
+    /// What the ratio should be at the most.
+    pub(crate) target: Option<f64>,
     pub(crate) max_error: f64,
     /// B: one pass over the activation.
     pub(crate) pass_bytes: u64,
@@ -117,6 +127,36 @@ impl Row {
 
     pub(crate) fn ideal_share(&self) -> f64 {
         self.share(self.ideal_bytes)
+    }
+
+    /// The floor by the copy's time.
+    pub(crate) fn floor_ratio(&self) -> Option<f64> {
+        let floor = self.floor_ns?;
+        Some(floor as f64 / self.copy_ns.max(1) as f64)
+    }
+
+    /// 1 where the operation is as fast as its floor.
+    pub(crate) fn floor_share(&self) -> Option<f64> {
+        let floor = self.floor_ns?;
+        Some(floor as f64 / self.median_ns.max(1) as f64)
+    }
+
+    pub(crate) fn meets_target(&self) -> bool {
+        self.target.is_some_and(|target| self.ratio <= target)
+    }
+
+    /// The figure and whether it is met, for tables.
+    pub(crate) fn target_mark(&self) -> String {
+        match self.target {
+            None => "-".to_owned(),
+            Some(target) if self.meets_target() => format!("{target:.2} met"),
+            Some(target) => format!("{target:.2} MISSED"),
+        }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let dims = Dims(self.shape.clone());
+        format!("{} {dims} {} {}", self.op, self.layout, self.strategy)
     }
 
     pub(crate) fn gb_per_s(&self) -> f64 {

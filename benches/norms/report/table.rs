@@ -14,6 +14,11 @@ pub(crate) fn duration(ns: f64) -> String {
     }
 }
 
+/// A number with so many digits behind the point, or a dash where there is none.
+pub(crate) fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or("-".to_owned(), |value| format!("{value:.digits$}"))
+}
+
 /// The columns of the peers.
 fn columns(cells: impl Iterator<Item = String>) -> String {
     let columns: Vec<String> = cells.map(|cell| format!(" {cell:>20}")).collect();
@@ -45,13 +50,16 @@ pub(crate) fn machine(report: &Report) -> String {
 
 pub(crate) fn heading(peers: &[Peer]) -> String {
     let line = format!(
-        "{:<10} {:<14} {:>4} {:>10} {:>7} {:>6} {:>8} {:>6} {:>9} {:>10} {:>8}",
+        "{:<10} {:<14} {:>4} {:>10} {:>7} {:>6} {:>6} {:>9} {:<11} {:>8} {:>6} {:>9} {:>10} {:>8}",
         "operation",
         "strategy",
         "disp",
         "time",
         "GB/s",
         "/copy",
+        "floor",
+        "of floor%",
+        "target",
         "traffic%",
         "ideal%",
         "record",
@@ -96,12 +104,15 @@ fn line(row: &Row, peers: &[Peer]) -> String {
     let [time, record, wall] =
         [row.median_ns, row.record_ns, row.wall_ns].map(|ns| duration(ns as f64));
     let line = format!(
-        "{:<10} {:<14} {:>4} {time:>10} {:>7.2} {:>6.2} {:>8.0} {:>6.0} {record:>9} {wall:>10} {:>8.1e}",
+        "{:<10} {:<14} {:>4} {time:>10} {:>7.2} {:>6.2} {:>6} {:>9} {:<11} {:>8.0} {:>6.0} {record:>9} {wall:>10} {:>8.1e}",
         row.op,
         row.strategy,
         row.dispatches,
         row.gb_per_s(),
         row.ratio,
+        number(row.floor_ratio(), 2),
+        number(row.floor_share().map(|share| 100.0 * share), 0),
+        row.target_mark(),
         100.0 * row.traffic_share(),
         100.0 * row.ideal_share(),
         row.max_error

@@ -1,0 +1,334 @@
+//! The floor of an operation on this machine: kernels that load and store what its strategy must
+//! and do nothing else.
+
+use wgnorm::{Tensor, wgpu};
+
+use crate::Outcome;
+use crate::case::{Case, Layout, Op};
+use crate::device::Gpu;
+use crate::operands::Operands;
+
+/// The probes of one device.
+pub(crate) struct Prober {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    layout: wgpu::BindGroupLayout,
+    /// By [`Kernel`], for pieces of whole words and for ragged ones.
+    pipelines: Vec<[wgpu::ComputePipeline; 2]>,
+    /// Where the folded loads go.
+    sink: wgpu::Buffer,
+    lanes: u32,
+    /// Groups that keep the device busy.
+    groups: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Kernel {
+    LoadOne,
+    LoadTwo,
+    MoveOne,
+    MoveTwo,
+}
+
+/// The entry points in the order of [`Kernel`].
+const ENTRIES: [&str; 4] = ["load_one", "load_two", "move_one", "move_two"];
+/// As in the kernels.
+const SINK_GROUPS: u64 = 64;
+/// Where pieces are at least this long, their order costs nothing.
+const LONG_BYTES: usize = 4096;
+
+/// In which order a probe walks the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Each group streams a run of its own.
+    Sequential,
+    /// Each group goes from piece to piece of one channel, as a reduction over it must.
+    Channels,
+}
+
+impl Order {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sequential => "sequential",
+            Self::Channels => "channels",
+        }
+    }
+
+    /// The orders to time for a case; the last is that of its strategy.
+    pub(crate) fn of(case: &Case) -> Vec<Self> {
+        let inner: usize = case.dims.0[2..].iter().product();
+        let in_pieces = case.layout == Layout::ChannelsFirst && inner > 1 && case.channels() > 1;
+        if in_pieces && 4 * inner < LONG_BYTES {
+            vec![Self::Sequential, Self::Channels]
+        } else {
+            vec![Self::Sequential]
+        }
+    }
+}
+
+/// How the groups of a probe cut a tensor; in elements but for what is named words.
+struct Walk {
+    slots: usize,
+    outer: usize,
+    inner: usize,
+}
+
+impl Walk {
+    fn new(case: &Case, order: Order) -> Self {
+        let dims = &case.dims.0;
+        let numel = case.device_shape().numel();
+        match order {
+            Order::Sequential => Self {
+                slots: 1,
+                outer: 1,
+                inner: numel.next_multiple_of(4),
+            },
+            Order::Channels => Self {
+                slots: dims[1],
+                outer: dims[0],
+                inner: dims[2..].iter().product(),
+            },
+        }
+    }
+
+    fn is_ragged(&self) -> bool {
+        !self.inner.is_multiple_of(4)
+    }
+
+    /// The parameters as the kernels have them, and how many groups that is.
+    fn params(&self, lanes: usize, busy: usize, max_groups: usize) -> ([u32; 12], [u32; 2]) {
+        let around = if self.is_ragged() { 6 } else { 0 };
+        let row_words = (self.inner + around) / 4;
+        let slot_words = self.outer * row_words;
+        // A lane has four words in flight.
+        let most = slot_words.div_ceil(4 * lanes);
+        let slices = busy.div_ceil(self.slots).clamp(1, most);
+        let slice_words = slot_words.div_ceil(slices).next_multiple_of(32);
+        let slices = slot_words.div_ceil(slice_words);
+        let groups = self.slots * slices;
+        let height = groups.div_ceil(max_groups);
+        let width = groups.div_ceil(height);
+        let row_stride = self.slots * self.inner;
+        let params = [
+            width,
+            groups,
+            slices,
+            slice_words,
+            self.inner,
+            row_words,
+            row_stride,
+            slot_words,
+            lanes % row_words,
+            lanes / row_words * row_stride,
+            0,
+            0,
+        ];
+        (params.map(|n| n as u32), [width, height].map(|n| n as u32))
+    }
+}
+
+impl Prober {
+    pub(crate) fn new(gpu: &Gpu) -> Self {
+        let device = gpu.device.wgpu_device();
+        let is_cpu = gpu.info.device_type == wgpu::DeviceType::Cpu;
+        let has_u64 = device.features().contains(wgpu::Features::SHADER_INT64);
+        // A software driver streams best in one narrow group per run, a GPU wants many wide ones.
+        let (lanes, groups) = if is_cpu { (8, 64) } else { (256, 2048) };
+        let source = if is_cpu && has_u64 {
+            concat!(include_str!("probe_u64.wgsl"), include_str!("probe.wgsl"))
+        } else {
+            concat!(include_str!("probe_vec4.wgsl"), include_str!("probe.wgsl"))
+        };
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some("probe"),
+            entries: &entries(),
+        });
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some("probe"),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        });
+        let pipelines = ENTRIES.map(|entry| {
+            [false, true].map(|ragged| compile(device, &layout, &module, (entry, lanes, ragged)))
+        });
+        let sink = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("probe"),
+            size: SINK_GROUPS * u64::from(lanes) * 16,
+            usage: wgpu::BufferUsages::STORAGE,
+            mapped_at_creation: false,
+        });
+        Self {
+            device: device.clone(),
+            queue: gpu.device.wgpu_queue().clone(),
+            layout,
+            pipelines: pipelines.into(),
+            sink,
+            lanes,
+            groups,
+        }
+    }
+
+    /// What `op` must load and store at the least, in one dispatch or split into two; none for a
+    /// tensor that does not fit one binding.
+    pub(crate) fn bind(
+        &self,
+        case: &Case,
+        operands: &Operands,
+        (op, is_split): (Op, bool),
+        order: Order,
+    ) -> Option<Probe> {
+        let limits = self.device.limits();
+        if operands.x.bytes().next_multiple_of(16) > limits.max_storage_buffer_binding_size {
+            return None;
+        }
+        let walk = Walk::new(case, order);
+        let max_groups = limits.max_compute_workgroups_per_dimension as usize;
+        let (params, grid) = walk.params(self.lanes as usize, self.groups as usize, max_groups);
+        let output = match op {
+            Op::Backward => &operands.dx,
+            _ => &operands.y,
+        };
+        let (load, store) = match op {
+            Op::Backward => (Kernel::LoadTwo, Kernel::MoveTwo),
+            _ => (Kernel::LoadOne, Kernel::MoveOne),
+        };
+        let kernels = [load, store].into_iter().skip(usize::from(!is_split));
+        let ragged = usize::from(walk.is_ragged());
+        Some(Probe {
+            pipelines: kernels
+                .map(|kernel| self.pipelines[kernel as usize][ragged].clone())
+                .collect(),
+            bindings: self.bindings(&params, operands, output),
+            grid,
+        })
+    }
+
+    fn bindings(&self, params: &[u32], operands: &Operands, output: &Tensor) -> wgpu::BindGroup {
+        let uniform = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("probe"),
+            size: 4 * params.len() as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let bytes = bytemuck::cast_slice(params);
+        self.queue.write_buffer(&uniform, 0, bytes);
+        let resources = [
+            uniform.as_entire_binding(),
+            binding(&operands.x),
+            binding(&operands.dy),
+            binding(output),
+            self.sink.as_entire_binding(),
+        ];
+        let numbered = (0..).zip(resources);
+        let entries: Vec<_> = numbered
+            .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource })
+            .collect();
+        self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("probe"),
+            layout: &self.layout,
+            entries: &entries,
+        })
+    }
+}
+
+/// The floor of one operation on one tensor.
+pub(crate) struct Probe {
+    pipelines: Vec<wgpu::ComputePipeline>,
+    bindings: wgpu::BindGroup,
+    grid: [u32; 2],
+}
+
+impl Probe {
+    /// Records it so many times, each after the one before.
+    pub(crate) fn record(&self, encoder: &mut wgpu::CommandEncoder, times: u32) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_bind_group(0, &self.bindings, &[]);
+        for _ in 0..times {
+            for pipeline in &self.pipelines {
+                pass.set_pipeline(pipeline);
+                pass.dispatch_workgroups(self.grid[0], self.grid[1], 1);
+            }
+        }
+    }
+
+    /// A probe that left something out would be too low a floor.
+    pub(crate) fn verify(&self, gpu: &Gpu, operands: &Operands, op: Op) -> Outcome {
+        let device = &gpu.device;
+        let bits = |tensor: &Tensor| -> wgnorm::Result<Vec<u32>> {
+            let values = device.download::<f32>(tensor)?;
+            Ok(values.into_iter().map(f32::to_bits).collect())
+        };
+        let mut want = bits(&operands.x)?;
+        let output = match op {
+            Op::Backward => &operands.dx,
+            _ => &operands.y,
+        };
+        if op == Op::Backward {
+            let other = bits(&operands.dy)?;
+            want.iter_mut().zip(other).for_each(|(x, dy)| *x ^= dy);
+        }
+        gpu.clock.time(|encoder| {
+            let (buffer, bytes) = (output.buffer(), output.bytes());
+            encoder.clear_buffer(buffer, output.offset(), Some(bytes));
+            self.record(encoder, 1);
+            Ok(())
+        })?;
+        if bits(output)? != want {
+            return Err(format!("the probe of {} leaves something out", op.name()).into());
+        }
+        Ok(())
+    }
+}
+
+fn compile(
+    device: &wgpu::Device,
+    layout: &wgpu::BindGroupLayout,
+    module: &wgpu::ShaderModule,
+    (entry, lanes, ragged): (&str, u32, bool),
+) -> wgpu::ComputePipeline {
+    let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(entry),
+        bind_group_layouts: &[Some(layout)],
+        immediate_size: 0,
+    });
+    let constants = [
+        ("WORKGROUP", f64::from(lanes)),
+        ("RAGGED", f64::from(u8::from(ragged))),
+    ];
+    device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(entry),
+        layout: Some(&layout),
+        module,
+        entry_point: Some(entry),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            constants: &constants,
+            ..wgpu::PipelineCompilationOptions::default()
+        },
+        cache: None,
+    })
+}
+
+fn entries() -> [wgpu::BindGroupLayoutEntry; 5] {
+    let read = wgpu::BufferBindingType::Storage { read_only: true };
+    let write = wgpu::BufferBindingType::Storage { read_only: false };
+    let kinds = [wgpu::BufferBindingType::Uniform, read, read, write, write];
+    let mut binding = 0..;
+    kinds.map(|ty| wgpu::BindGroupLayoutEntry {
+        binding: binding.next().unwrap_or_default(),
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        count: None,
+    })
+}
+
+/// The whole tensor; its last word may be cut by the tensor's end, but not by its buffer's.
+fn binding(tensor: &Tensor) -> wgpu::BindingResource<'_> {
+    wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+        buffer: tensor.buffer(),
+        offset: tensor.offset(),
+        size: wgpu::BufferSize::new(tensor.bytes().next_multiple_of(16)),
+    })
+}
