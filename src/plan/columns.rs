@@ -1,6 +1,6 @@
 //! The geometry of columns; its WGSL twin is shaders/lib/columns.wgsl.
 
-use super::tuning::MAX_LANE_WORDS;
+use super::tuning::{MAX_LANE_WORDS, MAX_MERGED, MAX_PARTIALS};
 use super::windows::Window;
 use super::{Tuning, Word};
 use crate::View;
@@ -78,14 +78,36 @@ impl Tile {
         (view.numel() / word.width()).div_ceil(self.row_words)
     }
 
+    /// The most partial results of a channel: one lane may have to merge those of several columns,
+    /// twice, and stay below lavapipe's 65,535 iterations together with its walk down the rows.
+    pub(super) fn max_partials(&self, word: Word, tuning: &Tuning) -> u64 {
+        let tile = self.words * word.width();
+        let ways = self.row_lanes * (tile / self.merged);
+        let lanes = tuning.workgroup as usize;
+        let most = MAX_MERGED * ways / (ways * self.merged).div_ceil(lanes);
+        MAX_PARTIALS.min(most as u64)
+    }
+
     /// Into how many slices to cut the rows of a window. Where `merges`, each workgroup of the second
-    /// dispatch reads the partials of all its columns, so their number grows with the square of this.
-    pub(super) fn slices(&self, view: View, word: Word, tuning: &Tuning, merges: bool) -> usize {
+    /// dispatch reads the partials of all its columns, so their number grows with the square of this;
+    /// and no more than `most` if lanes can bear it.
+    pub(super) fn slices(
+        &self,
+        view: View,
+        word: Word,
+        tuning: &Tuning,
+        merges: bool,
+        most: usize,
+    ) -> usize {
         let rows = self.rows(view, word);
         let wanted = tuning.slices(self.blocks, rows * self.words);
         let partials = rows * self.words / tuning.words_per_partial;
         let worth = (partials / (self.merged * self.copies)).isqrt().max(1);
-        let wanted = if merges { wanted.min(worth) } else { wanted };
+        let wanted = if merges {
+            wanted.min(worth).min(most)
+        } else {
+            wanted
+        };
         wanted.max(rows.div_ceil(self.row_lanes * (MAX_LANE_WORDS / self.span() as usize)))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::columns::Tile;
 use super::resident::Resident;
-use super::tuning::Tuning;
+use super::tuning::{MAX_PARTIALS, Tuning};
 use super::windows::Window;
 use super::{Columns, Form, Geometry, Pass, PlanOptions, Rows, Strategy, Word};
 use crate::View;
@@ -16,8 +16,9 @@ pub(super) struct Layout {
     pub(super) workgroup: u32,
     /// One for each window.
     pub(super) geometries: Vec<Geometry>,
-    /// Partial results of one slot.
+    /// Partial results of one slot, and how many are allowed.
     pub(super) partials: u64,
+    pub(super) max_partials: u64,
 }
 
 /// What the choice depends on.
@@ -90,6 +91,7 @@ impl Chooser<'_> {
             workgroup: resident.workgroup,
             geometries: vec![resident.geometry],
             partials: 0,
+            max_partials: MAX_PARTIALS,
         })
     }
 
@@ -107,17 +109,20 @@ impl Chooser<'_> {
         } else {
             Form::Ragged
         };
-        let of = |window: &Window| Rows::slices(window.view, word, form, self.tuning);
+        let most = (MAX_PARTIALS as usize / self.parts()).max(1);
+        let of = |window: &Window| Rows::slices(window.view, word, form, self.tuning, most);
         let slices = self.windows.iter().map(of).max().unwrap_or(1);
         let lanes = self.tuning.workgroup;
         let new = |window| Geometry::Rows(Rows::new(window, word, form, slices, lanes));
-        self.split_layout(
-            Strategy::SplitRows,
+        self.with_all_partials(Layout {
+            strategy: Strategy::SplitRows,
             word,
             form,
-            self.windows.iter().map(new),
-            1,
-        )
+            workgroup: lanes,
+            geometries: self.windows.iter().map(new).collect(),
+            partials: 1,
+            max_partials: MAX_PARTIALS,
+        })
     }
 
     /// Columns need whole words in every window.
@@ -133,37 +138,39 @@ impl Chooser<'_> {
         };
         let tile = Tile::new(self.view, self.windows, word, self.tuning);
         let merges = self.pass != Pass::Flat;
-        let of = |window: &Window| tile.slices(window.view, word, self.tuning, merges);
+        let max_partials = tile.max_partials(word, self.tuning);
+        let most = (max_partials as usize / (self.parts() * tile.copies)).max(1);
+        let of = |window: &Window| tile.slices(window.view, word, self.tuning, merges, most);
         let slices = self.windows.iter().map(of).max().unwrap_or(1);
         let new = |window| Geometry::Columns(Columns::new(window, word, tile, slices));
-        let geometries = self.windows.iter().map(new);
-        let form = Form::Span(tile.span());
-        self.split_layout(
-            Strategy::SplitColumns,
+        self.with_all_partials(Layout {
+            strategy: Strategy::SplitColumns,
             word,
-            form,
-            geometries,
-            tile.copies as u64,
-        )
+            form: Form::Span(tile.span()),
+            workgroup: self.tuning.workgroup,
+            geometries: self.windows.iter().map(new).collect(),
+            partials: tile.copies as u64,
+            max_partials,
+        })
     }
 
-    fn split_layout(
-        &self,
-        strategy: Strategy,
-        word: Word,
-        form: Form,
-        geometries: impl Iterator<Item = Geometry>,
-        copies: u64,
-    ) -> Layout {
-        let geometries: Vec<_> = geometries.collect();
-        let slices = geometries.iter().map(Geometry::slices_end).max();
+    /// How many windows there are of each slot.
+    fn parts(&self) -> usize {
+        let last = self.windows.iter().map(|window| window.part).max();
+        1 + last.unwrap_or(0)
+    }
+
+    /// The layout with the partials of all slices instead of one's.
+    fn with_all_partials(&self, layout: Layout) -> Layout {
+        let slices = layout.geometries.iter().map(Geometry::slices_end).max();
+        let merged = if self.pass == Pass::Flat {
+            None
+        } else {
+            slices
+        };
         Layout {
-            strategy,
-            word,
-            form,
-            workgroup: self.tuning.workgroup,
-            geometries,
-            partials: u64::from(slices.unwrap_or(0)) * copies,
+            partials: layout.partials * u64::from(merged.unwrap_or(0)),
+            ..layout
         }
     }
 }

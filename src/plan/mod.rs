@@ -16,7 +16,7 @@ pub(crate) use rows::Rows;
 pub(crate) use tuning::UNIT;
 
 use layout::Chooser;
-use tuning::{MAX_PARTIALS, Tuning};
+use tuning::Tuning;
 use windows::{ALIGNMENT, Window};
 
 use crate::gpu::{DeviceClass, Limits};
@@ -192,8 +192,7 @@ impl Plan {
             },
             _ => view,
         };
-        let max_window = (limits.max_binding_bytes / 4).min(MAX_WINDOW) as usize;
-        let windows = windows::cut(view, max_window);
+        let windows = windows::cut(view, max_window(limits));
         let class = options.class.unwrap_or(limits.class);
         let tuning = Tuning::of(class);
         let layout = Chooser {
@@ -227,7 +226,7 @@ impl Plan {
             partials: bounded(
                 "partial results of a channel",
                 layout.partials,
-                MAX_PARTIALS,
+                layout.max_partials,
             )?,
             cuts: cuts.collect::<Result<_>>()?,
         })
@@ -248,6 +247,11 @@ impl Plan {
             Some(Strategy::SplitColumns) if view.inner != 1 || view.count == 1 => Ok(Some(
                 "it needs more than one channel, and the channels last",
             )),
+            Some(Strategy::SplitColumns)
+                if view.count + ALIGNMENT as usize > max_window(limits) =>
+            {
+                Ok(Some("a row of all channels does not fit one binding"))
+            }
             Some(Strategy::Resident) => {
                 let backward = Self::new(view, Pass::Backward, options, limits)?;
                 let fits = backward.strategy == Strategy::Resident;
@@ -285,6 +289,12 @@ const MAX_SLOTS: u64 = 1 << 28;
 /// to a row of the tensor before they compare.
 const MAX_WINDOW: u64 = 1 << 30;
 
+/// The elements that fit one binding, in whole units of alignment.
+fn max_window(limits: &Limits) -> usize {
+    let units = limits.max_binding_bytes / (4 * ALIGNMENT);
+    (units * ALIGNMENT).min(MAX_WINDOW) as usize
+}
+
 fn bounded(name: &'static str, needed: u64, limit: u64) -> Result<u32> {
     match u32::try_from(needed) {
         Ok(value) if needed <= limit => Ok(value),
@@ -312,5 +322,5 @@ fn fold(groups: u64, max_groups: u32) -> Result<[u32; 2]> {
     Ok([groups.div_ceil(height) as u32, height as u32])
 }
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;

@@ -24,8 +24,10 @@ impl Resident {
         let view = window.view;
         let words = Rows::slot_words(view, word, Form::Whole);
         let held = tuning.held_words(word, pass);
-        let least = words.div_ceil(held).max(words.div_ceil(tuning.held_wanted));
-        let lanes = least.next_power_of_two().max(tuning.least_lanes);
+        let wanted = words
+            .div_ceil(tuning.held_wanted.min(held))
+            .next_power_of_two();
+        let lanes = wanted.clamp(tuning.least_lanes, tuning.most_lanes());
         let (workgroup, shares) = tuning.resident_workgroup(lanes)?;
         let words_held = words.div_ceil(lanes).next_power_of_two();
         if words_held > held {

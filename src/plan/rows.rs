@@ -42,12 +42,17 @@ impl Rows {
         }
     }
 
-    /// Into how many slices to cut a slot of a window.
-    pub(super) fn slices(view: View, word: Word, form: Form, tuning: &Tuning) -> usize {
+    /// Into how many slices to cut a slot of a window, and no more than `most` if lanes can bear it.
+    pub(super) fn slices(
+        view: View,
+        word: Word,
+        form: Form,
+        tuning: &Tuning,
+        most: usize,
+    ) -> usize {
         let words = Self::slot_words(view, word, form);
-        tuning
-            .slices(view.count, words)
-            .max(words.div_ceil(tuning.workgroup as usize * MAX_LANE_WORDS))
+        let least = words.div_ceil(tuning.workgroup as usize * MAX_LANE_WORDS);
+        tuning.slices(view.count, words).min(most).max(least)
     }
 
     pub(super) fn new(window: &Window, word: Word, form: Form, slices: usize, lanes: u32) -> Self {

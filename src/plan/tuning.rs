@@ -39,6 +39,8 @@ pub(crate) const MAX_LANE_WORDS: usize = 16_384;
 /// The most partial results of one slot: a single lane of split columns may have to merge them all
 /// for several columns.
 pub(crate) const MAX_PARTIALS: u64 = 4096;
+/// The most partial results that one lane may merge, for the same reason.
+pub(crate) const MAX_MERGED: usize = 12_000;
 /// Words in the unit by which a slot is cut: slices begin where a GPU's memory transactions do.
 pub(crate) const UNIT: usize = 32;
 
@@ -73,7 +75,7 @@ impl Tuning {
     }
 
     /// The most words that a resident lane may hold of x, and in a backward as many of dy: on a GPU
-    /// 128 bytes of registers in all, on a software driver what its compiler unrolls.
+    /// 128 bytes of registers in all, on a software driver what it still compiles fast.
     pub(crate) fn held_words(&self, word: Word, pass: Pass) -> usize {
         let words = match (self.class, pass) {
             (DeviceClass::Cpu, _) => return 32,
@@ -81,6 +83,11 @@ impl Tuning {
             (DeviceClass::Gpu, _) => 8,
         };
         words * Word::F32x4.width() / word.width()
+    }
+
+    /// The lanes of the largest resident workgroup.
+    pub(crate) fn most_lanes(&self) -> usize {
+        self.resident_workgroups.last().map_or(1, |&lanes| lanes)
     }
 
     /// The workgroup for that many lanes, and how many such runs of lanes share it.

@@ -92,19 +92,19 @@ fn by_slots(view: View, max: usize) -> Vec<Window> {
 }
 
 /// The rows of one slot are cut where bindings may begin, so that no word of the kernels straddles
-/// two windows of one slot; all are cut into as many pieces.
+/// two windows of one slot; all are cut into as many pieces, as evenly as can be.
 fn within_slots(view: View, max: usize) -> Vec<Window> {
     let aligned = ALIGNMENT as usize;
-    let pieces = (view.inner + aligned).div_ceil(max / aligned * aligned);
-    let len = (view.inner + aligned)
-        .div_ceil(pieces)
-        .next_multiple_of(aligned);
+    let most_units = (view.inner + aligned - 1).div_ceil(aligned);
+    let pieces = most_units.div_ceil(max / aligned);
     (0..view.outer * view.count * pieces)
         .map(|i| {
             let (row, piece) = (i / pieces, i % pieces);
-            let start = row * view.inner;
-            let first = start / aligned * aligned + piece * len;
-            let (begin, end) = (first.max(start), (first + len).min(start + view.inner));
+            let (start, end) = (row * view.inner, (row + 1) * view.inner);
+            let first = start / aligned;
+            let units = end.div_ceil(aligned) - first;
+            let cut = |piece| (first + piece * units / pieces) * aligned;
+            let (begin, end) = (cut(piece).max(start), cut(piece + 1).min(end));
             Window {
                 start: begin as u64,
                 view: View {

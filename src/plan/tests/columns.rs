@@ -1,274 +1,262 @@
-//! `shaders/lib/columns.wgsl` and the lengths of the loops of `shaders/lib/merge_tree.wgsl` and
-//! `shaders/*_columns.wgsl` once more; `walk` goes through these loops.
+//! `shaders/lib/columns.wgsl` and `shaders/lib/merge_tree.wgsl` once more, and the loops of
+//! `shaders/*_columns.wgsl`.
 
-mod walk;
+use super::params::ColumnsParams;
+use super::{Cut, Form, NUMBERS, Pass, Plan, field, sample_at};
+use crate::plan::Columns;
 
-pub(super) use walk::walk;
-
-use super::super::{Columns, MAX_COLUMN_ROWS, MAX_TERMS, Plan};
-use super::{Lengths, MAX_EXACT, MAX_WORKGROUP_BYTES, fits};
-
-/// Rows that a lane adds up before it flushes.
-const CHUNK: u32 = 64;
-/// Partials that a lane adds up before it flushes.
-const PARTIALS_CHUNK: u32 = 32;
-
-struct Slice {
-    index: u32,
-    first_column: u32,
+pub(super) struct Slice {
+    pub(super) index: u32,
+    pub(super) first_column: u32,
     row_begin: u32,
     row_end: u32,
 }
 
-struct Walk {
+pub(super) struct Walk {
     word: u32,
-    row_begin: u32,
-    row_end: u32,
+    word_step: u32,
+    last_word: u32,
+    pub(super) row_begin: u32,
+    pub(super) row_step: u32,
+    pub(super) row_end: u32,
+    last_row: u32,
 }
 
-struct Column {
-    first: u32,
-    step: u32,
-    n: u32,
+/// `Params`, and what the pipeline knows.
+pub(super) struct Params {
+    pub(super) workgroup: u32,
+    pub(super) width: u32,
+    pub(super) span: u32,
+    pub(super) groups: u32,
+    pub(super) grid_width: u32,
+    pub(super) count: u32,
+    pub(super) partials: u32,
+    first_slice: u32,
+    shift: u32,
+    row_words: u32,
+    tile_words: u32,
+    tile_lanes: u32,
+    row_lanes: u32,
+    blocks: u32,
+    slice_rows: u32,
+    more_rows: u32,
 }
 
-/// The functions of shaders/lib/columns.wgsl under their names there.
-#[derive(Clone, Copy)]
-struct Model<'a> {
-    plan: &'a Plan,
-    columns: &'a Columns,
+fn last_of(first: u32, step: u32, end: u32) -> u32 {
+    first + (end.max(first + 1) - 1 - first) / step * step
 }
 
-impl Model<'_> {
-    fn width(&self) -> u32 {
-        self.plan.word.width()
-    }
-
-    /// The override `TILE`, see `src/kernels`.
-    fn tile(&self) -> u32 {
-        self.plan.workgroup * self.width()
-    }
-
-    fn row_columns(&self) -> u32 {
-        self.columns.row_words * self.width()
-    }
-
-    fn block_columns(&self) -> u32 {
-        self.columns.tile_words * self.width()
-    }
-
-    fn merged_columns(&self) -> u32 {
-        match self.columns.blocks {
-            1 => self.plan.count,
-            _ => self.block_columns(),
+impl Params {
+    pub(super) fn new(plan: &Plan, cut: &Cut, columns: &Columns) -> Self {
+        let block = ColumnsParams::new(plan, cut, columns, &NUMBERS);
+        let block = bytemuck::bytes_of(&block);
+        let get = |name| field(ColumnsParams::FIELDS, block, name);
+        Self {
+            workgroup: plan.workgroup,
+            width: plan.word.width() as u32,
+            span: match plan.form {
+                Form::Span(span) => span,
+                _ => 1,
+            },
+            groups: get("groups"),
+            grid_width: get("grid_width"),
+            count: get("count"),
+            partials: get("partials"),
+            first_slice: get("first_slice"),
+            shift: get("shift"),
+            row_words: get("row_words"),
+            tile_words: get("tile_words"),
+            tile_lanes: get("tile_lanes"),
+            row_lanes: get("row_lanes"),
+            blocks: get("blocks"),
+            slice_rows: get("slice_rows"),
+            more_rows: get("more_rows"),
         }
     }
 
-    fn merged_lanes(&self) -> u32 {
-        self.columns.row_lanes * (self.block_columns() / self.merged_columns())
+    /// `TILE`, what the shared memory holds.
+    pub(super) fn tile(&self) -> u32 {
+        self.workgroup * self.width * self.span
     }
 
-    fn merge_ways(&self) -> u32 {
-        self.merged_lanes().min(self.columns.partials)
-    }
-
-    fn slice_of(&self, group: u32) -> Slice {
-        let index = group / self.columns.blocks;
-        let row_begin = index * self.columns.slice_rows;
+    pub(super) fn slice_of(&self, group: u32) -> Slice {
+        let i = group / self.blocks;
+        let block = group - i * self.blocks;
+        let row_begin = i * self.slice_rows + i.min(self.more_rows);
         Slice {
-            index,
-            first_column: (group % self.columns.blocks) * self.block_columns(),
+            index: self.first_slice + i,
+            first_column: block * self.tile_words * self.width,
             row_begin,
-            row_end: (row_begin + self.columns.slice_rows).min(self.columns.rows),
+            row_end: row_begin + self.slice_rows + u32::from(i < self.more_rows),
         }
     }
 
-    fn walk_of(&self, slice: &Slice, lane: u32) -> Walk {
-        let columns = self.columns;
-        let word = slice.first_column / self.width() + lane % columns.tile_words;
-        let row_lane = lane / columns.tile_words;
+    pub(super) fn walk_of(&self, slice: &Slice, lane: u32) -> Walk {
+        let begin = slice.first_column / self.width;
+        let word_end = (begin + self.tile_words).min(self.row_words);
+        let row_lane = lane / self.tile_lanes;
+        let word = begin + lane - row_lane * self.tile_lanes;
         let row_begin = slice.row_begin + row_lane;
-        let works = word < columns.row_words && row_lane < columns.row_lanes;
+        let works = word < word_end && row_lane < self.row_lanes && row_begin < slice.row_end;
         let row_end = if works { slice.row_end } else { row_begin };
         Walk {
             word,
+            word_step: self.tile_lanes,
+            last_word: last_of(word, self.tile_lanes, word_end),
             row_begin,
+            row_step: self.row_lanes,
             row_end,
+            last_row: last_of(row_begin, self.row_lanes, row_end),
         }
     }
 
-    fn channel_of(&self, column: u32) -> u32 {
-        column % self.plan.count
+    pub(super) fn span_word(walk: &Walk, j: u32) -> u32 {
+        (walk.word + j * walk.word_step).min(walk.last_word)
     }
 
-    fn merged_column(&self, lane: u32, j: u32) -> u32 {
-        (lane % self.columns.tile_words * self.width() + j) % self.merged_columns()
+    pub(super) fn word_of(&self, walk: &Walk, row: u32, i: u32) -> u32 {
+        let at = if i < self.span {
+            row
+        } else {
+            (row + i / self.span * walk.row_step).min(walk.last_row)
+        };
+        self.shift + at * self.row_words + Self::span_word(walk, i % self.span)
     }
 
-    /// Merged columns of a whole row.
+    pub(super) fn is_new(&self, walk: &Walk, row: u32, i: u32) -> bool {
+        i < self.span || row + i / self.span * walk.row_step < walk.row_end
+    }
+
+    pub(super) fn channel_of(&self, column: u32) -> u32 {
+        column % self.count
+    }
+
+    fn row_columns(&self) -> u32 {
+        self.row_words * self.width
+    }
+
+    pub(super) fn merged_columns(&self) -> u32 {
+        if self.blocks == 1 {
+            self.count
+        } else {
+            self.tile_words * self.width
+        }
+    }
+
+    pub(super) fn merged_lanes(&self) -> u32 {
+        self.row_lanes * (self.tile_words * self.width / self.merged_columns())
+    }
+
+    pub(super) fn merge_ways(&self) -> u32 {
+        self.merged_lanes().min(self.partials)
+    }
+
+    pub(super) fn merged_column(&self, slice: &Slice, word: u32, c: u32) -> u32 {
+        (word * self.width + c - slice.first_column) % self.merged_columns()
+    }
+
+    pub(super) fn is_in_tile(&self, lane: u32, j: u32) -> bool {
+        lane % self.tile_lanes + j * self.tile_lanes < self.tile_words
+            && lane / self.tile_lanes < self.row_lanes
+    }
+
+    pub(super) fn tile_element(&self, lane: u32, j: u32, c: u32) -> u32 {
+        let word = lane % self.tile_lanes + j * self.tile_lanes;
+        (lane / self.tile_lanes * self.tile_words + word) * self.width + c
+    }
+
     fn all_columns(&self) -> u32 {
-        match self.columns.blocks {
-            1 => self.plan.count,
-            _ => self.row_columns(),
+        if self.blocks == 1 {
+            self.count
+        } else {
+            self.row_columns()
         }
     }
 
-    fn column_of(&self, slice: &Slice, i: u32) -> Column {
-        let first = slice.row_begin * self.row_columns() + slice.first_column + i;
-        let copies = self.row_columns() / self.all_columns();
-        Column {
-            first,
-            step: self.all_columns(),
-            n: (slice.row_end - slice.row_begin) * copies,
-        }
+    pub(super) fn column_n(&self, slice: &Slice) -> u32 {
+        (slice.row_end - slice.row_begin) * (self.row_columns() / self.all_columns())
     }
 
-    fn is_column(&self, slice: &Slice, i: u32) -> bool {
+    pub(super) fn is_column(&self, slice: &Slice, i: u32) -> bool {
         slice.first_column + i < self.row_columns()
     }
 
-    /// Partials are counted from the first one here, not from the state's header.
-    fn column_partial(&self, slice: &Slice, i: u32) -> u32 {
+    pub(super) fn column_partial(&self, slice: &Slice, i: u32) -> u32 {
         slice.index * self.all_columns() + slice.first_column + i
     }
 
-    fn slot_partial(&self, channel: u32, i: u32) -> u32 {
-        i * self.plan.count + channel
+    /// The elements that `column_pivot` looks at.
+    pub(super) fn samples(&self, slice: &Slice, i: u32) -> impl Iterator<Item = u32> {
+        let shift = self.shift * self.width;
+        let first = shift + slice.row_begin * self.row_columns() + slice.first_column + i;
+        let (step, n) = (self.all_columns(), self.column_n(slice));
+        (0..10).map(move |i| first + sample_at(i, n) * step)
     }
 
-    /// Iterations of one lane that strides over `n` by the workgroup.
-    fn per_lane(&self, n: u32) -> u64 {
-        n.div_ceil(self.plan.workgroup).into()
-    }
-
-    /// Iterations of `merge_tree`.
-    fn tree(&self, ways: u32) -> u64 {
-        let (mut live, mut iterations) = (ways, 0);
-        while live > 1 {
-            let half = live.div_ceil(2);
-            iterations += 1 + self.per_lane((live - half) * self.merged_columns());
-            live = half;
+    /// The row loop of a kernel that takes `rows` rows at once: shows every word's row and number
+    /// among those; returns its iterations, of which each goes through the words so often.
+    pub(super) fn walk_rows(&self, walk: &Walk, rows: u32, mut visit: impl FnMut(u32, u32)) -> u64 {
+        let (mut row, mut iterations) = (walk.row_begin, 0);
+        while row < walk.row_end {
+            for i in 0..rows * self.span {
+                visit(row, i);
+            }
+            row += rows * walk.row_step;
+            iterations += 1 + 2 * u64::from(rows * self.span);
         }
         iterations
     }
 }
 
-pub(super) fn check(plan: &Plan, columns: &Columns) -> Lengths {
-    let model = Model { plan, columns };
-    check_cut(model);
-    check_indices(model);
+/// Rows that a lane reads at once: `ROWS`, or `PAIRS` where it reads two tensors.
+pub(super) fn rows_at_once(span: u32, reads_dy: bool) -> u32 {
+    let rows = (4 / span).max(1);
+    if reads_dy { (rows / 2).max(1) } else { rows }
+}
 
-    let wide = u64::from;
-    let width = wide(model.width());
-    let merged = model.per_lane(model.merged_columns());
-    let ways = model.merge_ways();
-    let lane_rows = wide(columns.slice_rows.div_ceil(columns.row_lanes));
-    let chunks = lane_rows.div_ceil(CHUNK.into());
-    let by4 = lane_rows.div_ceil(4);
-    let by2 = lane_rows.div_ceil(2);
-    let lane_partials = wide(columns.partials.div_ceil(ways));
-    let partial_flushes = lane_partials.div_ceil(PARTIALS_CHUNK.into());
-    // The backward's loop and each phase of the forward's.
-    let entries = model.per_lane(ways * model.merged_columns());
-    let merge_partials = entries * (1 + partial_flushes + lane_partials);
-    let merge_lanes = model.tree(model.merged_lanes());
-    let tree = model.tree(ways);
-    // A lane owns no more of the scratch than it keeps in its `ds`.
-    assert!(entries <= width);
-    // The rounding that targets.md allows counts on these.
-    assert!(lane_rows <= MAX_COLUMN_ROWS as u64);
-    assert!(chunks <= MAX_TERMS as u64);
-    assert!(partial_flushes <= MAX_TERMS as u64);
-    Lengths {
-        iterations: [
-            // moments: pivots, their components, the walk, the scratch, the partials
-            merged * (1 + 10) + width + chunks + by4 + width + merge_lanes + merged,
-            // normalize: pivots, two phases, saved statistics, components, the walk
-            merged * (1 + 10) + 2 * (merge_partials + tree) + 2 * width + merged + width + by4,
-            // backward_sums
-            width + chunks + by2 + width + merge_lanes + merged,
-            // backward_dx
-            merge_partials + tree + merged + width + by2,
-        ]
-        .into_iter()
-        .max()
-        .unwrap_or_default(),
-        terms: wide(CHUNK).min(lane_rows).div_ceil(2),
-        flushes: chunks,
-        partial_terms: wide(PARTIALS_CHUNK).min(lane_partials),
-        partial_flushes,
+/// Rows after which a lane adds up its sums; it does so once more after 32 times as many.
+pub(super) const CHUNK: u64 = 16;
+
+/// Iterations of `merge_tree`.
+fn merge_tree(ways: u64, columns: u64, workgroup: u64) -> u64 {
+    let (mut live, mut iterations) = (ways, 0);
+    while live > 1 {
+        let half = live.div_ceil(2);
+        iterations += 1 + ((live - half) * columns).div_ceil(workgroup);
+        live = half;
     }
+    iterations
 }
 
-/// The blocks and slices are a grid over the tensor, and what is merged fits the scratch.
-fn check_cut(model: Model) {
-    let wide = u64::from;
-    let Model { plan, columns } = model;
-    let width = model.width();
-    let numel = wide(plan.count) * wide(plan.slot_len);
-    // Rows hold whole copies of the channels and whole words, and the tensor whole rows: none is
-    // short, so that no slice is without elements of any of its channels.
-    assert!(model.row_columns().is_multiple_of(plan.count));
-    let copies = model.row_columns() / plan.count;
-    assert_eq!(wide(columns.rows) * wide(model.row_columns()), numel);
-    // Blocks cut a row and slices the rows, none of them empty.
-    assert_eq!(
-        columns.blocks,
-        columns.row_words.div_ceil(columns.tile_words)
-    );
-    assert_eq!(columns.slices, columns.rows.div_ceil(columns.slice_rows));
-    assert_eq!(
-        wide(plan.groups),
-        wide(columns.blocks) * wide(columns.slices)
-    );
-    let copies_apart = if columns.blocks == 1 { 1 } else { copies };
-    assert_eq!(
-        wide(columns.partials),
-        wide(columns.slices) * wide(copies_apart)
-    );
-    // Lanes are a grid over the block, and as many as fit the workgroup.
-    assert!(columns.row_lanes >= 1 && columns.tile_words >= 1);
-    let lanes = columns.row_lanes * columns.tile_words;
-    assert!(lanes <= plan.workgroup && lanes + columns.tile_words > plan.workgroup);
-    // The lanes' sums are whole copies of the merged columns, and so are the partials' ones.
-    assert_eq!(
-        model.merged_lanes() * model.merged_columns(),
-        lanes * width,
-        "lanes that nobody merges"
-    );
-    assert!(lanes * width <= model.tile());
-    assert!(model.merge_ways() * model.merged_columns() <= model.tile());
-    // A pair of sums and a pivot per entry.
-    assert!(model.tile() * (8 + 4) <= MAX_WORKGROUP_BYTES);
-    // The second dispatch reads no more partials, in both phases, than it reads words, unless the
-    // length of the walks demands more slices.
-    let block_words = wide(columns.rows) * wide(columns.tile_words);
-    let reads = 2 * wide(model.merged_columns()) * wide(columns.partials);
-    let demanded = columns.slice_rows == columns.row_lanes * MAX_COLUMN_ROWS as u32;
-    assert!(columns.slices == 1 || demanded || wide(columns.slices) * reads <= block_words);
-    // `n` of a partial is exact.
-    let slice_rows = wide(columns.slice_rows.min(columns.rows));
-    assert!(slice_rows * wide(copies / copies_apart) <= MAX_EXACT);
-}
-
-/// The largest values of the index arithmetic, before anything bounds them, do not wrap.
-fn check_indices(model: Model) {
-    let wide = u64::from;
-    let Model { plan, columns } = model;
-    let row_columns = wide(model.row_columns());
-    let block_columns = wide(model.block_columns());
-    let numel = wide(columns.rows) * row_columns;
-    // slice_of, walk_of
-    fits(wide(columns.blocks) * block_columns);
-    fits(wide(columns.slices) * wide(columns.slice_rows) + wide(plan.workgroup));
-    // column_of, and sample_at in its elements
-    fits(numel + row_columns + block_columns);
-    fits(10 * wide(columns.slice_rows) * (row_columns / wide(plan.count)));
-    // The walks: begin + 64 * step, row + 3 * step
-    fits(wide(columns.rows) + wide(CHUNK) * wide(columns.row_lanes));
-    fits(wide(columns.rows) + 3 * wide(columns.row_lanes));
-    // slot_pivot, begin + 32 * ways, slot_partial and column_partial
-    fits(9 * wide(columns.partials));
-    fits(wide(columns.partials) + wide(PARTIALS_CHUNK) * wide(model.merge_ways()));
-    fits(1 + wide(plan.count) + wide(plan.count) * wide(columns.partials) + block_columns);
+/// The most loop iterations of a lane in any kernel, by formula; loops over the words of a lane are
+/// counted in, though most drivers unroll them.
+pub(super) fn iterations(plan: &Plan, cut: &Cut, columns: &Columns, pass: Pass) -> u64 {
+    let params = Params::new(plan, cut, columns);
+    let [workgroup, width, span] = [params.workgroup, params.width, params.span].map(u64::from);
+    let merged = u64::from(params.merged_columns());
+    let each = merged.div_ceil(workgroup);
+    let lanes_tree = merge_tree(params.merged_lanes().into(), merged, workgroup);
+    let own = span * (1 + width);
+    let rows = u64::from(columns.rows.div_ceil(columns.slices));
+    let rows = rows.div_ceil(params.row_lanes.into());
+    if let Form::HeldColumns(held) = plan.form {
+        return 2 * u64::from(held) + 13 * each + lanes_tree + 4 * own;
+    }
+    let walk = |reads_dy| {
+        let at_once = u64::from(rows_at_once(params.span, reads_dy));
+        rows.div_ceil(at_once) * (1 + 2 * at_once * span)
+    };
+    if pass == Pass::Flat {
+        return 12 * each + own + walk(true);
+    }
+    let flushes = (rows.div_ceil(CHUNK) + rows.div_ceil(32 * CHUNK)) * (1 + span);
+    let ways = u64::from(params.merge_ways()).max(1);
+    let share = u64::from(params.partials).div_ceil(ways);
+    let merge = (ways * merged).div_ceil(workgroup) * (1 + share + share.div_ceil(32));
+    let tree = merge_tree(ways, merged, workgroup);
+    let moments = 13 * each + 2 * own + walk(false) + flushes + lanes_tree;
+    let normalize = 12 * each + 2 * (merge + tree + width * span) + own + walk(false);
+    let backward_sums = each + 2 * own + walk(true) + flushes + lanes_tree;
+    let backward_dx = merge + tree + each + own + walk(true);
+    moments.max(normalize).max(backward_sums).max(backward_dx)
 }

@@ -1,223 +1,279 @@
-//! `shaders/lib/rows.wgsl` and the loops of `shaders/*_rows.wgsl` once more.
+//! `shaders/lib/rows.wgsl`, `rows_whole.wgsl` and `rows_ragged.wgsl` once more, and the loops of
+//! `shaders/*_rows.wgsl`.
 
-use super::super::{MAX_TERMS, Plan, Rows};
-use super::{Lengths, MAX_EXACT, MAX_WORKGROUP_BYTES, fits, sample_at};
+use super::params::RowsParams;
+use super::{Cut, Form, NUMBERS, Pass, Plan, Rows, field, sample_at};
 
-/// Words of a row that a lane adds up before it flushes, for each number of words at once: the
-/// backward's sums take two words at once, the moments four.
-const fn chunk(unroll: u32) -> u32 {
-    32 * unroll
+pub(super) struct Slice {
+    pub(super) slot: u32,
+    pub(super) index: u32,
+    pub(super) begin: u32,
+    pub(super) end: u32,
 }
 
-/// Partials that a lane adds up before it flushes.
-const PARTIALS_CHUNK: u64 = 32;
-
-struct Slice {
-    slot: u32,
-    index: u32,
-    row_begin: u32,
-    row_end: u32,
-    word_begin: u32,
-    word_end: u32,
+#[derive(Clone, Copy)]
+pub(super) struct Cursor {
+    pub(super) at: u32,
+    word: u32,
+    row: u32,
 }
 
-fn slice_of(rows: &Rows, group: u32) -> Slice {
-    let index = group % rows.slices;
-    let row_begin = (index / rows.segments) * rows.slice_rows;
-    let word_begin = (index % rows.segments) * rows.segment_words;
-    Slice {
-        slot: group / rows.slices,
-        index,
-        row_begin,
-        row_end: (row_begin + rows.slice_rows).min(rows.outer),
-        word_begin,
-        word_end: (word_begin + rows.segment_words).min(rows.inner),
+/// `Params`, and what the pipeline knows.
+pub(super) struct Params {
+    pub(super) workgroup: u32,
+    pub(super) width: u32,
+    ragged: bool,
+    pub(super) groups: u32,
+    pub(super) grid_width: u32,
+    pub(super) count: u32,
+    pub(super) partials: u32,
+    first_slot: u32,
+    slots: u32,
+    first_slice: u32,
+    shift: u32,
+    pub(super) inner: u32,
+    row_stride: u32,
+    row_words: u32,
+    slot_words: u32,
+    slices: u32,
+    slice_units: u32,
+    more_units: u32,
+    pub(super) lanes: u32,
+    step_words: u32,
+    step_elements: u32,
+}
+
+impl Params {
+    pub(super) fn new(plan: &Plan, cut: &Cut, rows: &Rows) -> Self {
+        let block = RowsParams::new(plan, cut, rows, &NUMBERS);
+        let block = bytemuck::bytes_of(&block);
+        let get = |name| field(RowsParams::FIELDS, block, name);
+        Self {
+            workgroup: plan.workgroup,
+            width: plan.word.width() as u32,
+            ragged: plan.form == Form::Ragged,
+            groups: get("groups"),
+            grid_width: get("grid_width"),
+            count: get("count"),
+            partials: get("partials"),
+            first_slot: get("first_slot"),
+            slots: get("slots"),
+            first_slice: get("first_slice"),
+            shift: get("shift"),
+            inner: get("inner"),
+            row_stride: get("row_stride"),
+            row_words: get("row_words"),
+            slot_words: get("slot_words"),
+            slices: get("slices"),
+            slice_units: get("slice_units"),
+            more_units: get("more_units"),
+            lanes: get("lanes"),
+            step_words: get("step_words"),
+            step_elements: get("step_elements"),
+        }
+    }
+
+    pub(super) fn slice_of(&self, group: u32) -> Slice {
+        let slot = group / self.slices;
+        let i = group - slot * self.slices;
+        let begin = i * self.slice_units + i.min(self.more_units);
+        let end = begin + self.slice_units + u32::from(i < self.more_units);
+        Slice {
+            slot: self.first_slot + slot,
+            index: self.first_slice + i,
+            begin: begin * 32,
+            end: (end * 32).min(self.slot_words),
+        }
+    }
+
+    pub(super) fn shared_slot(&self, group: u32, lane: u32) -> Slice {
+        let slot = group * (self.workgroup / self.lanes) + lane / self.lanes;
+        Slice {
+            slot: self.first_slot + slot.min(self.slots - 1),
+            index: 0,
+            begin: 0,
+            end: if slot < self.slots {
+                self.slot_words
+            } else {
+                0
+            },
+        }
+    }
+
+    pub(super) fn cursor_at(&self, slice: &Slice, at: u32) -> Cursor {
+        let first = self.shift + (slice.slot - self.first_slot) * self.inner;
+        let row = (at / self.row_words).wrapping_mul(self.row_stride);
+        Cursor {
+            at,
+            word: at % self.row_words,
+            row: first.wrapping_add(row),
+        }
+    }
+
+    pub(super) fn advance(&self, c: Cursor) -> Cursor {
+        let word = c.word + self.step_words;
+        let carry = word >= self.row_words;
+        let row = c.row.wrapping_add(self.step_elements);
+        Cursor {
+            at: c.at + self.lanes,
+            word: if carry { word - self.row_words } else { word },
+            row: row.wrapping_add(if carry { self.row_stride } else { 0 }),
+        }
+    }
+
+    pub(super) fn word_of(&self, c: Cursor) -> u32 {
+        c.row / self.width + c.word
+    }
+
+    /// Which components `members` leaves.
+    pub(super) fn members(&self, c: Cursor, end: u32) -> impl Iterator<Item = u32> {
+        let inner = if c.at < end { self.inner } else { 0 };
+        let first = (self.word_of(c).wrapping_mul(self.width)).wrapping_sub(c.row);
+        let (ragged, whole) = (self.ragged, c.at < end);
+        (0..self.width).filter(move |&component| {
+            if ragged {
+                first.wrapping_add(component) < inner
+            } else {
+                whole
+            }
+        })
+    }
+
+    pub(super) fn elements_before(&self, slice: &Slice, at: u32) -> u32 {
+        if !self.ragged {
+            return at * self.width;
+        }
+        let c = self.cursor_at(slice, at);
+        let begins = self.word_of(c) * self.width;
+        at / self.row_words * self.inner + begins.clamp(c.row, c.row + self.inner) - c.row
+    }
+
+    pub(super) fn written_word(&self, c: Cursor) -> u32 {
+        if self.ragged {
+            c.row.wrapping_add(self.width - 1) / self.width + c.word
+        } else {
+            self.word_of(c)
+        }
+    }
+
+    pub(super) fn writes(&self, c: Cursor, end: u32) -> bool {
+        let begins = self.written_word(c).wrapping_mul(self.width);
+        c.at < end && (!self.ragged || begins < c.row.wrapping_add(self.inner))
+    }
+
+    /// Whether `spread` gives a component the slot's own value.
+    pub(super) fn is_own(&self, c: Cursor, component: u32) -> bool {
+        let first = self.written_word(c) * self.width - c.row;
+        !self.ragged || first + component < self.inner
+    }
+
+    /// The elements that `slice_pivot` looks at.
+    pub(super) fn samples(&self, slice: &Slice) -> impl Iterator<Item = u32> {
+        (0..10).map(|i| {
+            let c = self.cursor_at(slice, slice.begin + sample_at(i, slice.end - slice.begin));
+            (self.word_of(c) * self.width).clamp(c.row, c.row + self.inner - 1)
+        })
     }
 }
 
-fn row_base(plan: &Plan, rows: &Rows, slot: u32, row: u32) -> u32 {
-    (row * plan.count + slot) * rows.inner
+/// How a kernel that sums takes the words of a lane: so many at once, and so many, then 32 times as
+/// many, before it adds them to a larger sum.
+#[derive(Clone, Copy)]
+pub(super) struct Sums {
+    pub(super) unroll: u32,
+    pub(super) chunk: u32,
 }
 
-/// Lanes that share a row, and how many rows they take at once.
-fn lanes(plan: &Plan, rows: &Rows) -> (u32, u32) {
-    (1 << rows.lane_bits, plan.workgroup >> rows.lane_bits)
+pub(super) const MOMENTS: Sums = Sums {
+    unroll: 4,
+    chunk: 128,
+};
+pub(super) const BACKWARD_SUMS: Sums = Sums {
+    unroll: 2,
+    chunk: 64,
+};
+
+/// `lane_sums`: shows every word that is read with the end that masks it; returns its iterations.
+pub(super) fn sum(
+    params: &Params,
+    slice: &Slice,
+    lane: u32,
+    Sums { unroll, chunk }: Sums,
+    mut read: impl FnMut(Cursor, u32),
+) -> u64 {
+    let mut iterations = 0;
+    let mut c = params.cursor_at(slice, slice.begin + lane);
+    while c.at < slice.end {
+        let long_end = (c.at + 32 * chunk * params.workgroup).min(slice.end);
+        while c.at < long_end {
+            let end = (c.at + chunk * params.workgroup).min(long_end);
+            while c.at < end {
+                for _ in 0..unroll {
+                    read(c, end);
+                    c = params.advance(c);
+                }
+                iterations += 1;
+            }
+            iterations += 1;
+        }
+        iterations += 1;
+    }
+    iterations
 }
 
-pub(super) fn check(plan: &Plan, rows: &Rows) -> Lengths {
-    let wide = u64::from;
-    // Slices are the rectangles of a grid over the slot, none of them empty: the last of each
-    // direction begins within the slot and ends with it.
-    let row_slices = rows.outer.div_ceil(rows.slice_rows);
-    assert_eq!(rows.segments, rows.inner.div_ceil(rows.segment_words));
-    assert_eq!(wide(rows.slices), wide(row_slices) * wide(rows.segments));
-    assert_eq!(wide(plan.groups), wide(plan.count) * wide(rows.slices));
-    let width = wide(plan.word.width());
-    assert_eq!(
-        wide(rows.outer) * wide(rows.inner) * width,
-        wide(plan.slot_len)
-    );
-    // Lanes are a grid over the rows and words of a slice.
-    let (lanes, row_step) = lanes(plan, rows);
-    assert_eq!(lanes * row_step, plan.workgroup);
-    // The scratch of the reduction.
-    assert!(plan.workgroup * 8 <= MAX_WORKGROUP_BYTES);
+/// The loop of a kernel that writes, which takes so many words at once.
+pub(super) fn write(
+    params: &Params,
+    slice: &Slice,
+    lane: u32,
+    unroll: u32,
+    mut visit: impl FnMut(Cursor, u32),
+) -> u64 {
+    let mut iterations = 0;
+    let mut c = params.cursor_at(slice, slice.begin + lane);
+    while c.at < slice.end {
+        for _ in 0..unroll {
+            visit(c, slice.end);
+            c = params.advance(c);
+        }
+        iterations += 1;
+    }
+    iterations
+}
 
-    // The largest values of the index arithmetic, before anything bounds them.
-    fits(wide(rows.outer) * wide(plan.count) * wide(rows.inner) + 1);
-    fits(wide(row_slices) * wide(rows.slice_rows) + wide(row_step));
-    // begin + 128 * lanes, and the samples of slice_pivot and slot_pivot
-    fits(wide(rows.segments) * wide(rows.segment_words) + wide(chunk(4)) * wide(lanes));
-    fits(10 * wide(rows.slice_rows.max(rows.segment_words)));
-    fits(9 * wide(rows.slices));
-    fits(1 + wide(plan.count) + wide(plan.count) * wide(rows.slices));
-
-    let lane_rows = wide(rows.slice_rows.div_ceil(row_step));
-    let lane_words = wide(rows.segment_words.div_ceil(lanes));
-    let merged = wide(rows.slices.div_ceil(plan.workgroup));
+/// The most loop iterations of a lane in any kernel, by formula.
+pub(super) fn iterations(plan: &Plan, rows: &Rows, pass: Pass) -> u64 {
+    if let Form::HeldRows(held) = plan.form {
+        return 2 * u64::from(held) + 10 + reduction(plan.workgroup);
+    }
+    let units = u64::from(rows.slot_words.div_ceil(32));
+    let slice = units.div_ceil(rows.slices.max(1).into()) * 32;
+    let words = slice.div_ceil(rows.lanes.into());
+    let walk = |unroll: u64| words.div_ceil(unroll);
+    let sums = |Sums { unroll, chunk }: Sums| {
+        let (unroll, chunk) = (u64::from(unroll), u64::from(chunk));
+        walk(unroll) + words.div_ceil(chunk) + words.div_ceil(32 * chunk)
+    };
+    if pass == Pass::Flat {
+        return walk(2);
+    }
+    let share = u64::from(plan.partials.div_ceil(plan.workgroup));
+    let share = share + share.div_ceil(32);
     let reduction = reduction(plan.workgroup);
-    let by = |unroll: u32| lane_rows * (1 + lane_words.div_ceil(unroll.into()));
-    let flushes = |unroll: u32| lane_rows * lane_words.div_ceil(chunk(unroll).into());
-    // The rounding that targets.md allows counts on these.
-    assert!(lane_rows <= MAX_TERMS as u64);
-    assert!(flushes(4) <= MAX_TERMS as u64);
-    assert!(flushes(2) <= 2 * MAX_TERMS as u64);
-    let merges = merged.div_ceil(PARTIALS_CHUNK);
-    assert!(merges <= MAX_TERMS as u64);
-    // begin + 32 * WORKGROUP
-    fits(wide(rows.slices) + PARTIALS_CHUNK * wide(plan.workgroup));
-    // `n` of a partial is exact.
-    let slice_words = wide(rows.slice_rows) * wide(rows.segment_words);
-    assert!(slice_words * width <= MAX_EXACT);
-    Lengths {
-        iterations: [
-            10 + by(4) + flushes(4) + reduction,                // moments
-            10 + 2 * (merged + merges) + 2 * reduction + by(4), // normalize
-            by(2) + flushes(2) + reduction,                     // backward_sums
-            merged + merges + reduction + by(2),                // backward_dx
-        ]
-        .into_iter()
-        .max()
-        .unwrap_or_default(),
-        terms: lane_words.min(chunk(2).into()).div_ceil(2),
-        flushes: flushes(2),
-        partial_terms: merged.min(PARTIALS_CHUNK),
-        partial_flushes: merges,
-    }
+    let slots = if plan.form == Form::Ragged { 2 } else { 1 };
+    let moments = 10 + sums(MOMENTS) + reduction;
+    let normalize = slots * (10 + 2 * share + 2 * reduction) + walk(4);
+    let backward_sums = sums(BACKWARD_SUMS) + reduction;
+    let backward_dx = slots * (share + reduction) + walk(2);
+    moments.max(normalize).max(backward_sums).max(backward_dx)
 }
 
-/// Iterations of `workgroup_sum`.
-fn reduction(workgroup: u32) -> u64 {
-    let (mut live, mut rounds) = (workgroup, 0);
+/// Iterations of `lanes_sum`.
+fn reduction(lanes: u32) -> u64 {
+    let (mut live, mut rounds) = (lanes, 0);
     while live > 1 {
         live = live.div_ceil(4);
         rounds += 1;
     }
     4 * rounds
-}
-
-/// Walks through every lane of every group, and returns the iterations of the longest.
-pub(super) fn walk(plan: &Plan, rows: &Rows) -> u64 {
-    let words = rows.outer * plan.count * rows.inner;
-    let mut longest = 0;
-    for unroll in [4, 2] {
-        let mut reached = vec![false; words as usize];
-        let mut written = vec![false; (plan.state_len() / 4) - 1 - plan.count as usize];
-        for id in 0..plan.grid[0] * plan.grid[1] {
-            let Some(group) = (id < plan.groups).then(|| plan.groups - 1 - id) else {
-                continue;
-            };
-            let slice = slice_of(rows, group);
-            assert!(slice.row_begin < slice.row_end && slice.word_begin < slice.word_end);
-            let partial = (slice.slot * rows.slices + slice.index) as usize;
-            assert!(!std::mem::replace(&mut written[partial], true));
-            let slice_rows = slice.row_end - slice.row_begin;
-            let slice_words = slice.word_end - slice.word_begin;
-            for i in 0..10 {
-                assert!(sample_at(i, slice_rows, 0) < slice_rows);
-                assert!(sample_at(i, slice_words, 1 << 30) < slice_words);
-                // slot_pivot reads partials of its own slot.
-                assert!(i * rows.slices / 10 < rows.slices);
-            }
-            let mut walked = 0;
-            for lane in 0..plan.workgroup {
-                let (n, iterations) = walk_lane(plan, rows, &slice, lane, unroll, &mut reached);
-                walked += n;
-                longest = longest.max(iterations);
-            }
-            // The n that the moments kernel writes.
-            assert_eq!(walked, slice_rows * slice_words);
-        }
-        assert!(reached.into_iter().all(|reached| reached));
-        assert!(written.into_iter().all(|written| written));
-    }
-    longest
-}
-
-/// Marks the words that one lane takes; returns them and its iterations. The loops are those of the
-/// first dispatch: the second one's do not flush.
-fn walk_lane(
-    plan: &Plan,
-    rows: &Rows,
-    slice: &Slice,
-    lane: u32,
-    unroll: u32,
-    reached: &mut [bool],
-) -> (u32, u64) {
-    let (lanes, row_step) = lanes(plan, rows);
-    let (mut n, mut iterations) = (0, 0);
-    let mut row = slice.row_begin + (lane >> rows.lane_bits);
-    while row < slice.row_end {
-        iterations += 1;
-        let base = row_base(plan, rows, slice.slot, row);
-        let mut begin = slice.word_begin + (lane & (lanes - 1));
-        while begin < slice.word_end {
-            iterations += 1;
-            let end = (begin + chunk(unroll) * lanes).min(slice.word_end);
-            let mut i = begin;
-            while i < end {
-                iterations += 1;
-                for word in (0..unroll).map(|j| i + j * lanes) {
-                    // `within`: what lies behind the end is the lane's own word once more.
-                    let loaded = if word < slice.word_end { word } else { i };
-                    let owner = (loaded - slice.word_begin) & (lanes - 1);
-                    assert_eq!(owner, lane & (lanes - 1), "a word of another lane");
-                    assert_eq!((base + loaded) / rows.inner % plan.count, slice.slot);
-                    if word < slice.word_end {
-                        let i = (base + word) as usize;
-                        assert!(!std::mem::replace(&mut reached[i], true));
-                        n += 1;
-                    }
-                }
-                i += unroll * lanes;
-            }
-            begin += chunk(unroll) * lanes;
-        }
-        row += row_step;
-    }
-    (n, iterations)
-}
-
-#[test]
-fn a_reduction_takes_every_lane_once() {
-    for workgroup in (0..=8).map(|bits| 1_usize << bits) {
-        let mut scratch: Vec<Vec<usize>> = (0..workgroup).map(|lane| vec![lane]).collect();
-        let mut live = workgroup;
-        while live > 1 {
-            let quarter = (live + 3) >> 2;
-            for lane in 0..quarter {
-                for other in (1..4).map(|j| lane + j * quarter) {
-                    if other < live {
-                        let more = scratch[other].clone();
-                        scratch[lane].extend(more);
-                    }
-                }
-            }
-            live = quarter;
-        }
-        let mut lanes = scratch.swap_remove(0);
-        lanes.sort_unstable();
-        assert!(lanes.into_iter().eq(0..workgroup));
-    }
-    assert_eq!(fits(reduction(256)), 16);
 }

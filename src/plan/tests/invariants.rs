@@ -1,0 +1,234 @@
+//! What holds for every plan, however large, by arithmetic alone.
+
+use std::collections::HashMap;
+
+use super::{Cut, Form, Geometry, Limits, MAX_ITERATIONS, Pass, Plan, Rows, View};
+use super::{columns, rows};
+use crate::plan::{Columns, Reduce, Strategy, Word};
+
+/// Every whole number up to this one is an f32: what the kernels write as `n` of a partial.
+const MAX_EXACT: u64 = 1 << 24;
+/// What `sample_at` multiplies the places by that it chooses from.
+const SAMPLED: u64 = 511;
+/// What the kernels take of shared memory: two sums and a pivot for each entry of a tile.
+const ENTRY_BYTES: u64 = 12;
+const MAX_SHARED_BYTES: u64 = 12_288;
+const MAX_INVOCATIONS: u32 = 256;
+
+/// Checks all that is cheap; returns the most iterations of any lane.
+pub(super) fn check(plan: &Plan, view: View, pass: Pass, limits: &Limits) -> u64 {
+    assert_eq!(plan.count as usize, view.count);
+    assert_eq!(plan.slot_len, view.slot_len() as u64);
+    assert!(plan.workgroup.is_power_of_two() && plan.workgroup <= MAX_INVOCATIONS);
+    assert_eq!(
+        plan.state_len() as u64,
+        4 * (1 + u64::from(plan.count) * (1 + u64::from(plan.partials)))
+    );
+    // Where the state fits a binding, each of its partials has an index.
+    let vectors = plan.state_len() as u64 / 4;
+    assert!(vectors * 16 > limits.max_binding_bytes || vectors <= u32::MAX.into());
+    check_strategy(plan, view, pass);
+    let (mut next, mut longest) = (0, 0);
+    let mut slices: HashMap<u32, u64> = HashMap::new();
+    for cut in &plan.cuts {
+        let (elements, iterations, partials) = match &cut.geometry {
+            Geometry::Rows(geometry) => check_rows(plan, cut, geometry, pass),
+            Geometry::Columns(geometry) => check_columns(plan, cut, geometry, pass),
+        };
+        assert!(elements > 0, "an empty window: {cut:?}");
+        check_binding(plan, cut, view, elements, limits);
+        let begin = cut.first + shift(plan, cut);
+        assert_eq!(begin, next, "the window begins where the last one ends");
+        next = begin + elements;
+        check_grid(cut, limits);
+        // The slices of a slot are numbered without a gap, window by window.
+        let (first_slot, first_partial) = first_partial(plan, cut);
+        let so_far = slices.entry(first_slot).or_default();
+        assert_eq!(*so_far, first_partial, "the first partial of {cut:?}");
+        *so_far += partials;
+        longest = longest.max(iterations);
+    }
+    assert_eq!(next, view.numel() as u64, "the windows' end");
+    if plan.strategy == Strategy::Resident || pass == Pass::Flat {
+        assert_eq!(plan.partials, 0);
+    } else {
+        let all = slices.values().all(|&n| n == plan.partials.into());
+        assert!(all, "{} partials of {slices:?}", plan.partials);
+    }
+    longest
+}
+
+/// A lane of a software driver stops when it has looped too often.
+pub(super) fn check_iterations(plan: &Plan, view: View, pass: Pass, iterations: u64) {
+    assert!(
+        iterations < MAX_ITERATIONS,
+        "{iterations} iterations of one lane: {view:?} {pass:?} {:?} {:?} {:?} in {} windows, {} partials",
+        plan.strategy,
+        plan.word,
+        plan.form,
+        plan.cuts.len(),
+        plan.partials
+    );
+}
+
+fn check_strategy(plan: &Plan, view: View, pass: Pass) {
+    let held = matches!(plan.form, Form::HeldRows(_) | Form::HeldColumns(_));
+    assert_eq!(held, plan.strategy == Strategy::Resident);
+    if held {
+        assert_eq!(plan.cuts.len(), 1, "resident slots lie in one window");
+        assert!(matches!(pass, Pass::Forward | Pass::Backward));
+    }
+    if plan.form == Form::Ragged {
+        assert_eq!(plan.word.width(), 4, "one element cannot straddle");
+        assert!(view.inner >= 4, "a word straddles two slots at the most");
+    }
+    if plan.word != Word::F32 {
+        assert!(view.numel().is_multiple_of(4), "the last word is whole");
+    }
+    if plan.reduce == Reduce::OneSubgroup {
+        for cut in &plan.cuts {
+            if let Geometry::Rows(rows) = cut.geometry {
+                assert_eq!(rows.lanes, plan.workgroup, "a run is the subgroup");
+            }
+        }
+    }
+}
+
+/// Partials of each row's channels that a slice leaves: one for each copy that lies in a block of its
+/// own.
+fn copies(plan: &Plan, columns: &Columns) -> u64 {
+    let row = u64::from(columns.row_words) * plan.word.width() as u64;
+    if columns.blocks == 1 {
+        1
+    } else {
+        row / u64::from(plan.count)
+    }
+}
+
+/// The first slot of a window, and the first partial of that slot in it.
+fn first_partial(plan: &Plan, cut: &Cut) -> (u32, u64) {
+    match &cut.geometry {
+        Geometry::Rows(rows) => (rows.first_slot, rows.first_slice.into()),
+        Geometry::Columns(columns) => (0, u64::from(columns.first_slice) * copies(plan, columns)),
+    }
+}
+
+/// Elements of the binding before the window.
+fn shift(plan: &Plan, cut: &Cut) -> u64 {
+    match cut.geometry {
+        Geometry::Rows(rows) => rows.shift.into(),
+        Geometry::Columns(columns) => u64::from(columns.shift) * plan.word.width() as u64,
+    }
+}
+
+fn check_binding(plan: &Plan, cut: &Cut, view: View, elements: u64, limits: &Limits) {
+    let end = cut.first + cut.len;
+    assert!(
+        cut.first.is_multiple_of(64),
+        "a binding begins at {}",
+        cut.first
+    );
+    assert!(end <= view.numel() as u64, "a binding ends at {end}");
+    assert!(
+        cut.len * 4 <= limits.max_binding_bytes,
+        "{} elements",
+        cut.len
+    );
+    assert!(shift(plan, cut) < 64);
+    let needed = (shift(plan, cut) + elements).next_multiple_of(plan.word.width() as u64);
+    assert!(cut.len >= needed, "{needed} of {} elements", cut.len);
+    // Cursors of the kernels go beyond a window by less than a row of it.
+    assert!(needed <= 1 << 30);
+}
+
+fn check_grid(cut: &Cut, limits: &Limits) {
+    let [width, height] = cut.grid.map(u64::from);
+    let groups = u64::from(cut.groups);
+    assert!(width <= limits.max_groups.into() && height <= limits.max_groups.into());
+    assert!(groups > 0 && groups <= width * height && width * height < groups + width);
+    assert!(u32::try_from(width * height).is_ok(), "{:?}", cut.grid);
+}
+
+/// The elements of the window, the iterations of its lanes and the partials of each slot in it.
+fn check_rows(plan: &Plan, cut: &Cut, rows: &Rows, pass: Pass) -> (u64, u64, u64) {
+    let outer = u64::from(rows.slot_words / rows.row_words);
+    assert_eq!(rows.slot_words % rows.row_words, 0);
+    assert!(rows.first_slot + rows.slots <= plan.count);
+    let whole = u64::from(rows.inner) / plan.word.width() as u64;
+    let touched = match plan.form {
+        Form::Ragged => (u64::from(rows.inner) + 6) / 4,
+        _ => whole,
+    };
+    assert_eq!(u64::from(rows.row_words), touched);
+    if plan.form != Form::Ragged {
+        assert_eq!(whole * plan.word.width() as u64, rows.inner.into());
+        assert!(shift(plan, cut).is_multiple_of(plan.word.width() as u64));
+    }
+    let row = u64::from(rows.slots) * u64::from(rows.inner);
+    assert!(outer == 1 || row == rows.row_stride.into());
+    assert!(outer == 1 || rows.slots == plan.count);
+    let slots = rows.slots.div_ceil(rows.slots_per_group);
+    assert_eq!(cut.groups, slots * rows.slices);
+    if let Form::HeldRows(held) = plan.form {
+        assert!(held.is_power_of_two() && held <= 32);
+        assert!(u64::from(held) * u64::from(rows.lanes) >= rows.slot_words.into());
+        assert!(rows.lanes.is_power_of_two());
+        assert_eq!(rows.lanes * rows.slots_per_group, plan.workgroup);
+        assert_eq!(rows.slices, 1);
+    } else {
+        assert_eq!((rows.lanes, rows.slots_per_group), (plan.workgroup, 1));
+    }
+    // No slice is empty, and `n` of each is exact.
+    let units = rows.slot_words.div_ceil(32);
+    assert!(rows.slices >= 1 && rows.slices <= units);
+    let words = u64::from(units.div_ceil(rows.slices)) * 32;
+    let width = plan.word.width() as u64;
+    assert!(words.min(rows.slot_words.into()) * width <= MAX_EXACT);
+    assert!(words * SAMPLED <= u32::MAX.into());
+    (
+        outer * row,
+        rows::iterations(plan, rows, pass),
+        rows.slices.into(),
+    )
+}
+
+fn check_columns(plan: &Plan, cut: &Cut, columns: &Columns, pass: Pass) -> (u64, u64, u64) {
+    let width = plan.word.width() as u64;
+    let row = u64::from(columns.row_words) * width;
+    assert!(row.is_multiple_of(plan.count.into()), "copies are whole");
+    let span = match plan.form {
+        Form::Span(span) => span,
+        _ => 1,
+    };
+    assert!((1..=8).contains(&span));
+    assert!(columns.tile_words <= columns.tile_lanes * span);
+    assert!(columns.tile_words > columns.tile_lanes * (span - 1));
+    assert!(columns.tile_lanes * columns.row_lanes <= plan.workgroup && columns.row_lanes > 0);
+    assert_eq!(
+        columns.blocks,
+        columns.row_words.div_ceil(columns.tile_words)
+    );
+    assert_eq!(cut.groups, columns.blocks * columns.slices);
+    assert!((1..=columns.rows).contains(&columns.slices));
+    let tile = u64::from(plan.workgroup) * width * u64::from(span);
+    assert!(tile * ENTRY_BYTES <= MAX_SHARED_BYTES, "{tile} entries");
+    let whole = columns.blocks == 1;
+    let copies = if whole {
+        1
+    } else {
+        row / u64::from(plan.count)
+    };
+    let rows = u64::from(columns.rows.div_ceil(columns.slices));
+    let n = rows * row / u64::from(plan.count) / copies;
+    assert!(n <= MAX_EXACT && n * SAMPLED <= u32::MAX.into());
+    if let Form::HeldColumns(held) = plan.form {
+        assert!(held.is_power_of_two() && held <= 32);
+        assert!(u64::from(held) * u64::from(columns.row_lanes) >= columns.rows.into());
+        assert!(copies == 1, "a tile has all copies of its channels");
+    }
+    (
+        u64::from(columns.rows) * row,
+        columns::iterations(plan, cut, columns, pass),
+        u64::from(columns.slices) * copies,
+    )
+}

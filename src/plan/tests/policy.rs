@@ -1,0 +1,217 @@
+//! What the planner chooses, and that it obeys.
+
+use super::{Cpu, Error, Gpu, Limits, PASSES, Pass, Plan, PlanOptions, Strategy, View};
+use super::{forced, limits, view};
+use crate::gpu::DeviceClass;
+use crate::plan::{Form, Reduce, Word};
+
+fn chosen(view: View, pass: Pass, class: DeviceClass) -> (Strategy, Word) {
+    let plan = Plan::new(view, pass, PlanOptions::default(), &limits(class));
+    let plan = plan.expect("a plan of a usual size");
+    (plan.strategy, plan.word)
+}
+
+#[test]
+fn usual_shapes_get_their_strategies() {
+    use Strategy::{Resident, SplitColumns, SplitRows};
+    use Word::{F32, F32x4, U64x2};
+    for (view, gpu, cpu) in [
+        // Convolutions, channels first and last.
+        (view(32, 64, 3136), (SplitRows, F32x4), (SplitRows, U64x2)),
+        (
+            view(32 * 3136, 64, 1),
+            (SplitColumns, F32x4),
+            (SplitColumns, U64x2),
+        ),
+        (view(64, 512, 49), (Resident, F32), (SplitRows, U64x2)),
+        (view(8, 4, 25), (Resident, F32), (Resident, F32)),
+        // Linear layers.
+        (view(32, 64, 1), (Resident, F32x4), (Resident, U64x2)),
+        (view(256, 1024, 1), (Resident, F32x4), (SplitColumns, U64x2)),
+        (
+            view(65_536, 32, 1),
+            (SplitColumns, F32x4),
+            (SplitColumns, U64x2),
+        ),
+        (view(31, 33, 1), (Resident, F32), (SplitColumns, F32)),
+        (view(31, 5, 1), (Resident, F32), (Resident, F32)),
+        // A single channel, one value in each, and odd sizes.
+        (view(64, 1, 1), (Resident, F32x4), (Resident, U64x2)),
+        (view(1 << 20, 1, 1), (SplitRows, F32x4), (SplitRows, U64x2)),
+        (view(1, 1, 1), (Resident, F32), (Resident, F32)),
+        (view(99_991, 3, 7), (SplitRows, F32), (SplitRows, F32)),
+        (view(99_991, 3, 1), (SplitColumns, F32), (SplitColumns, F32)),
+    ] {
+        assert_eq!(chosen(view, Pass::Forward, Gpu), gpu, "{view:?} on a GPU");
+        assert_eq!(chosen(view, Pass::Forward, Cpu), cpu, "{view:?} on a CPU");
+        // One dispatch that merges nothing has nothing to hold.
+        for pass in [Pass::Flat, Pass::CumulativeForward] {
+            for class in [Gpu, Cpu] {
+                assert_ne!(chosen(view, pass, class).0, Resident, "{view:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn resident_slots_end_where_the_registers_do() {
+    // 256 lanes of a GPU that hold 8 words of x, or 4 of x and dy each; 8 lanes of a software driver
+    // that hold 32.
+    for (class, forward, backward) in [(Gpu, 2048, 1024), (Cpu, 256, 256)] {
+        for words in [forward, forward + 1, backward, backward + 1] {
+            let view = view(1, 2, words * 4);
+            let is_resident = |pass| chosen(view, pass, class).0 == Strategy::Resident;
+            let fits = (is_resident(Pass::Forward), is_resident(Pass::Backward));
+            let expected = (words <= forward, words <= backward);
+            assert_eq!(fits, expected, "{words} words on {class:?}");
+            let refusal = Plan::refusal(view, forced(Some(Strategy::Resident)), &limits(class));
+            let refusal = refusal.expect("no size is too large");
+            assert_eq!(refusal.is_none(), words <= backward);
+        }
+    }
+}
+
+#[test]
+fn words_are_64_bit_integers_only_for_software_that_has_them() {
+    for class in [Gpu, Cpu] {
+        for device in [Gpu, Cpu] {
+            for int64 in [false, true] {
+                let limits = Limits {
+                    int64,
+                    ..limits(device)
+                };
+                let options = PlanOptions {
+                    strategy: None,
+                    class: Some(class),
+                };
+                let wide = match (class, int64) {
+                    (Cpu, true) => Word::U64x2,
+                    _ => Word::F32x4,
+                };
+                for view in [view(32, 64, 3136), view(65_536, 32, 1), view(32, 64, 1)] {
+                    let plan = Plan::new(view, Pass::Forward, options, &limits);
+                    assert_eq!(plan.expect("a plan").word, wide);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn words_straddle_slots_only_where_rows_are_longer_than_they() {
+    for class in [Gpu, Cpu] {
+        for inner in 1..30 {
+            for (outer, count) in [(8, 8), (3, 5), (1, 4)] {
+                let view = view(outer, count, inner);
+                let rows = forced(Some(Strategy::SplitRows));
+                let plan = Plan::new(view, Pass::Flat, rows, &limits(class)).expect("a plan");
+                let whole = inner.is_multiple_of(4);
+                let ragged = !whole && inner > 4 && view.numel().is_multiple_of(4);
+                assert_eq!(plan.form == Form::Ragged, ragged, "{view:?}");
+                let single = !whole && !ragged;
+                assert_eq!(plan.word == Word::F32, single, "{view:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_workgroup_is_one_subgroup_only_where_it_is_as_wide() {
+    for (class, widths, reduce) in [
+        (Cpu, Some((8, 8)), Reduce::OneSubgroup),
+        (Cpu, Some((4, 8)), Reduce::Subgroups),
+        (Cpu, Some((4, 4)), Reduce::Subgroups),
+        (Cpu, None, Reduce::Shared),
+        (Gpu, Some((32, 32)), Reduce::Subgroups),
+        (Gpu, Some((8, 32)), Reduce::Subgroups),
+        (Gpu, None, Reduce::Shared),
+    ] {
+        let limits = Limits {
+            subgroups: widths,
+            ..limits(class)
+        };
+        let plan = Plan::new(view(32, 64, 3136), Pass::Forward, forced(None), &limits);
+        assert_eq!(plan.expect("a plan").reduce, reduce);
+    }
+}
+
+#[test]
+fn forced_strategies_are_obeyed_or_refused() {
+    let refused = |view, strategy| {
+        let refusal = Plan::refusal(view, forced(strategy), &limits(Gpu));
+        refusal.expect("no size is too large").is_some()
+    };
+    for view in [
+        view(8, 6, 10),
+        view(300, 7, 1),
+        view(40, 1, 1),
+        view(1, 5, 5),
+        view(1, 2, 100_000),
+        view(100_000, 2, 1),
+    ] {
+        assert!(!refused(view, None) && !refused(view, Some(Strategy::SplitRows)));
+        let side_by_side = view.inner == 1 && view.count > 1;
+        assert_eq!(refused(view, Some(Strategy::SplitColumns)), !side_by_side);
+        let long = view.slot_len() > 10_000;
+        assert_eq!(refused(view, Some(Strategy::Resident)), long, "{view:?}");
+        for strategy in super::strategies(view) {
+            for pass in PASSES {
+                let plan = Plan::new(view, pass, forced(strategy), &limits(Gpu)).expect("a plan");
+                let held = matches!(pass, Pass::Forward | Pass::Backward) && !long;
+                match strategy {
+                    Some(Strategy::Resident) => {
+                        assert_eq!(plan.strategy == Strategy::Resident, held);
+                    }
+                    Some(strategy) => assert_eq!(plan.strategy, strategy),
+                    None => {}
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn plans_depend_on_nothing_but_their_arguments() {
+    for view in [view(32, 64, 49), view(1000, 50, 1), view(1, 1, 1 << 26)] {
+        for class in [Gpu, Cpu] {
+            for pass in PASSES {
+                let plan = || Plan::new(view, pass, forced(None), &limits(class)).expect("a plan");
+                assert_eq!(plan(), plan());
+            }
+        }
+    }
+}
+
+#[test]
+fn refusals_carry_both_numbers() {
+    let refusal = |view, max_groups| {
+        let limits = Limits {
+            max_groups,
+            ..limits(Cpu)
+        };
+        let error = Plan::new(view, Pass::Forward, forced(None), &limits).expect_err("too large");
+        let Error::TooLarge {
+            name,
+            needed,
+            limit,
+        } = error
+        else {
+            panic!("an unexpected {error}");
+        };
+        (name, needed, limit)
+    };
+    let most = 1_usize << 40;
+    assert_eq!(
+        refusal(view(1, 1, most + 1), 65_535),
+        ("elements of a tensor", (1 << 40) + 1, 1 << 40)
+    );
+    assert_eq!(
+        refusal(view(usize::MAX, 3, 3), 65_535),
+        ("elements of a tensor", usize::MAX as u64, 1 << 40)
+    );
+    assert_eq!(
+        refusal(view(1, (1 << 28) + 1, 1), 65_535),
+        ("channels", (1 << 28) + 1, 1 << 28)
+    );
+    assert_eq!(refusal(view(2, 10, 40_000), 3), ("workgroups", 10, 9));
+}

@@ -1,0 +1,283 @@
+//! Every lane of every workgroup walks, as the kernels do, and a ledger sees what becomes of each
+//! element.
+
+use super::ledger::{Lane, Ledger};
+use super::{Cut, Form, Geometry, Plan, View};
+use super::{columns, rows};
+
+/// The groups of a grid, as `group_index` numbers them.
+fn groups(cut: &Cut, grid_width: u32, groups: u32) -> impl Iterator<Item = u32> {
+    let [width, height] = cut.grid;
+    (0..height)
+        .flat_map(move |y| (0..width).map(move |x| y * grid_width + x))
+        .filter(move |&group| group < groups)
+}
+
+pub(super) fn replay(plan: &Plan, view: View) {
+    for sums in [rows::MOMENTS, rows::BACKWARD_SUMS] {
+        let mut ledger = Ledger::new(plan, view);
+        for cut in &plan.cuts {
+            match cut.geometry {
+                Geometry::Rows(geometry) => {
+                    let params = rows::Params::new(plan, cut, &geometry);
+                    match plan.form {
+                        Form::HeldRows(held) => hold_rows(&params, cut, held, &mut ledger),
+                        _ => split_rows(&params, cut, sums, &mut ledger),
+                    }
+                }
+                Geometry::Columns(geometry) => {
+                    let params = columns::Params::new(plan, cut, &geometry);
+                    match plan.form {
+                        Form::HeldColumns(held) => hold_columns(&params, cut, held, &mut ledger),
+                        _ => split_columns(&params, cut, sums.unroll == 2, &mut ledger),
+                    }
+                }
+            }
+        }
+        ledger.all_are_counted();
+        ledger.all_are_owned();
+        ledger.all_are_written();
+        ledger.all_partials_are_there();
+    }
+}
+
+fn split_rows(p: &rows::Params, cut: &Cut, sums: rows::Sums, ledger: &mut Ledger) {
+    for group in groups(cut, p.grid_width, p.groups) {
+        let slice = p.slice_of(group);
+        let mut n = 0;
+        for lane in 0..p.workgroup {
+            rows::sum(p, &slice, lane, sums, |cursor, end| {
+                for component in p.members(cursor, end) {
+                    let seen = p.word_of(cursor) * p.width + component;
+                    ledger.count(cut, seen, slice.slot);
+                    n += 1;
+                }
+            });
+            let id = Lane {
+                window: cut.first,
+                group,
+                number: lane,
+            };
+            rows::write(p, &slice, lane, sums.unroll, |cursor, end| {
+                if p.writes(cursor, end) {
+                    write_word(p, cut, slice.slot, cursor, id, ledger);
+                }
+            });
+        }
+        let before = |at| p.elements_before(&slice, at);
+        assert_eq!(
+            n,
+            before(slice.end) - before(slice.begin),
+            "n of the partial"
+        );
+        assert!(n > 0, "a partial without elements");
+        for seen in p.samples(&slice) {
+            assert_eq!(ledger.slot(Ledger::element(cut, seen)), slice.slot);
+        }
+        ledger.leave_partial(slice.slot * p.partials + slice.index);
+        if slice.index == 0 {
+            ledger.own(slice.slot);
+        }
+    }
+}
+
+fn write_word(
+    p: &rows::Params,
+    cut: &Cut,
+    slot: u32,
+    cursor: rows::Cursor,
+    lane: Lane,
+    ledger: &mut Ledger,
+) {
+    for component in 0..p.width {
+        let seen = p.written_word(cursor) * p.width + component;
+        let slot = if p.is_own(cursor, component) {
+            slot
+        } else {
+            (slot + 1) % p.count
+        };
+        ledger.write_once(cut, seen, slot, lane);
+    }
+}
+
+fn hold_rows(p: &rows::Params, cut: &Cut, held: u32, ledger: &mut Ledger) {
+    assert!(p.lanes.is_power_of_two() && p.workgroup.is_multiple_of(p.lanes));
+    for group in groups(cut, p.grid_width, p.groups) {
+        for lane in 0..p.workgroup {
+            let slice = p.shared_slot(group, lane);
+            let run = lane & (p.lanes - 1);
+            let id = Lane {
+                window: cut.first,
+                group,
+                number: lane,
+            };
+            let any = p.word_of(p.cursor_at(&slice, 0));
+            assert_eq!(
+                ledger.slot(Ledger::element(cut, any * p.width)),
+                slice.slot,
+                "the slot that an idle lane reads"
+            );
+            let mut cursor = p.cursor_at(&slice, run);
+            for _ in 0..held {
+                for component in p.members(cursor, slice.end) {
+                    let seen = p.word_of(cursor) * p.width + component;
+                    ledger.count(cut, seen, slice.slot);
+                    ledger.write_once(cut, seen, slice.slot, id);
+                }
+                cursor = p.advance(cursor);
+            }
+            if run == 0 && slice.end > 0 {
+                ledger.own(slice.slot);
+            }
+        }
+    }
+}
+
+/// The number of values that end in each entry of the scratch, whose tree adds every entry to that of
+/// its merged column.
+struct Scratch(Vec<Option<u32>>);
+
+impl Scratch {
+    fn new(p: &columns::Params) -> Self {
+        let entries = p.merged_lanes() * p.merged_columns();
+        assert!(entries <= p.tile(), "{entries} entries of the scratch");
+        Self(vec![None; entries as usize])
+    }
+
+    fn merged(&self, columns: u32) -> Vec<u32> {
+        let mut merged = vec![0; columns as usize];
+        for (i, n) in self.0.iter().enumerate() {
+            merged[i % columns as usize] += n.expect("an entry that some lane fills");
+        }
+        merged
+    }
+}
+
+/// Counts the words of a lane that reads `at_once` rows at once, up to `times` times.
+fn sum_columns(
+    p: &columns::Params,
+    cut: &Cut,
+    slice: &columns::Slice,
+    lane: u32,
+    words: impl IntoIterator<Item = (u32, u32)>,
+    (scratch, ledger): (&mut Scratch, &mut Ledger),
+) {
+    let walk = p.walk_of(slice, lane);
+    let mut n = vec![0; p.span as usize];
+    for (row, i) in words {
+        let j = i % p.span;
+        if !p.is_in_tile(lane, j) || !p.is_new(&walk, row, i) {
+            continue;
+        }
+        n[j as usize] += 1;
+        for c in 0..p.width {
+            let column = p.tile_element(lane, j, c) % p.merged_columns();
+            if !p.is_column(slice, column) {
+                // The tile reaches beyond the row, and its sums there become no partial.
+                continue;
+            }
+            let own = p.merged_column(slice, columns::Params::span_word(&walk, j), c);
+            assert_eq!(column, own, "the column whose pivot is taken");
+            let slot = p.channel_of(slice.first_column + column);
+            ledger.count(cut, p.word_of(&walk, row, i) * p.width + c, slot);
+        }
+    }
+    for j in (0..p.span).filter(|&j| p.is_in_tile(lane, j)) {
+        for c in 0..p.width {
+            let entry = &mut scratch.0[p.tile_element(lane, j, c) as usize];
+            assert_eq!(
+                entry.replace(n[j as usize]),
+                None,
+                "an entry of the scratch twice"
+            );
+        }
+    }
+}
+
+/// The workgroup's columns once they are merged: their partials if it leaves any, and their owners.
+fn merge_columns(
+    p: &columns::Params,
+    cut: &Cut,
+    slice: &columns::Slice,
+    scratch: &Scratch,
+    ledger: &mut Ledger,
+) {
+    let merged = scratch.merged(p.merged_columns());
+    for (i, &n) in (0..).zip(&merged) {
+        if p.is_column(slice, i) {
+            assert_eq!(n, p.column_n(slice), "n of merged column {i}'s partial");
+            let slot = p.channel_of(slice.first_column + i);
+            for seen in p.samples(slice, i) {
+                assert_eq!(ledger.slot(Ledger::element(cut, seen)), slot);
+            }
+            if p.partials > 0 {
+                assert_eq!(p.column_partial(slice, i) % p.count, slot);
+                ledger.leave_partial(p.column_partial(slice, i));
+            }
+        }
+        if slice.index == 0 && slice.first_column + i < p.count {
+            ledger.own(slice.first_column + i);
+        }
+    }
+    if p.partials > 0 {
+        let ways = p.merge_ways();
+        assert!(ways > 0 && ways * p.merged_columns() <= p.tile());
+    }
+}
+
+fn split_columns(p: &columns::Params, cut: &Cut, reads_dy: bool, ledger: &mut Ledger) {
+    let at_once = columns::rows_at_once(p.span, reads_dy);
+    for group in groups(cut, p.grid_width, p.groups) {
+        let slice = p.slice_of(group);
+        let mut scratch = Scratch::new(p);
+        for lane in 0..p.workgroup {
+            let walk = p.walk_of(&slice, lane);
+            let mut words = Vec::new();
+            p.walk_rows(&walk, at_once, |row, i| words.push((row, i)));
+            write_columns(p, cut, group, lane, &words, ledger);
+            sum_columns(p, cut, &slice, lane, words, (&mut scratch, ledger));
+        }
+        merge_columns(p, cut, &slice, &scratch, ledger);
+    }
+}
+
+/// Writes the words of a lane with the values of the channels that it prepared for them.
+fn write_columns(
+    p: &columns::Params,
+    cut: &Cut,
+    group: u32,
+    lane: u32,
+    words: &[(u32, u32)],
+    ledger: &mut Ledger,
+) {
+    let slice = p.slice_of(group);
+    let walk = p.walk_of(&slice, lane);
+    let id = Lane {
+        window: cut.first,
+        group,
+        number: lane,
+    };
+    for &(row, i) in words {
+        let word = columns::Params::span_word(&walk, i % p.span);
+        for c in 0..p.width {
+            let slot = p.channel_of(word * p.width + c);
+            ledger.write(cut, p.word_of(&walk, row, i) * p.width + c, slot, id);
+        }
+    }
+}
+
+fn hold_columns(p: &columns::Params, cut: &Cut, held: u32, ledger: &mut Ledger) {
+    for group in groups(cut, p.grid_width, p.groups) {
+        let slice = p.slice_of(group);
+        let mut scratch = Scratch::new(p);
+        for lane in 0..p.workgroup {
+            let walk = p.walk_of(&slice, lane);
+            let exists = |i: &u32| walk.row_begin + i * walk.row_step < walk.row_end;
+            let words = (0..held).filter(exists).map(|i| (walk.row_begin, i));
+            let words: Vec<_> = words.collect();
+            write_columns(p, cut, group, lane, &words, ledger);
+            sum_columns(p, cut, &slice, lane, words, (&mut scratch, ledger));
+        }
+        merge_columns(p, cut, &slice, &scratch, ledger);
+    }
+}

@@ -1,0 +1,164 @@
+//! Holds the twins to the shaders: each passage that a twin copies has to be in the source, so that
+//! whoever changes it there hears of the twin.
+
+macro_rules! shader {
+    ($stem:literal) => {
+        include_str!(concat!("../../../shaders/", $stem, ".wgsl"))
+    };
+}
+
+/// The code alone, with every run of white space as one space.
+fn code(source: &str) -> String {
+    let lines = source.lines().map(|line| line.split("//").next());
+    let code: Vec<&str> = lines.flatten().flat_map(str::split_whitespace).collect();
+    code.join(" ")
+}
+
+fn holds(source: &str, passages: &[&str]) {
+    let code = code(source);
+    for passage in passages {
+        assert!(
+            code.contains(passage),
+            "not in its shader any more: {passage}"
+        );
+    }
+}
+
+#[test]
+fn the_twins_of_rows_know_their_shaders() {
+    holds(
+        shader!("lib/rows"),
+        &[
+            "let begin = i * params.slice_units + min(i, params.more_units); \
+             let end = begin + params.slice_units + select(0u, 1u, i < params.more_units);",
+            "params.first_slice + i, begin * 32u, min(end * 32u, params.slot_words),",
+            "let slot = group * (WORKGROUP / params.lanes) + lane / params.lanes; \
+             let exists = slot < params.slots; \
+             let last = params.first_slot + min(slot, params.slots - 1u); \
+             return Slice(last, 0u, 0u, select(0u, params.slot_words, exists));",
+            "let first = params.shift + (slice.slot - params.first_slot) * params.inner;",
+            "let word = c.word + stride.step_words; let carry = word >= stride.row_words;",
+            "c.row + stride.step_elements + select(0u, stride.row_stride, carry),",
+            "partial_index(slot * params.partials + slice)",
+        ],
+    );
+    holds(
+        shader!("lib/rows_ragged"),
+        &[
+            "let first = word_of(c) * WIDTH - c.row; \
+             let inner = select(0u, stride.inner, c.at < stride.end);",
+            "clamp(word_of(c) * WIDTH, c.row, c.row + params.inner) - c.row; \
+             return at / params.row_words * params.inner + in_row;",
+            "return (c.row + WIDTH - 1u) / WIDTH + c.word;",
+            "return c.at < stride.end && written_word(c) * WIDTH < c.row + stride.inner;",
+        ],
+    );
+    holds(
+        shader!("lib/rows_whole"),
+        &[
+            "return c.row / WIDTH + c.word;",
+            "return select(Word(0.0), v, c.at < stride.end);",
+            "return at * WIDTH;",
+        ],
+    );
+    for source in [shader!("normalize_rows"), shader!("backward_dx_rows")] {
+        holds(
+            source,
+            &[
+                "var c0 = cursor_at(slice, slice.begin + lane);",
+                "(slice.slot + 1u) % params.count",
+            ],
+        );
+    }
+    holds(
+        shader!("moments_rows"),
+        &[
+            "4096u * WORKGROUP",
+            "128u * WORKGROUP",
+            "c0 = advance(c3, stride);",
+        ],
+    );
+    holds(
+        shader!("backward_sums_rows"),
+        &[
+            "2048u * WORKGROUP",
+            "64u * WORKGROUP",
+            "c0 = advance(c1, stride);",
+        ],
+    );
+}
+
+#[test]
+fn the_twins_of_columns_know_their_shaders() {
+    holds(
+        shader!("lib/columns"),
+        &[
+            "const ROWS: u32 = max(4u / SPAN, 1u);",
+            "let begin = i * params.slice_rows + min(i, params.more_rows); \
+             let end = begin + params.slice_rows + select(0u, 1u, i < params.more_rows);",
+            "let works = word < word_end && row_lane < params.row_lanes && row_begin < slice.row_end;",
+            "return first + (max(end, first + 1u) - 1u - first) / step * step;",
+            "return min(walk.word + j * walk.word_step, walk.last_word);",
+            "let at = select(min(row + i / SPAN * walk.row_step, walk.last_row), row, i < SPAN); \
+             return walk.shift + at * walk.row_words + span_word(walk, i % SPAN);",
+            "return i < SPAN || row + i / SPAN * walk.row_step < walk.row_end;",
+            "return params.row_lanes * (params.tile_words * WIDTH / merged_columns());",
+            "return (word * WIDTH + c - slice.first_column) % merged_columns();",
+            "return (lane / params.tile_lanes * params.tile_words + word) * WIDTH + c;",
+            "partial_index(slice.index * all_columns() + slice.first_column + i)",
+        ],
+    );
+    for source in [shader!("moments_columns"), shader!("backward_sums_columns")] {
+        holds(
+            source,
+            &[
+                "min(row + 512u * step, walk.row_end)",
+                "min(row + 16u * step, long_end)",
+            ],
+        );
+    }
+    holds(
+        shader!("moments_columns"),
+        &["row < end; row += ROWS * step"],
+    );
+    holds(
+        shader!("backward_sums_columns"),
+        &[
+            "const PAIRS: u32 = max(ROWS / 2u, 1u);",
+            "row < end; row += PAIRS * step",
+        ],
+    );
+    holds(
+        shader!("lib/merge_tree"),
+        &[
+            "merge_tree(merged_lanes(), merged_columns(), lane);",
+            "return min(merged_lanes(), slot_partials());",
+            "merge_scratch[i] += merge_scratch[i + half * columns];",
+        ],
+    );
+    holds(
+        shader!("lib/moments"),
+        &[
+            "let scattered = ((i + 1u) * 2654435761u) >> 23u; return (i * n + ((scattered * n) >> 9u)) / 10u;",
+        ],
+    );
+    holds(
+        shader!("forward_resident_columns"),
+        &[
+            "x[i] = load_x(word_of(walk, walk.row_begin, i)) - k; \
+             let d = select(Word(0.0), x[i], walk.row_begin + i * walk.row_step < walk.row_end);",
+            "if walk.row_begin + i * walk.row_step < walk.row_end { \
+             store_y(word_of(walk, walk.row_begin, i),",
+        ],
+    );
+    holds(
+        shader!("backward_resident_columns"),
+        &[
+            "let exists = walk.row_begin + i * walk.row_step < walk.row_end; \
+             let word = word_of(walk, walk.row_begin, i);",
+            "sum_dy += select(Word(0.0), dy[i], exists);",
+            "if walk.row_begin + i * walk.row_step < walk.row_end { \
+             store_dx(word_of(walk, walk.row_begin, i),",
+        ],
+    );
+}

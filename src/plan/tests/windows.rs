@@ -1,0 +1,109 @@
+//! Tensors larger than one binding.
+
+use super::{Cpu, Gpu, Limits, Pass, Plan, PlanOptions, Strategy, View};
+use super::{forced, invariants, limits, view};
+use crate::plan::windows;
+
+/// How a view may be cut into windows.
+#[derive(Debug, PartialEq)]
+enum Kind {
+    ByRows,
+    BySlots,
+    WithinSlots,
+}
+
+/// Checks that windows follow each other; returns how they are cut.
+fn cut(view: View, max: usize) -> Kind {
+    let windows = windows::cut(view, max);
+    let mut next = 0;
+    for window in &windows {
+        assert_eq!(window.start, next, "{window:?}");
+        next += window.view.numel() as u64;
+        assert!(window.view.numel() > 0, "an empty {window:?}");
+        assert!(window.first_slot + window.view.count <= view.count);
+        let slot = window.start as usize / view.inner % view.count;
+        assert_eq!(window.first_slot, slot, "{window:?}");
+    }
+    assert_eq!(next, view.numel() as u64);
+    let first = &windows[0].view;
+    match (first.count == view.count, first.inner == view.inner) {
+        (true, true) => Kind::ByRows,
+        (false, true) => Kind::BySlots,
+        _ => Kind::WithinSlots,
+    }
+}
+
+#[test]
+fn windows_are_cut_between_rows_then_slots_then_within_slots() {
+    assert_eq!(windows::cut(view(4, 8, 8), 256).len(), 1);
+    assert_eq!(cut(view(5, 8, 8), 256), Kind::ByRows);
+    assert_eq!(cut(view(5, 8, 24), 256), Kind::ByRows);
+    assert_eq!(cut(view(5, 8, 25), 256), Kind::BySlots);
+    assert_eq!(cut(view(5, 8, 192), 256), Kind::BySlots);
+    assert_eq!(cut(view(5, 8, 193), 256), Kind::WithinSlots);
+    assert_eq!(cut(view(1, 1, 257), 256), Kind::WithinSlots);
+    for inner in 1..600 {
+        for (outer, count) in [(300, 1), (3, 5), (1, 257)] {
+            let view = view(outer, count, inner);
+            if view.numel() > 257 {
+                cut(view, 257);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_window_of_a_long_slot_is_empty() {
+    for pieces in [2, 3, 4, 9] {
+        for inner in pieces * 192 - 130..pieces * 192 + 70 {
+            for (outer, count) in [(1, 1), (3, 1), (2, 3)] {
+                let whole = view(outer, count, inner);
+                cut(whole, 256);
+                for class in [Gpu, Cpu] {
+                    let limits = Limits {
+                        max_binding_bytes: 1024,
+                        ..limits(class)
+                    };
+                    let plan = Plan::new(whole, Pass::Forward, forced(None), &limits);
+                    let plan = plan.expect("a small plan");
+                    invariants::check(&plan, whole, Pass::Forward, &limits);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_binding_is_no_longer_than_the_device_allows() {
+    // Windows that begin 63 elements into their binding and fill it, and limits that are no multiple
+    // of a word.
+    for bytes in 1024..1060 {
+        let longest = bytes as usize / 4 - 64;
+        for inner in [127, 129, 191, 192, longest, longest / 2, longest / 3] {
+            for outer in [1, 2, 9] {
+                let limits = Limits {
+                    max_binding_bytes: bytes,
+                    ..limits(Gpu)
+                };
+                let view = view(outer, 66, inner);
+                let plan = Plan::new(view, Pass::Flat, forced(None), &limits);
+                let plan = plan.expect("a small plan");
+                invariants::check(&plan, view, Pass::Flat, &limits);
+            }
+        }
+    }
+}
+
+#[test]
+fn columns_need_whole_rows_in_every_window() {
+    let limits = Limits {
+        max_binding_bytes: 1024,
+        ..limits(Gpu)
+    };
+    let wide = view(3, 300, 1);
+    let plan = Plan::new(wide, Pass::Forward, PlanOptions::default(), &limits);
+    assert_eq!(plan.expect("a plan").strategy, Strategy::SplitRows);
+    let columns = forced(Some(Strategy::SplitColumns));
+    let reason = Plan::refusal(wide, columns, &limits).expect("no size is too large");
+    assert!(reason.is_some(), "columns apply to no part of a row");
+}
