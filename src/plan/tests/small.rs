@@ -116,9 +116,9 @@ fn windows_of_several_slices_number_them_without_a_gap() {
             };
             let view = view(outer, count, inner);
             for strategy in strategies(view) {
-                let plan = Plan::new(view, Pass::Flat, forced(strategy), &limits);
+                let plan = Plan::new(view, Pass::CumulativeForward, forced(strategy), &limits);
                 let plan = plan.expect("a small plan");
-                invariants::check(&plan, view, Pass::Flat, &limits);
+                invariants::check(&plan, view, Pass::CumulativeForward, &limits);
                 replay(&plan, view);
                 most = most.max(plan.partials as usize / plan.cuts.len());
             }
