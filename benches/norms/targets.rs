@@ -73,7 +73,10 @@ pub(crate) fn summary(report: &Report) -> Vec<String> {
         .collect();
     let missed: Vec<&&Row> = with.iter().filter(|row| !row.meets_target()).collect();
     let met = with.len() - missed.len();
-    let mut lines = vec![format!("targets: {met} of {} rows meet theirs", with.len())];
+    let mut lines = Vec::new();
+    if !with.is_empty() {
+        lines.push(format!("targets: {met} of {} rows meet theirs", with.len()));
+    }
     lines.extend(missed.into_iter().map(|row| miss(row)));
     lines.extend(layouts(&report.rows));
     lines.extend(launch(report));
