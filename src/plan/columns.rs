@@ -103,6 +103,13 @@ impl Tile {
         let wanted = tuning.slices(self.blocks, rows * self.words);
         let partials = rows * self.words / tuning.words_per_partial;
         let worth = (partials / (self.merged * self.copies)).isqrt().max(1);
+        // Three workgroups take two processors as long as four.
+        let power = worth.next_power_of_two();
+        let worth = if 4 * worth < 3 * power {
+            power / 2
+        } else {
+            power
+        };
         let wanted = if merges {
             wanted.min(worth).min(most)
         } else {
