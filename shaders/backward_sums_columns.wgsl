@@ -28,18 +28,14 @@ fn column_sums(walk: Walk, saved_k: array<Word, SPAN>, saved_d: array<Word, SPAN
             let end = min(row + 16u * step, long_end);
             var part: Sums;
             for (; row < end; row += PAIRS * step) {
-                var x: array<Word, PAIRS * SPAN>;
-                var dy: array<Word, PAIRS * SPAN>;
-                for (var i = 0u; i < PAIRS * SPAN; i++) {
-                    let word = word_of(walk, row, i);
-                    x[i] = load_x(word);
-                    dy[i] = load_dy(word);
-                }
                 for (var i = 0u; i < PAIRS * SPAN; i++) {
                     let j = i % SPAN;
+                    let word = word_of(walk, row, i);
+                    let x = load_x(word);
+                    let dy = load_dy(word);
                     let is_own = is_new(walk, row, i);
-                    part.dy[j] += select(Word(0.0), dy[i], is_own);
-                    part.dy_x[j] += select(Word(0.0), dy[i] * ((x[i] - k[j]) - d[j]), is_own);
+                    part.dy[j] += select(Word(0.0), dy, is_own);
+                    part.dy_x[j] += select(Word(0.0), dy * ((x - k[j]) - d[j]), is_own);
                 }
             }
             for (var j = 0u; j < SPAN; j++) {

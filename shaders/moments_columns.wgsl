@@ -31,13 +31,11 @@ fn column_sums(walk: Walk, k: array<Word, SPAN>) -> Sums {
             let end = min(row + 16u * step, long_end);
             var part: Sums;
             for (; row < end; row += ROWS * step) {
-                var x: array<Word, ROWS * SPAN>;
-                for (var i = 0u; i < ROWS * SPAN; i++) {
-                    x[i] = load_x(word_of(walk, row, i));
-                }
+                // Nothing is stored here, so a compiler can have all of these loads in flight.
                 for (var i = 0u; i < ROWS * SPAN; i++) {
                     let j = i % SPAN;
-                    let d = select(Word(0.0), x[i] - ks[j], is_new(walk, row, i));
+                    let x = load_x(word_of(walk, row, i));
+                    let d = select(Word(0.0), x - ks[j], is_new(walk, row, i));
                     part.s[j] += d;
                     part.q[j] += d * d;
                 }
