@@ -65,9 +65,9 @@ fn gradient(x: Word, dy: Word, own: Gradient, next: Gradient, c: Cursor, stride:
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn backward_dx_rows(here: Invocation) {
+fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     let lane = here.lane;
-    let group = group_index(here.group_id);
+    let group = group_index(group_id);
     if group >= params.groups {
         return;
     }

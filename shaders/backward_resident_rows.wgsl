@@ -13,9 +13,9 @@
 @group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn backward_resident_rows(here: Invocation) {
+fn backward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     let lane = here.lane;
-    let group = group_index(here.group_id);
+    let group = group_index(group_id);
     if group >= params.groups {
         return;
     }
@@ -40,7 +40,7 @@ fn backward_resident_rows(here: Invocation) {
         sum_dy_x += members(dy[i] * x[i], c, stride);
         c = advance(c, stride);
     }
-    var sums = lanes_sum(vec2<f32>(word_sum(sum_dy), word_sum(sum_dy_x)), here, stride.lanes);
+    var sums = lanes_sum(vec2<f32>(word_sum(sum_dy), word_sum(sum_dy_x)), here, params.lanes);
     sums.y *= saved.z;
     if run == 0u && slice.end > 0u {
         if has(WANT_DBETA) {

@@ -42,9 +42,9 @@ fn lane_sums(slice: Slice, lane: u32, k: f32, d: f32) -> vec2<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn backward_sums_rows(here: Invocation) {
+fn backward_sums_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     let lane = here.lane;
-    let group = group_index(here.group_id);
+    let group = group_index(group_id);
     if group >= params.groups {
         return;
     }

@@ -32,9 +32,9 @@ fn slot_statistics(slot: u32, moment: vec4<f32>, saves: bool) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn forward_resident_rows(here: Invocation) {
+fn forward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     let lane = here.lane;
-    let group = group_index(here.group_id);
+    let group = group_index(group_id);
     if group >= params.groups {
         return;
     }
@@ -56,7 +56,7 @@ fn forward_resident_rows(here: Invocation) {
         q += d * d;
         c = advance(c, stride);
     }
-    let sums = lanes_sum(vec2<f32>(word_sum(s), word_sum(q)), here, stride.lanes);
+    let sums = lanes_sum(vec2<f32>(word_sum(s), word_sum(q)), here, params.lanes);
     let moment = finished(vec4<f32>(params.n, k, sums));
     let statistics = slot_statistics(slice.slot, moment, run == 0u && slice.end > 0u);
 

@@ -77,9 +77,9 @@ fn normalized(x: Word, own: Affine, next: Affine, c: Cursor, stride: Stride) -> 
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn normalize_rows(here: Invocation) {
+fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     let lane = here.lane;
-    let group = group_index(here.group_id);
+    let group = group_index(group_id);
     if group >= params.groups {
         return;
     }

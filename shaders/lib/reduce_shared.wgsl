@@ -1,8 +1,8 @@
 // Sums over the invocations of a workgroup through shared memory, for every width of subgroup and for
 // adapters without any.
-// What an invocation knows of its place.
+// What an invocation knows of its place in the workgroup. Its workgroup's place is not here: a browser
+// would take it for as varied as these are, and allow no barrier after a branch on it.
 struct Invocation {
-    @builtin(workgroup_id) group_id: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 }
 

@@ -2,9 +2,9 @@
 // reduce_shared.wgsl, whose twin this is, has six. No `enable subgroups;`, which naga does not know; so it
 // is not for browsers, which want it.
 
-// What an invocation knows of its place.
+// What an invocation knows of its place in the workgroup. Its workgroup's place is not here: a browser
+// would take it for as varied as these are, and allow no barrier after a branch on it.
 struct Invocation {
-    @builtin(workgroup_id) group_id: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
