@@ -7,9 +7,7 @@
 struct Invocation {
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
-    @builtin(num_subgroups) subgroups: u32,
     @builtin(subgroup_invocation_id) within: u32,
-    @builtin(subgroup_size) width: u32,
 }
 
 var<workgroup> reduce_scratch: array<vec2<f32>, WORKGROUP>;
@@ -17,13 +15,16 @@ var<workgroup> reduce_scratch: array<vec2<f32>, WORKGROUP>;
 // The sum over the whole workgroup. All invocations must call it, and all get it.
 fn workgroup_sum(value: vec2<f32>, here: Invocation) -> vec2<f32> {
     let sum = subgroupAdd(value);
+    // Counted, since some drivers name the width that a subgroup might have had.
+    let width = subgroupAdd(1u);
+    let subgroups = (WORKGROUP + width - 1u) / width;
     if here.within == 0u {
         reduce_scratch[here.subgroup] = sum;
     }
     sync();
     // Every subgroup adds up all of their sums: one long sum of 32 would lose accuracy.
     var total = vec2<f32>(0.0);
-    for (var i = here.within; i < here.subgroups; i += here.width) {
+    for (var i = here.within; i < subgroups; i += width) {
         total += reduce_scratch[i];
     }
     total = subgroupAdd(total);
