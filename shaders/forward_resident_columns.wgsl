@@ -12,19 +12,6 @@
 @group(0) @binding(6) var<storage, read_write> beta: array<f32>;
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
 
-// One pivot for every merged column, so that the sums of its copies add up without a merge.
-var<workgroup> pivots: array<f32, TILE>;
-
-fn find_pivots(slice: Slice, lane: u32) {
-    for (var i = lane; i < merged_columns(); i += WORKGROUP) {
-        pivots[i] = 0.0;
-        if is_column(slice, i) {
-            pivots[i] = column_pivot(column_of(slice, i));
-        }
-    }
-    sync();
-}
-
 // The statistics of each merged column go to where its sums were, as (d from the pivot, rstd), and the
 // block's channels are saved and moved.
 fn finish_columns(slice: Slice, lane: u32) {

@@ -8,9 +8,6 @@
 // Grid: one workgroup per block of columns and slice of rows, blocks beside each other.
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
 
-// One pivot for every merged column, so that the sums of its copies add up without a merge.
-var<workgroup> pivots: array<f32, TILE>;
-
 // The sums of this lane's columns, component by component.
 struct Sums {
     s: array<Word, SPAN>,
@@ -63,13 +60,7 @@ fn moments_columns(
         return;
     }
     let slice = slice_of(group);
-    for (var i = lane; i < merged_columns(); i += WORKGROUP) {
-        pivots[i] = 0.0;
-        if is_column(slice, i) {
-            pivots[i] = column_pivot(column_of(slice, i));
-        }
-    }
-    sync();
+    find_pivots(slice, lane);
     let walk = walk_of(slice, lane);
     var k: array<Word, SPAN>;
     for (var j = 0u; j < SPAN; j++) {

@@ -75,7 +75,7 @@ impl Tile {
     }
 
     fn rows(&self, view: View, word: Word) -> usize {
-        (view.numel() / word.width()).div_ceil(self.row_words)
+        view.numel() / word.width() / self.row_words
     }
 
     /// The most partial results of a channel: one lane may have to merge those of several columns,
@@ -141,10 +141,8 @@ impl Columns {
 fn repeats(shortest: usize, width: usize, windows: &[Window], tuning: &Tuning) -> usize {
     let lanes = tuning.tile_lanes;
     let comes_out = |n: usize| {
-        let words = windows.iter().map(|window| window.view.numel() / width);
-        words
-            .into_iter()
-            .all(|words| words.is_multiple_of(n * shortest))
+        let mut words = windows.iter().map(|window| window.view.numel() / width);
+        words.all(|words| words.is_multiple_of(n * shortest))
     };
     let idle = |n: usize| {
         let words = n * shortest;
