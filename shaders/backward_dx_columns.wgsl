@@ -2,25 +2,24 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_dx.rs. Lib: element_*, span_*, io_x*, io_dy*, io_dx, columns,
-// workgroup, state, flags, partial_sums, merge_tree, barrier_*.
+// workgroup, state, flags, slots, gains_slot, renorm, partial_sums, merge_tree, barrier_*.
 //   x, dy, dx [rows][row_words]  read, read, written; x is not bound (io_x_none) where the running
 //                                statistics normalized
 //   state                        saved statistics and partial sums read
-//   gamma [count]                read where there is one
-//   dgamma, dbeta [count]        written where wanted
+//   gamma [gains]                read where there is one
+//   dgamma, dbeta [count]        written where wanted and no gain has several slots
 // Grid: one workgroup per block of columns and slice of rows, last slice first; where dx is not
 // wanted only the first slice's work.
-@group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dgamma: array<f32>;
 @group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
 
-// Leaves (dbeta, dgamma) of every column of this workgroup in the first copy of the scratch.
+// Leaves the sums of dy and dy * xhat of every column's statistic in the first copy of the scratch.
 fn merge_partials(slice: Slice, lane: u32) {
     let columns = merged_columns();
     let ways = select(merge_ways(), 1u, has(ONE_PARTIAL));
     for (var i = lane; i < ways * columns; i += WORKGROUP) {
-        let channel = channel_of(slice.first_column + i % columns);
-        merge_scratch[i] = share_of_sums(channel, i / columns, ways);
+        let c = statistic_of(slot_of(slice, slice.first_column + i % columns));
+        merge_scratch[i] = share_of_sums(c, i / columns, ways);
     }
     merge_tree(ways, columns, lane);
 }
@@ -33,7 +32,8 @@ fn write_parameters(slice: Slice, lane: u32) {
                 dbeta[channel] = merge_scratch[i].x;
             }
             if has(WANT_DGAMMA) {
-                dgamma[channel] = merge_scratch[i].y;
+                let rd = saved_corrections(channel, state[saved_index(channel)]);
+                dgamma[channel] = merge_scratch[i].y * rd.x + merge_scratch[i].x * rd.y;
             }
         }
     }
@@ -43,10 +43,12 @@ fn write_parameters(slice: Slice, lane: u32) {
 const PAIRS: u32 = max(ROWS / 2u, 1u);
 
 // What is done to one word of every row. The mean of dy and the slope along x are zero where the
-// statistics were not computed from x.
+// statistics were not computed from x. The gain is part of the scale, but where the sums are of several
+// gains: there it belongs to dy.
 struct Gradient {
     k: Word,
     d: Word,
+    gain: Word,
     scale: Word,
     mean_dy: Word,
     slope: Word,
@@ -55,27 +57,31 @@ struct Gradient {
 fn gradient_of(slice: Slice, word: u32) -> Gradient {
     var k: array<f32, 4>;
     var d: array<f32, 4>;
+    var dy_gain: array<f32, 4>;
     var scale: array<f32, 4>;
     var mean_dy: array<f32, 4>;
     var slope: array<f32, 4>;
     for (var c = 0u; c < WIDTH; c++) {
-        let channel = channel_of(word * WIDTH + c);
-        let saved = state[saved_index(channel)];
+        let slot = slot_of(slice, word * WIDTH + c);
+        let saved = state[saved_index(statistic_of(slot))];
         k[c] = saved.x;
         d[c] = saved.y;
-        scale[c] = saved.z;
-        if has(HAS_GAMMA) {
-            scale[c] *= gamma[channel];
+        scale[c] = saved.z * saved_corrections(slot, saved).x;
+        if has(GROUPED) {
+            dy_gain[c] = gain(slot);
+        } else {
+            scale[c] *= gain(slot);
         }
         if !has(USE_RUNNING) {
             let sums = merge_scratch[merged_column(slice, word, c)];
-            mean_dy[c] = sums.x / params.n;
+            mean_dy[c] = select(sums.x / params.n, 0.0, has(NO_MEAN));
             slope[c] = saved.z * sums.y / params.n;
         }
     }
     return Gradient(
         word_from(k),
         word_from(d),
+        word_from(dy_gain),
         word_from(scale),
         word_from(mean_dy),
         word_from(slope),
@@ -121,7 +127,11 @@ fn backward_dx_columns(
         for (var i = 0u; i < PAIRS * SPAN; i++) {
             let g = gradient[i % SPAN];
             let centred = (x[i] - g.k) - g.d;
-            let value = g.scale * ((dy[i] - g.mean_dy) - centred * g.slope);
+            var h = dy[i];
+            if has(GROUPED) {
+                h *= g.gain;
+            }
+            let value = g.scale * ((h - g.mean_dy) - centred * g.slope);
             store_dx(word_of(walk, row, i), value);
         }
     }

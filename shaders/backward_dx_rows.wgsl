@@ -2,66 +2,78 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, rows, rows_*, workgroup,
-// state, flags, partial_sums, reduce_*, barrier_*.
+// state, flags, slots, gains_*, renorm, partial_sums, reduce_*, barrier_*.
 //   x, dy, dx [outer][count][inner]  read, read, written; x is not bound (io_x_none) where the
 //                                    running statistics normalized
 //   state                            saved statistics and partial sums read
-//   gamma [count]                    read where there is one
-//   dgamma, dbeta [count]            written where wanted
+//   gamma [gains]                    read where there is one
+//   dgamma, dbeta [count]            written where wanted and no gain has several slots
 // Grid: one workgroup per slice, last slice first; where dx is not wanted only a slot's first works.
-@group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dgamma: array<f32>;
 @group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
 
-// (dbeta, dgamma) of a slot from its partials; the one workgroup that `owns` it writes them.
-fn slot_sums(slot: u32, owns: bool, here: Invocation) -> vec2<f32> {
+// The sums of dy and dy * xhat of a statistic from its partials; the one workgroup that `owns` it writes
+// what they are of a single slot: dbeta, and dgamma of xhat * r + d.
+fn final_sums(c: u32, owns: bool, rd: vec2<f32>, here: Invocation) -> vec2<f32> {
     var sums = vec2<f32>(0.0);
     if !has(USE_RUNNING) || has(WANT_DGAMMA) || has(WANT_DBETA) {
-        if has(ONE_PARTIAL) {
-            sums = state[slot_partial(slot, 0u)].xy;
+        if has(ONE_PARTIAL) && !has(GROUPED) {
+            sums = state[statistic_partial(c, 0u)].xy;
         } else {
-            sums = workgroup_sum(share_of_sums(slot, here.lane, WORKGROUP), here);
+            sums = workgroup_sum(share_of_sums(c, here.lane, WORKGROUP), here);
         }
     }
     if owns && here.lane == 0u {
         if has(WANT_DBETA) {
-            dbeta[slot] = sums.x;
+            dbeta[c] = sums.x;
         }
         if has(WANT_DGAMMA) {
-            dgamma[slot] = sums.y;
+            dgamma[c] = sums.y * rd.x + sums.x * rd.y;
         }
     }
     return sums;
 }
 
-// What is done to the gradients of one slot.
+// What is done to the gradients of one slot. Its gain is part of the scale, but where the sums are of
+// several gains: there it belongs to dy.
 struct Gradient {
     k: f32,
     d: f32,
+    gain: f32,
     scale: f32,
     mean_dy: f32,
     slope: f32,
 }
 
 fn gradient_of(slot: u32, owns: bool, here: Invocation) -> Gradient {
-    let sums = slot_sums(slot, owns, here);
-    let saved = state[saved_index(slot)];
-    var scale = saved.z;
-    if has(HAS_GAMMA) {
-        scale *= gamma[slot];
+    let c = statistic_of(slot);
+    let saved = state[saved_index(c)];
+    let rd = saved_corrections(c, saved);
+    let sums = final_sums(c, owns, rd, here);
+    var dy_gain = 1.0;
+    var scale = saved.z * rd.x;
+    if has(GROUPED) {
+        dy_gain = gain(slot);
+    } else {
+        scale *= gain(slot);
     }
     // Nothing flows through statistics that were not computed from x.
     let from_batch = select(1.0, 0.0, has(USE_RUNNING));
-    let mean_dy = from_batch * sums.x / params.n;
+    let from_mean = select(from_batch, 0.0, has(NO_MEAN));
+    let mean_dy = from_mean * sums.x / params.n;
     let slope = from_batch * saved.z * sums.y / params.n;
-    return Gradient(saved.x, saved.y, scale, mean_dy, slope);
+    return Gradient(saved.x, saved.y, dy_gain, scale, mean_dy, slope);
 }
 
 fn gradient(x: Word, dy: Word, own: Gradient, next: Gradient, c: Cursor, stride: Stride) -> Word {
+    var h = gained(dy, c.word);
+    if has(GROUPED) {
+        h *= spread(own.gain, next.gain, c, stride);
+    }
     let centred = (x - spread(own.k, next.k, c, stride)) - spread(own.d, next.d, c, stride);
     let mean_dy = spread(own.mean_dy, next.mean_dy, c, stride);
     let slope = spread(own.slope, next.slope, c, stride);
-    return spread(own.scale, next.scale, c, stride) * ((dy - mean_dy) - centred * slope);
+    return spread(own.scale, next.scale, c, stride) * ((h - mean_dy) - centred * slope);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -2,25 +2,29 @@
 // once. dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, span_1, io_x*, io_dy*, io_dx,
-// columns, workgroup, state, flags, merge_tree, barrier_*.
+// columns, workgroup, state, flags, slots, gains_slot, renorm, merge_tree, barrier_*.
 //   x, dy, dx [rows][row_words]  read, read, written
-//   state                        saved statistics read
-//   gamma [count]                read where there is one
-//   dgamma, dbeta [count]        written where wanted
+//   state                        saved statistics read; partial sums written, see GROUPED
+//   gamma [gains]                read where there is one
+//   dgamma, dbeta [count]        written where wanted and no gain has several slots
 // Grid: one workgroup per block of columns, which owns all rows of it.
-@group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dgamma: array<f32>;
 @group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
 
 fn write_parameters(slice: Slice, lane: u32) {
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
-        let channel = slice.first_column + i;
-        if channel < params.count {
+        if slice.first_column + i < params.count {
+            let slot = slot_of(slice, slice.first_column + i);
+            let sums = merge_scratch[i];
+            let rd = saved_corrections(slot, state[saved_index(slot)]);
+            if has(GROUPED) {
+                state[column_partial(slice, i)] = vec4<f32>(sums, 0.0, 0.0);
+            }
             if has(WANT_DBETA) {
-                dbeta[channel] = merge_scratch[i].x;
+                dbeta[slot] = sums.x;
             }
             if has(WANT_DGAMMA) {
-                dgamma[channel] = merge_scratch[i].y;
+                dgamma[slot] = sums.y * rd.x + sums.x * rd.y;
             }
         }
     }
@@ -42,15 +46,12 @@ fn backward_resident_columns(
     var rstds: array<f32, 4>;
     var scales: array<f32, 4>;
     for (var c = 0u; c < WIDTH; c++) {
-        let channel = channel_of(walk.word * WIDTH + c);
-        let saved = state[saved_index(channel)];
+        let slot = slot_of(slice, walk.word * WIDTH + c);
+        let saved = state[saved_index(slot)];
         ks[c] = saved.x;
         ds[c] = saved.y;
         rstds[c] = saved.z;
-        scales[c] = saved.z;
-        if has(HAS_GAMMA) {
-            scales[c] *= gamma[channel];
-        }
+        scales[c] = saved.z * saved_corrections(slot, saved).x * gain(slot);
     }
     let k = word_from(ks);
     let d = word_from(ds);
@@ -89,7 +90,7 @@ fn backward_resident_columns(
     if !has(USE_RUNNING) {
         for (var c = 0u; c < WIDTH; c++) {
             let sums = merge_scratch[merged_column(slice, walk.word, c)];
-            means[c] = sums.x / params.n;
+            means[c] = select(sums.x / params.n, 0.0, has(NO_MEAN));
             slopes[c] = rstds[c] * sums.y / params.n;
         }
     }

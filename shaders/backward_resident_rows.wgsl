@@ -2,13 +2,12 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, io_x*, io_dy*, io_dx, rows,
-// rows_whole, workgroup, state, flags, reduce_*, barrier_*.
+// rows_whole, workgroup, state, flags, slots, gains_*, renorm, reduce_*, barrier_*.
 //   x, dy, dx [outer][count][inner]  read, read, written
-//   state                            saved statistics read
-//   gamma [count]                    read where there is one
-//   dgamma, dbeta [count]            written where wanted
+//   state                            saved statistics read; partial sums written, see GROUPED
+//   gamma [gains]                    read where there is one
+//   dgamma, dbeta [count]            written where wanted and no gain has several slots
 // Grid: one workgroup for WORKGROUP / lanes slots.
-@group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dgamma: array<f32>;
 @group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
 
@@ -25,6 +24,7 @@ fn backward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invo
     let first = cursor_at(slice, run);
     let any = word_of(cursor_at(slice, 0u));
     let saved = state[saved_index(slice.slot)];
+    let rd = saved_corrections(slice.slot, saved);
 
     // x - mean, and dy.
     var x: array<Word, HELD>;
@@ -35,7 +35,7 @@ fn backward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invo
     for (var i = 0u; i < HELD; i++) {
         let word = select(any, word_of(c), c.at < stride.end);
         x[i] = (load_x(word) - saved.x) - saved.y;
-        dy[i] = load_dy(word);
+        dy[i] = gained(load_dy(word), c.word);
         sum_dy += members(dy[i], c, stride);
         sum_dy_x += members(dy[i] * x[i], c, stride);
         c = advance(c, stride);
@@ -43,20 +43,21 @@ fn backward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invo
     var sums = lanes_sum(vec2<f32>(word_sum(sum_dy), word_sum(sum_dy_x)), here, params.lanes);
     sums.y *= saved.z;
     if run == 0u && slice.end > 0u {
+        if has(GROUPED) {
+            state[slot_partial(slice.slot, 0u)] = vec4<f32>(sums, 0.0, 0.0);
+        }
         if has(WANT_DBETA) {
             dbeta[slice.slot] = sums.x;
         }
         if has(WANT_DGAMMA) {
-            dgamma[slice.slot] = sums.y;
+            dgamma[slice.slot] = sums.y * rd.x + sums.x * rd.y;
         }
     }
-    var scale = saved.z;
-    if has(HAS_GAMMA) {
-        scale *= gamma[slice.slot];
-    }
+    let scale = saved.z * rd.x * gain(slice.slot);
     // Nothing flows through statistics that were not computed from x.
     let from_batch = select(1.0, 0.0, has(USE_RUNNING));
-    let mean_dy = from_batch * sums.x / params.n;
+    let from_mean = select(from_batch, 0.0, has(NO_MEAN));
+    let mean_dy = from_mean * sums.x / params.n;
     let slope = from_batch * saved.z * sums.y / params.n;
     c = first;
     for (var i = 0u; i < HELD; i++) {

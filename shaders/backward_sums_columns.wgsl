@@ -1,6 +1,6 @@
 // First dispatch of a backward, split columns: sum dy and sum dy * xhat per channel and slice.
 // Host half: src/kernels/backward_sums.rs. Lib: element_*, span_*, io_x*, io_dy*, columns, workgroup,
-// state, merge_tree, barrier_*.
+// state, flags, slots, merge_tree, barrier_*.
 //   x, dy [rows][row_words]  read
 //   state                    saved statistics read, partial sums written
 // Grid: one workgroup per block of columns and slice of rows, blocks beside each other.
@@ -70,7 +70,8 @@ fn backward_sums_columns(
         var ds: array<f32, 4>;
         var rstds: array<f32, 4>;
         for (var c = 0u; c < WIDTH; c++) {
-            let saved = state[saved_index(channel_of(span_word(walk, j) * WIDTH + c))];
+            let slot = slot_of(slice, span_word(walk, j) * WIDTH + c);
+            let saved = state[saved_index(statistic_of(slot))];
             ks[c] = saved.x;
             ds[c] = saved.y;
             rstds[c] = saved.z;

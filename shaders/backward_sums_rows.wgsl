@@ -1,8 +1,9 @@
 // First dispatch of a backward, split rows: sum dy and sum dy * xhat per slice.
 // Host half: src/kernels/backward_sums.rs. Lib: element_*, io_x*, io_dy*, rows, rows_*, workgroup,
-// state, reduce_*, barrier_*.
+// state, flags, slots, gains_*, reduce_*, barrier_*.
 //   x, dy [outer][count][inner]  read
 //   state                        saved statistics read, partial sums written
+//   gamma [gains]                read where each element of a slot has its own: dy times it counts
 // Grid: one workgroup per slice, slices of a slot beside each other.
 
 // The sums of dy and dy * (x - mean) over this lane's words, in three levels as in moments_rows.wgsl.
@@ -25,8 +26,8 @@ fn lane_sums(slice: Slice, lane: u32, k: f32, d: f32) -> vec2<f32> {
                 let i1 = select(i0, word_of(c1), c1.at < stride.end);
                 let x0 = load_x(i0);
                 let x1 = load_x(i1);
-                let dy0 = load_dy(i0);
-                let dy1 = load_dy(i1);
+                let dy0 = gained(load_dy(i0), c0.word);
+                let dy1 = gained(load_dy(i1), c1.word);
                 part_dy += members(dy0, c0, stride) + members(dy1, c1, stride);
                 part_dy_x += members(dy0 * ((x0 - k) - d), c0, stride)
                     + members(dy1 * ((x1 - k) - d), c1, stride);
@@ -49,7 +50,7 @@ fn backward_sums_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocati
         return;
     }
     let slice = slice_of(group);
-    let saved = state[saved_index(slice.slot)];
+    let saved = state[saved_index(statistic_of(slice.slot))];
     let sums = workgroup_sum(lane_sums(slice, lane, saved.x, saved.y), here);
     if lane == 0u {
         // rstd is the slot's, so it leaves the sum.

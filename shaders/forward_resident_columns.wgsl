@@ -1,34 +1,37 @@
 // A whole training forward in one dispatch, for columns that fit a workgroup's registers: x is read
 // once. y = ((x - K) - d) * rstd * gamma + beta.
 // Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, span_1, io_x*, io_y, columns,
-// columns_pivot, workgroup, state, flags, running, moments, statistics, merge_tree, barrier_*.
+// columns_pivot, workgroup, state, flags, slots, gains_slot, offsets_slot, running, renorm, moments,
+// statistics, merge_tree, barrier_*.
 //   x, y [rows][row_words]      read and written
 //   state                       saved statistics written
-//   gamma, beta [count]         read where there are any
+//   gamma, beta [gains]         read where there are any
 //   running_mean, running_var   [count] read or moved
 //   tracked [1]                 num_batches_tracked, counted up here
 // Grid: one workgroup per block of columns, which owns all rows of it.
-@group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
-@group(0) @binding(6) var<storage, read_write> beta: array<f32>;
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
 
-// The statistics of each merged column go to where its sums were, as (d from the pivot, rstd), and the
-// block's channels are saved and moved.
+// What is done to the elements of each merged column goes to where its sums and pivot were: (d from the
+// pivot, scale), and the shift. The block's channels are saved and moved.
 fn finish_columns(slice: Slice, lane: u32) {
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
-        let channel = slice.first_column + i;
-        if channel < params.count {
+        if slice.first_column + i < params.count {
+            let slot = slot_of(slice, slice.first_column + i);
             let k = pivots[i];
             let moment = finished(vec4<f32>(params.n, k, merge_scratch[i]));
+            keep_running(slot);
             var statistics = statistics_of(moment);
             if has(USE_RUNNING) {
-                statistics = running_statistics(channel);
+                statistics = running_statistics(slot);
             }
-            state[saved_index(channel)] = statistics;
+            state[saved_index(slot)] = statistics;
+            let rd = saved_corrections(slot, statistics);
             if has(UPDATE_RUNNING) {
-                update_running(channel, moment);
+                update_running(slot, moment);
             }
-            merge_scratch[i] = vec2<f32>((statistics.x - k) + statistics.y, statistics.z);
+            let d = (statistics.x - k) + statistics.y;
+            merge_scratch[i] = vec2<f32>(d, statistics.z * rd.x * gain(slot));
+            pivots[i] = rd.y * gain(slot) + offset(slot);
         }
     }
     sync();
@@ -75,16 +78,10 @@ fn forward_resident_columns(
     var scales: array<f32, 4>;
     var shifts: array<f32, 4>;
     for (var c = 0u; c < WIDTH; c++) {
-        let channel = channel_of(walk.word * WIDTH + c);
-        let finished = merge_scratch[merged_column(slice, walk.word, c)];
-        ds[c] = finished.x;
-        scales[c] = finished.y;
-        if has(HAS_GAMMA) {
-            scales[c] *= gamma[channel];
-        }
-        if has(HAS_BETA) {
-            shifts[c] = beta[channel];
-        }
+        let column = merged_column(slice, walk.word, c);
+        ds[c] = merge_scratch[column].x;
+        scales[c] = merge_scratch[column].y;
+        shifts[c] = pivots[column];
     }
     let d = word_from(ds);
     let scale = word_from(scales);

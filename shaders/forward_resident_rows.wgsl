@@ -1,34 +1,46 @@
 // A whole training forward in one dispatch, for slots that fit a workgroup's registers: x is read once.
 // y = ((x - K) - d) * rstd * gamma + beta.
 // Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, io_x*, io_y, rows, rows_whole,
-// rows_pivot, workgroup, state, flags, running, moments, statistics, reduce_*, barrier_*.
+// rows_pivot, workgroup, state, flags, slots, gains_*, offsets_*, running, renorm, moments, statistics,
+// reduce_*, barrier_*.
 //   x, y [outer][count][inner]  read and written
 //   state                       saved statistics written
-//   gamma, beta [count]         read where there are any
+//   gamma, beta [gains]         read where there are any
 //   running_mean, running_var   [count] read or moved
 //   tracked [1]                 num_batches_tracked, counted up here
 // Grid: one workgroup for WORKGROUP / lanes slots.
-@group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
-@group(0) @binding(6) var<storage, read_write> beta: array<f32>;
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
 
-// The statistics of the slot, which the first lane that shares it saves and moves.
-fn slot_statistics(slot: u32, moment: vec4<f32>, saves: bool) -> vec4<f32> {
-    var statistics: vec4<f32>;
+// The statistics of the slot and their corrections, which the first lane that shares it saves and
+// moves.
+struct Statistics {
+    saved: vec4<f32>,
+    rd: vec2<f32>,
+}
+
+fn slot_statistics(slot: u32, moment: vec4<f32>, saves: bool) -> Statistics {
+    var statistics = statistics_of(moment);
+    var old = vec2<f32>(0.0);
+    if has(RENORM) {
+        old = vec2<f32>(running_mean[slot], running_var[slot]);
+    }
     if has(USE_RUNNING) {
         statistics = running_statistics(slot);
+    }
+    if has(USE_RUNNING) || has(RENORM) {
         // Every lane has read the running values before one moves them.
         sync();
-    } else {
-        statistics = statistics_of(moment);
     }
     if saves {
         state[saved_index(slot)] = statistics;
+        if has(RENORM) {
+            state[renorm_index(slot)] = vec4<f32>(old, 0.0, 0.0);
+        }
         if has(UPDATE_RUNNING) {
             update_running(slot, moment);
         }
     }
-    return statistics;
+    return Statistics(statistics, corrections(statistics, old));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -60,19 +72,13 @@ fn forward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invoc
     let moment = finished(vec4<f32>(params.n, k, sums));
     let statistics = slot_statistics(slice.slot, moment, run == 0u && slice.end > 0u);
 
-    let d = (statistics.x - k) + statistics.y;
-    var scale = statistics.z;
-    var shift = 0.0;
-    if has(HAS_GAMMA) {
-        scale *= gamma[slice.slot];
-    }
-    if has(HAS_BETA) {
-        shift = beta[slice.slot];
-    }
+    let d = (statistics.saved.x - k) + statistics.saved.y;
+    let scale = statistics.saved.z * statistics.rd.x * gain(slice.slot);
+    let shift = statistics.rd.y * gain(slice.slot) + offset(slice.slot);
     c = first;
     for (var i = 0u; i < HELD; i++) {
         if c.at < stride.end {
-            store_y(word_of(c), (x[i] - d) * scale + shift);
+            store_y(word_of(c), offset_by(gained((x[i] - d) * scale, c.word) + shift, c.word));
         }
         c = advance(c, stride);
     }

@@ -1,9 +1,9 @@
 // First dispatch of a training forward, split columns: one moment per channel and slice.
 // Host half: src/kernels/moments.rs. Lib: element_*, span_*, io_x*, columns, workgroup, state, flags,
-// running, columns_pivot, moments, statistics, merge_tree, barrier_*.
+// running, renorm, slots, columns_pivot, moments, statistics, merge_tree, barrier_*.
 //   x [rows][row_words]        read
 //   state                      partial moments written; header and saved statistics, see below
-//   running_mean, running_var  [count] read where the step normalizes by them
+//   running_mean, running_var  [count] read where the step normalizes by them or towards them
 //   tracked [1]                num_batches_tracked, counted up here
 // Grid: one workgroup per block of columns and slice of rows, blocks beside each other.
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
@@ -86,10 +86,9 @@ fn moments_columns(
             let n = f32(column_of(slice, i).n);
             state[column_partial(slice, i)] = vec4<f32>(n, pivots[i], merge_scratch[i]);
         }
-        // The next dispatch moves the running values while its other workgroups need the old ones.
         let channel = slice.first_column + i;
-        if slice.index == 0u && channel < params.count && has(USE_RUNNING) {
-            state[saved_index(channel)] = running_statistics(channel);
+        if slice.index == 0u && channel < params.count {
+            keep_running(channel);
         }
     }
     if group == 0u && lane == 0u && has(HAS_TRACKED) {

@@ -1,9 +1,9 @@
 // First dispatch of a training forward, split rows: one moment per slice.
 // Host half: src/kernels/moments.rs. Lib: element_*, io_x*, rows, rows_*, workgroup, state, flags,
-// running, rows_pivot, moments, statistics, reduce_*, barrier_*.
+// slots, running, renorm, rows_pivot, moments, statistics, reduce_*, barrier_*.
 //   x [outer][count][inner]    read
 //   state                      partial moments written; header and saved statistics, see below
-//   running_mean, running_var  [count] read where the step normalizes by them
+//   running_mean, running_var  [count] read where the step normalizes by them or towards them
 //   tracked [1]                num_batches_tracked, counted up here
 // Grid: one workgroup per slice, slices of a slot beside each other.
 // The lanes of a slice share one pivot, so their plain sums add up without a merge.
@@ -68,9 +68,8 @@ fn moments_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
         n = f32(elements_before(slice, slice.end) - elements_before(slice, slice.begin));
     }
     state[slot_partial(slice.slot, slice.index)] = vec4<f32>(n, k, sums.x, sums.y);
-    if slice.index == 0u && has(USE_RUNNING) {
-        // The next dispatch moves the running values while its other workgroups need the old ones.
-        state[saved_index(slice.slot)] = running_statistics(slice.slot);
+    if slice.index == 0u {
+        keep_running(slice.slot);
     }
     if group == 0u && has(HAS_TRACKED) {
         let count = tracked[0] + 1u;

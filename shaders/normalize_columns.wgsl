@@ -1,16 +1,14 @@
 // Second dispatch of a training forward and the only one of inference, split columns:
 // y = ((x - K) - d) * rstd * gamma + beta.
 // Host half: src/kernels/normalize.rs. Lib: element_*, span_*, io_x*, io_y, columns, workgroup, state,
-// flags, running, moments, partial_moments, statistics, merge_tree, barrier_*.
+// flags, slots, gains_slot, offsets_slot, running, renorm, moments, partial_moments, statistics,
+// merge_tree, barrier_*.
 //   x, y [rows][row_words]     read and written
 //   state                      partial moments read, saved statistics written; see SAVE
-//   gamma, beta [count]        read where there are any
+//   gamma, beta [gains]        read where there are any
 //   running_mean, running_var  [count] read or moved
 // Grid: one workgroup per block of columns and slice of rows, last slice first: what the first
 // dispatch read last is still in cache. Each workgroup merges its channels' partials itself.
-@group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
-@group(0) @binding(6) var<storage, read_write> beta: array<f32>;
-
 var<workgroup> pivots: array<f32, TILE>;
 
 // Merges the partials of every merged column around one pivot, which goes to `pivots`; merge_scratch
@@ -20,8 +18,8 @@ fn merge_partials(slice: Slice, lane: u32) {
     let ways = merge_ways();
     if has(ONE_PARTIAL) {
         for (var i = lane; i < columns; i += WORKGROUP) {
-            let channel = channel_of(slice.first_column + i);
-            let moment = finished(state[slot_partial(channel, 0u)]);
+            let c = statistic_of(slot_of(slice, slice.first_column + i));
+            let moment = finished(state[statistic_partial(c, 0u)]);
             pivots[i] = moment.y;
             merge_scratch[i] = vec2<f32>(moment.w, moment.z);
         }
@@ -29,28 +27,28 @@ fn merge_partials(slice: Slice, lane: u32) {
         return;
     }
     for (var i = lane; i < columns; i += WORKGROUP) {
-        pivots[i] = slot_pivot(channel_of(slice.first_column + i));
+        pivots[i] = statistic_pivot(statistic_of(slot_of(slice, slice.first_column + i)));
     }
     sync();
     for (var i = lane; i < ways * columns; i += WORKGROUP) {
-        let channel = channel_of(slice.first_column + i % columns);
+        let c = statistic_of(slot_of(slice, slice.first_column + i % columns));
         let k = pivots[i % columns];
-        let sum = share_of_moments(channel, i / columns, ways, k, 0.0, false);
+        let sum = share_of_moments(c, i / columns, ways, k, 0.0, false);
         merge_scratch[i] = vec2<f32>(sum, 0.0);
     }
     merge_tree(ways, columns, lane);
     // A lane has at most ENTRIES of the scratch; d leaves it before M2 comes in.
     var ds: array<f32, ENTRIES>;
     for (var j = 0u; j < ENTRIES; j++) {
-        ds[j] = merge_scratch[(lane + j * WORKGROUP) % columns].x / params.n;
+        ds[j] = mean_offset(merge_scratch[(lane + j * WORKGROUP) % columns].x, params.n);
     }
     sync();
     for (var j = 0u; j < ENTRIES; j++) {
         let i = lane + j * WORKGROUP;
         if i < ways * columns {
-            let channel = channel_of(slice.first_column + i % columns);
+            let c = statistic_of(slot_of(slice, slice.first_column + i % columns));
             let k = pivots[i % columns];
-            let m2 = share_of_moments(channel, i / columns, ways, k, ds[j], true);
+            let m2 = share_of_moments(c, i / columns, ways, k, ds[j], true);
             // The tree adds the d of the first copy to nothing but zeros.
             merge_scratch[i] = vec2<f32>(m2, select(0.0, ds[j], i < columns));
         }
@@ -63,29 +61,31 @@ fn merged_moment(column: u32) -> vec4<f32> {
     return vec4<f32>(params.n, pivots[column], merged.y, merged.x);
 }
 
-// The first slice's workgroups save the statistics of their channels and move the running ones.
-fn finish_channels(slice: Slice, lane: u32) {
+// The first slice's workgroups save the statistics of their columns and move the running ones.
+fn finish_columns(slice: Slice, lane: u32) {
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
-        let channel = slice.first_column + i;
-        if channel < params.count {
+        let column = slice.first_column + i;
+        if column < params.count && leads(slot_of(slice, column)) {
+            let c = statistic_of(slot_of(slice, column));
             if has(SAVE) {
-                state[saved_index(channel)] = channel_statistics(channel, i);
+                state[saved_index(c)] = column_statistics(c, i);
             }
             if has(UPDATE_RUNNING) {
-                update_running(channel, merged_moment(i));
+                update_running(c, merged_moment(i));
             }
         }
     }
 }
 
-fn channel_statistics(channel: u32, column: u32) -> vec4<f32> {
+// The statistics that c names, which are those of a merged column.
+fn column_statistics(c: u32, column: u32) -> vec4<f32> {
     if !has(USE_RUNNING) {
         return statistics_of(merged_moment(column));
     }
     if has(UPDATE_RUNNING) {
-        return state[saved_index(channel)];
+        return state[saved_index(c)];
     }
-    return running_statistics(channel);
+    return running_statistics(c);
 }
 
 // What is done to one word of every row.
@@ -102,17 +102,14 @@ fn affine_of(slice: Slice, word: u32) -> Affine {
     var scale: array<f32, 4>;
     var shift: array<f32, 4>;
     for (var c = 0u; c < WIDTH; c++) {
-        let channel = channel_of(word * WIDTH + c);
-        let statistics = channel_statistics(channel, merged_column(slice, word, c));
+        let slot = slot_of(slice, word * WIDTH + c);
+        let statistic = statistic_of(slot);
+        let statistics = column_statistics(statistic, merged_column(slice, word, c));
+        let rd = saved_corrections(statistic, statistics);
         k[c] = statistics.x;
         d[c] = statistics.y;
-        scale[c] = statistics.z;
-        if has(HAS_GAMMA) {
-            scale[c] *= gamma[channel];
-        }
-        if has(HAS_BETA) {
-            shift[c] = beta[channel];
-        }
+        scale[c] = statistics.z * rd.x * gain(slot);
+        shift[c] = rd.y * gain(slot) + offset(slot);
     }
     return Affine(word_from(k), word_from(d), word_from(scale), word_from(shift));
 }
@@ -131,7 +128,7 @@ fn normalize_columns(
         merge_partials(slice, lane);
     }
     if slice.index == 0u {
-        finish_channels(slice, lane);
+        finish_columns(slice, lane);
     }
     let walk = walk_of(slice, lane);
     if walk.row_begin >= walk.row_end {

@@ -1,49 +1,48 @@
 // Second dispatch of a training forward and the only one of inference, split rows:
 // y = ((x - K) - d) * rstd * gamma + beta.
 // Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, rows, rows_*, workgroup, state,
-// flags, running, moments, partial_moments, statistics, reduce_*, barrier_*.
+// flags, slots, gains_*, offsets_*, running, renorm, moments, partial_moments, statistics, reduce_*,
+// barrier_*.
 //   x, y [outer][count][inner]  read and written
 //   state                       partial moments read, saved statistics written; see SAVE
-//   gamma, beta [count]         read where there are any
+//   gamma, beta [gains]         read where there are any
 //   running_mean, running_var   [count] read or moved
 // Grid: one workgroup per slice, last slice first: what the first dispatch read last is still in
 // cache. Each workgroup merges its slot's few partials itself, which saves a third launch.
-@group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
-@group(0) @binding(6) var<storage, read_write> beta: array<f32>;
 
-// Merges the slot's partials around one pivot: their sums give the mean, and only then their squares
-// are taken from it.
-fn merge_slot(slot: u32, here: Invocation) -> vec4<f32> {
+// Merges the statistic's partials around one pivot: their sums give the mean, and only then their
+// squares are taken from it.
+fn merge_statistic(statistic: u32, here: Invocation) -> vec4<f32> {
     if has(ONE_PARTIAL) {
-        return finished(state[slot_partial(slot, 0u)]);
+        return finished(state[statistic_partial(statistic, 0u)]);
     }
-    let k = slot_pivot(slot);
-    let sum = share_of_moments(slot, here.lane, WORKGROUP, k, 0.0, false);
-    let d = workgroup_sum(vec2<f32>(sum, 0.0), here).x / params.n;
-    let m2 = share_of_moments(slot, here.lane, WORKGROUP, k, d, true);
+    let k = statistic_pivot(statistic);
+    let sum = share_of_moments(statistic, here.lane, WORKGROUP, k, 0.0, false);
+    let d = mean_offset(workgroup_sum(vec2<f32>(sum, 0.0), here).x, params.n);
+    let m2 = share_of_moments(statistic, here.lane, WORKGROUP, k, d, true);
     return vec4<f32>(params.n, k, d, workgroup_sum(vec2<f32>(m2, 0.0), here).x);
 }
 
-// The statistics of a slot; the one workgroup that `owns` it also saves and moves them.
-fn slot_statistics(slot: u32, owns: bool, here: Invocation) -> vec4<f32> {
+// The statistics that c names; the one workgroup that `owns` them also saves and moves them.
+fn final_statistics(c: u32, owns: bool, here: Invocation) -> vec4<f32> {
     var statistics: vec4<f32>;
     var moment: vec4<f32>;
     if !has(USE_RUNNING) || (has(UPDATE_RUNNING) && owns) {
-        moment = merge_slot(slot, here);
+        moment = merge_statistic(c, here);
     }
     if !has(USE_RUNNING) {
         statistics = statistics_of(moment);
     } else if has(UPDATE_RUNNING) {
-        statistics = state[saved_index(slot)];
+        statistics = state[saved_index(c)];
     } else {
-        statistics = running_statistics(slot);
+        statistics = running_statistics(c);
     }
     if owns && here.lane == 0u {
         if has(SAVE) {
-            state[saved_index(slot)] = statistics;
+            state[saved_index(c)] = statistics;
         }
         if has(UPDATE_RUNNING) {
-            update_running(slot, moment);
+            update_running(c, moment);
         }
     }
     return statistics;
@@ -58,22 +57,18 @@ struct Affine {
 }
 
 fn affine_of(slot: u32, owns: bool, here: Invocation) -> Affine {
-    let statistics = slot_statistics(slot, owns, here);
-    var scale = statistics.z;
-    var shift = 0.0;
-    if has(HAS_GAMMA) {
-        scale *= gamma[slot];
-    }
-    if has(HAS_BETA) {
-        shift = beta[slot];
-    }
-    return Affine(statistics.x, statistics.y, scale, shift);
+    let c = statistic_of(slot);
+    let statistics = final_statistics(c, owns, here);
+    let rd = saved_corrections(c, statistics);
+    let scale = statistics.z * rd.x * gain(slot);
+    return Affine(statistics.x, statistics.y, scale, rd.y * gain(slot) + offset(slot));
 }
 
 fn normalized(x: Word, own: Affine, next: Affine, c: Cursor, stride: Stride) -> Word {
     let k = spread(own.k, next.k, c, stride);
     let d = spread(own.d, next.d, c, stride);
-    return ((x - k) - d) * spread(own.scale, next.scale, c, stride) + spread(own.shift, next.shift, c, stride);
+    let xhat = ((x - k) - d) * spread(own.scale, next.scale, c, stride);
+    return offset_by(gained(xhat, c.word) + spread(own.shift, next.shift, c, stride), c.word);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -84,7 +79,7 @@ fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) 
         return;
     }
     let slice = slice_of(params.groups - 1u - group);
-    let own = affine_of(slice.slot, slice.index == 0u, here);
+    let own = affine_of(slice.slot, slice.index == 0u && leads(slice.slot), here);
     var next = own;
     if STRADDLES {
         next = affine_of((slice.slot + 1u) % params.count, false, here);

@@ -174,14 +174,12 @@ pub enum Error {
         got: u64,
     },
     /// A forced strategy does not apply to this shape.
-    #[error("strategy {strategy} does not apply to {shape} with channel axis {axis}: {reason}")]
+    #[error("strategy {strategy} does not apply to {shape}: {reason}")]
     Strategy {
         /// The strategy that was asked for.
         strategy: &'static str,
         /// The shape of x.
         shape: Shape,
-        /// The channel axis.
-        axis: usize,
         /// What stands against it.
         reason: &'static str,
     },

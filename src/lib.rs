@@ -80,8 +80,11 @@ mod readme {}
 pub use error::{Error, Result};
 pub use gpu::{DType, Device, DeviceClass, Element, Limits, Recorder, Tensor};
 pub use norm::{
-    BatchNorm, BatchNormOptions, Gradients, Mode, Momentum, RunningVariance, Saved,
-    SavedStatistics, Statistics, Wanted, WantedGradients, functional,
+    BatchNorm, BatchNormOptions, BatchRenorm, BatchRenormOptions, Gradients, GroupNorm,
+    GroupNormOptions, InstanceNorm, InstanceNormOptions, LayerNorm, LayerNormOptions, Mode,
+    Momentum, Norm, RenormSchedule, RmsNorm, RmsNormOptions, RunningVariance, Saved,
+    SavedStatistics, Statistics, Wanted, WantedGradients, WeightGradients, WeightNorm,
+    WeightNormOptions, functional,
 };
 pub use plan::{PlanOptions, Strategy};
 pub use shape::{Shape, View};

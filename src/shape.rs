@@ -83,11 +83,13 @@ impl fmt::Display for Shape {
     }
 }
 
-/// A contiguous tensor seen as `[outer, count, inner]`: element *i* belongs to the slot
-/// `(i / inner) % count`, and a slot's members are the `outer × inner` elements that share it.
+/// A contiguous tensor seen as `[batch, outer, count, inner]`: within batch entry *b* the slot of
+/// element *i* is `b·count + (i / inner) % count`, and a slot's members are the `outer × inner`
+/// elements that share it.
 ///
-/// For batch norm a slot is a channel. Channels first (N, C, S) is `[N, C, S]`, channels last is
-/// `[N·S, C, 1]`, and a channel axis in the middle is whatever lies before and behind it.
+/// For batch norm a slot is a channel. Channels first (N, C, S) is `[1, N, C, S]`, channels last is
+/// `[1, N·S, C, 1]`, and a channel axis in the middle is whatever lies before and behind it. For
+/// layer norm a slot is a row, for group and instance norm it is the channel of one sample.
 ///
 /// ```
 /// use wgnorm::{Shape, View};
@@ -98,9 +100,11 @@ impl fmt::Display for Shape {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct View {
-    /// How often the run of all slots is repeated.
+    /// Parts of the tensor that share no slot.
+    pub batch: usize,
+    /// How often the run of all slots is repeated in each of them.
     pub outer: usize,
-    /// How many slots (channels) there are.
+    /// How many slots (channels) each of them has.
     pub count: usize,
     /// How many consecutive elements belong to one slot.
     pub inner: usize,
@@ -112,28 +116,71 @@ impl View {
     /// Fails with [`Error::Shape`] when the rank is below 2, the axis is out of range or there is
     /// no channel.
     pub fn channels(shape: &Shape, axis: usize) -> Result<Self, Error> {
-        let dims = shape.dims();
-        let refuse = |expected: String| Error::Shape {
-            name: "x",
-            expected,
-            got: shape.clone(),
-        };
-        if dims.len() < 2 {
-            return Err(refuse("at least 2 dimensions".into()));
-        }
-        if axis >= dims.len() {
-            return Err(refuse(format!(
-                "more than {axis} dimensions, since {axis} is the channel axis"
-            )));
-        }
-        if dims[axis] == 0 {
-            return Err(refuse(format!("at least 1 channel along dimension {axis}")));
-        }
+        let dims = Self::with_channels(shape, axis)?;
         Ok(Self {
+            batch: 1,
             outer: Shape::from(&dims[..axis]).numel(),
             count: dims[axis],
             inner: Shape::from(&dims[axis + 1..]).numel(),
         })
+    }
+
+    /// The view in which every sample has channels of its own: dimension 0 counts the samples, and
+    /// `axis` is the dimension of the channels.
+    ///
+    /// Fails as [`channels`](Self::channels) does, and for an axis of 0.
+    pub fn samples(shape: &Shape, axis: usize) -> Result<Self, Error> {
+        let dims = Self::with_channels(shape, axis)?;
+        if axis == 0 {
+            return Err(refused(
+                shape,
+                "a channel axis other than 0, which counts the samples",
+            ));
+        }
+        Ok(Self {
+            batch: dims[0],
+            outer: Shape::from(&dims[1..axis]).numel(),
+            count: dims[axis],
+            inner: Shape::from(&dims[axis + 1..]).numel(),
+        })
+    }
+
+    /// The view in which every row is a slot: a row has the elements of the last `normalized_dims`
+    /// dimensions.
+    ///
+    /// Fails with [`Error::Shape`] when there are fewer dimensions or the rows have no element.
+    pub fn rows(shape: &Shape, normalized_dims: usize) -> Result<Self, Error> {
+        let dims = shape.dims();
+        let Some(axis) = dims.len().checked_sub(normalized_dims) else {
+            let expected = format!("at least {normalized_dims} dimensions to normalize over");
+            return Err(refused(shape, &expected));
+        };
+        let inner = Shape::from(&dims[axis..]).numel();
+        if normalized_dims == 0 || inner == 0 {
+            return Err(refused(shape, "rows of at least one element"));
+        }
+        Ok(Self {
+            batch: 1,
+            outer: 1,
+            count: Shape::from(&dims[..axis]).numel(),
+            inner,
+        })
+    }
+
+    fn with_channels(shape: &Shape, axis: usize) -> Result<&[usize], Error> {
+        let dims = shape.dims();
+        if dims.len() < 2 {
+            return Err(refused(shape, "at least 2 dimensions"));
+        }
+        if axis >= dims.len() {
+            let expected = format!("more than {axis} dimensions, since {axis} is the channel axis");
+            return Err(refused(shape, &expected));
+        }
+        if dims[axis] == 0 {
+            let expected = format!("at least 1 channel along dimension {axis}");
+            return Err(refused(shape, &expected));
+        }
+        Ok(dims)
     }
 
     /// The number of elements that share a slot: n in every formula.
@@ -142,9 +189,23 @@ impl View {
         self.outer.saturating_mul(self.inner)
     }
 
+    /// The number of slots in all batch entries.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.batch.saturating_mul(self.count)
+    }
+
     /// The number of elements in all slots.
     #[must_use]
     pub fn numel(&self) -> usize {
-        self.slot_len().saturating_mul(self.count)
+        self.slot_len().saturating_mul(self.slots())
+    }
+}
+
+fn refused(shape: &Shape, expected: &str) -> Error {
+    Error::Shape {
+        name: "x",
+        expected: expected.to_owned(),
+        got: shape.clone(),
     }
 }

@@ -5,28 +5,37 @@
 // `tile_lanes` of them, each with every such word of it, SPAN at the most; and `row_lanes` rows at
 // once, each lane walking down. Rows of the tile are therefore read side by side whatever `count` is,
 // and lanes of one column add up at the end.
-// Partials lie [partials][count]; a row that is cut into several blocks leaves a partial for each
+// Partials lie [batch][partials][count]; a row that is cut into several blocks leaves a partial for each
 // of its copies of a channel. The host half of Params is src/kernels/params.rs.
 struct Params {
     grid_width: u32,
     groups: u32,
-    count: u32,
-    partials: u32, // of one channel
+    count: u32, // channels of a batch entry
+    saved: u32, // vectors of the state before the partials
+    partials: u32, // of one slot, which is a channel of a batch entry
+    merged: u32, // partials of one statistic
+    fan: u32, // slots with one statistic
+    gains: u32,
+    first_batch: u32, // of this window of the tensor
+    slices: u32, // of a batch entry in this window
     first_slice: u32, // of this window of the tensor
+    first_row: u32, // of this window, where a row has a statistic
     shift: u32, // words of the binding before the window
-    rows: u32,
+    rows: u32, // of a batch entry in this window
     row_words: u32,
     tile_words: u32, // of a row, for one workgroup
     tile_lanes: u32,
     row_lanes: u32,
     blocks: u32, // of a row
-    slice_rows: u32, // of this window
+    slice_rows: u32, // of each slice
     more_rows: u32, // slices with one more of them
-    n: f32, // elements in a channel
+    n: f32, // elements of a statistic
     eps: f32,
     old_weight: f32,
     new_weight: f32,
     running_divisor: f32, // n - 1 or n: what M2 is divided by for running_var
+    r_max: f32,
+    d_max: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 
@@ -38,7 +47,8 @@ const ROWS: u32 = max(4u / SPAN, 1u);
 const ENTRIES: u32 = WIDTH * SPAN;
 
 struct Slice {
-    index: u32, // among all slices of the tensor
+    batch: u32,
+    index: u32, // among all slices of the batch entry
     first_column: u32, // the workgroup's first element in the row
     row_begin: u32,
     row_end: u32,
@@ -46,11 +56,19 @@ struct Slice {
 
 // Rows are dealt to the slices as evenly as can be: the first few have one more.
 fn slice_of(group: u32) -> Slice {
-    let i = group / params.blocks;
-    let block = group - i * params.blocks;
-    let begin = i * params.slice_rows + min(i, params.more_rows);
+    let slice = group / params.blocks;
+    let block = group - slice * params.blocks;
+    let batch = slice / params.slices;
+    let i = slice - batch * params.slices;
+    let begin = batch * params.rows + i * params.slice_rows + min(i, params.more_rows);
     let end = begin + params.slice_rows + select(0u, 1u, i < params.more_rows);
-    return Slice(params.first_slice + i, block * params.tile_words * WIDTH, begin, end);
+    return Slice(
+        params.first_batch + batch,
+        params.first_slice + i,
+        block * params.tile_words * WIDTH,
+        begin,
+        end,
+    );
 }
 
 // What one lane owns: words `word`, `word + word_step` and so on of a row up to `last_word`, in the
@@ -104,8 +122,11 @@ fn span_word(walk: Walk, j: u32) -> u32 {
 // Where the i-th word lies of the ROWS * SPAN that the lane reads at once from `row` on, of which the
 // first SPAN are always its own.
 fn word_of(walk: Walk, row: u32, i: u32) -> u32 {
-    let at = select(min(row + i / SPAN * walk.row_step, walk.last_row), row, i < SPAN);
-    return walk.shift + at * walk.row_words + span_word(walk, i % SPAN);
+    return walk.shift + row_of(walk, row, i) * walk.row_words + span_word(walk, i % SPAN);
+}
+
+fn row_of(walk: Walk, row: u32, i: u32) -> u32 {
+    return select(min(row + i / SPAN * walk.row_step, walk.last_row), row, i < SPAN);
 }
 
 // Whether the row of that word is one that the lane has not met yet.
@@ -117,12 +138,29 @@ fn channel_of(column: u32) -> u32 {
     return column % params.count;
 }
 
-fn slot_partials() -> u32 {
-    return params.partials;
+// The slot of a column of the row.
+fn slot_of(slice: Slice, column: u32) -> u32 {
+    return slice.batch * params.count + channel_of(column);
 }
 
-fn slot_partial(channel: u32, i: u32) -> u32 {
-    return partial_index(i * params.count + channel);
+// Partial i of a statistic, and how many there are: its slots take turns.
+fn statistic_partial(statistic: u32, i: u32) -> u32 {
+    if !has(GROUPED) {
+        return partial_index(i * params.count + statistic);
+    }
+    let first = statistic * params.fan;
+    let batch = first / params.count;
+    let row = batch * params.partials + i / params.fan;
+    return partial_index(row * params.count + first - batch * params.count + i % params.fan);
+}
+
+fn statistic_partials() -> u32 {
+    return params.merged;
+}
+
+// The gain of the slot that partial i of a statistic is of.
+fn partial_gain(statistic: u32, i: u32) -> u32 {
+    return gain_of(statistic * params.fan + i % params.fan);
 }
 
 fn row_columns() -> u32 {
@@ -182,5 +220,6 @@ fn is_column(slice: Slice, i: u32) -> bool {
 
 // The partial of a merged column.
 fn column_partial(slice: Slice, i: u32) -> u32 {
-    return partial_index(slice.index * all_columns() + slice.first_column + i);
+    let before = slice.batch * params.partials * params.count;
+    return partial_index(before + slice.index * all_columns() + slice.first_column + i);
 }

@@ -14,7 +14,7 @@ fn column_pivot(column: Column) -> f32 {
 fn find_pivots(slice: Slice, lane: u32) {
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
         pivots[i] = 0.0;
-        if is_column(slice, i) {
+        if is_column(slice, i) && !has(NO_MEAN) {
             pivots[i] = column_pivot(column_of(slice, i));
         }
     }

@@ -16,6 +16,12 @@ const HAS_TRACKED: u32 = 32u;
 const SAVE: u32 = 64u;
 // Every slot has one partial only, which needs no merge.
 const ONE_PARTIAL: u32 = 1024u;
+// Slots stand to statistics and gains as params.fan and params.gains say, see slots.wgsl.
+const GROUPED: u32 = 2048u;
+// The statistic is the mean of squares: nothing is subtracted.
+const NO_MEAN: u32 = 4096u;
+// Correct the batch's statistics towards the running ones, see renorm.wgsl.
+const RENORM: u32 = 8192u;
 const WANT_DX: u32 = 128u;
 const WANT_DGAMMA: u32 = 256u;
 const WANT_DBETA: u32 = 512u;

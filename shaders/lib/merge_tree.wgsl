@@ -23,5 +23,5 @@ fn merge_lanes(lane: u32) {
 
 // How many lanes share the partials of one column when those are merged.
 fn merge_ways() -> u32 {
-    return min(merged_lanes(), slot_partials());
+    return min(merged_lanes(), statistic_partials());
 }

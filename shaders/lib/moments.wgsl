@@ -40,8 +40,17 @@ fn moment_squares(part: vec4<f32>, k: f32, d: f32) -> f32 {
     return part.w - off * (2.0 * part.z - part.x * off);
 }
 
-// The finished moment of a slot that has one partial only.
+// The mean's distance from the pivot, given the sum of the distances; none where there is no mean, whose
+// pivot is 0. Uses flags.wgsl.
+fn mean_offset(s: f32, n: f32) -> f32 {
+    if has(NO_MEAN) {
+        return 0.0;
+    }
+    return s / n;
+}
+
+// The finished moment of a statistic that has one partial only.
 fn finished(part: vec4<f32>) -> vec4<f32> {
-    let d = part.z / part.x;
+    let d = mean_offset(part.z, part.x);
     return vec4<f32>(part.x, part.y, d, moment_squares(part, part.y, d));
 }

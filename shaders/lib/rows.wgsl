@@ -7,7 +7,11 @@ struct Params {
     grid_width: u32,
     groups: u32,
     count: u32, // slots of the tensor
+    saved: u32, // vectors of the state before the partials
     partials: u32, // of one slot
+    merged: u32, // partials of one statistic
+    fan: u32, // slots with one statistic
+    gains: u32,
     first_slot: u32, // of this window of the tensor
     slots: u32, // of this window
     first_slice: u32,
@@ -22,11 +26,13 @@ struct Params {
     lanes: u32, // that walk along one slot, each with every such word of it: a power of two
     step_words: u32, // that many words on are so many words
     step_elements: u32, // and rows that begin so many elements later
-    n: f32, // elements in a slot
+    n: f32, // elements of a statistic
     eps: f32,
     old_weight: f32,
     new_weight: f32,
     running_divisor: f32, // n - 1 or n: what M2 is divided by for running_var
+    r_max: f32,
+    d_max: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 
@@ -108,10 +114,21 @@ fn advance(c: Cursor, stride: Stride) -> Cursor {
     );
 }
 
-fn slot_partials() -> u32 {
-    return params.partials;
-}
-
+// The partial that a slice leaves of its slot.
 fn slot_partial(slot: u32, slice: u32) -> u32 {
     return partial_index(slot * params.partials + slice);
+}
+
+// Partial i of a statistic, and how many there are: those of its slots, one slot after the other.
+fn statistic_partial(statistic: u32, i: u32) -> u32 {
+    return partial_index(statistic * params.merged + i);
+}
+
+fn statistic_partials() -> u32 {
+    return params.merged;
+}
+
+// The gain of the slot that partial i of a statistic is of.
+fn partial_gain(statistic: u32, i: u32) -> u32 {
+    return gain_of(statistic * params.fan + i / params.partials);
 }

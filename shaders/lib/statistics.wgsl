@@ -19,6 +19,16 @@ fn running_statistics(c: u32) -> vec4<f32> {
     return vec4<f32>(running_mean[c], 0.0, rsqrt(variance + params.eps), variance);
 }
 
+// Leaves the running statistics as they are before the step, which moves them while others need them.
+fn keep_running(c: u32) {
+    if has(USE_RUNNING) {
+        state[saved_index(c)] = running_statistics(c);
+    }
+    if has(RENORM) {
+        state[renorm_index(c)] = vec4<f32>(running_mean[c], running_var[c], 0.0, 0.0);
+    }
+}
+
 fn update_running(c: u32, m: vec4<f32>) {
     var old_weight = params.old_weight;
     var new_weight = params.new_weight;

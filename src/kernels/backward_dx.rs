@@ -1,7 +1,7 @@
 //! Host half of `shaders/backward_dx_rows.wgsl` and `shaders/backward_dx_columns.wgsl`: dx, dgamma
 //! and dbeta, the last dispatch of every backward.
 
-use super::io::Place;
+use super::io::{Linked, Place};
 use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
@@ -9,7 +9,6 @@ use crate::plan::Plan;
 
 const BINDINGS: &[(u32, &str)] = &[
     (binding::STATE, "state"),
-    (binding::GAMMA, "gamma"),
     (binding::DGAMMA, "dgamma"),
     (binding::DBETA, "dbeta"),
 ];
@@ -19,16 +18,28 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::WANT_DX)
     .and(Flags::WANT_DGAMMA)
     .and(Flags::WANT_DBETA)
-    .and(Flags::ONE_PARTIAL);
+    .and(Flags::ONE_PARTIAL)
+    .and(Flags::GROUPED)
+    .and(Flags::NO_MEAN)
+    .and(Flags::RENORM);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "backward_dx_rows",
         body: body!("backward_dx_rows"),
-        lib: lib!["rows", "workgroup", "state", "flags", "partial_sums"],
+        lib: lib![
+            "rows",
+            "workgroup",
+            "state",
+            "flags",
+            "slots",
+            "renorm",
+            "partial_sums"
+        ],
         flags: FLAGS,
         reads_dy: true,
         output: Output::Dx,
+        gains: Linked::Gains,
         bindings: BINDINGS,
     },
     columns: Kernel {
@@ -39,12 +50,15 @@ pub(super) static KERNELS: Kernels = Kernels {
             "workgroup",
             "state",
             "flags",
+            "slots",
+            "renorm",
             "partial_sums",
             "merge_tree"
         ],
         flags: FLAGS,
         reads_dy: true,
         output: Output::Dx,
+        gains: Linked::Gains,
         bindings: BINDINGS,
     },
 };

@@ -1,7 +1,7 @@
 //! Host half of `shaders/backward_resident_rows.wgsl` and `shaders/backward_resident_columns.wgsl`: a
 //! whole backward in one dispatch.
 
-use super::io::Place;
+use super::io::{Linked, Place};
 use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
@@ -9,7 +9,6 @@ use crate::plan::Plan;
 
 const BINDINGS: &[(u32, &str)] = &[
     (binding::STATE, "state"),
-    (binding::GAMMA, "gamma"),
     (binding::DGAMMA, "dgamma"),
     (binding::DBETA, "dbeta"),
 ];
@@ -18,25 +17,38 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::USE_RUNNING)
     .and(Flags::WANT_DX)
     .and(Flags::WANT_DGAMMA)
-    .and(Flags::WANT_DBETA);
+    .and(Flags::WANT_DBETA)
+    .and(Flags::GROUPED)
+    .and(Flags::NO_MEAN)
+    .and(Flags::RENORM);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "backward_resident_rows",
         body: body!("backward_resident_rows"),
-        lib: lib!["rows", "workgroup", "state", "flags",],
+        lib: lib!["rows", "workgroup", "state", "flags", "slots", "renorm"],
         flags: FLAGS,
         reads_dy: true,
         output: Output::Dx,
+        gains: Linked::Gains,
         bindings: BINDINGS,
     },
     columns: Kernel {
         name: "backward_resident_columns",
         body: body!("backward_resident_columns"),
-        lib: lib!["columns", "workgroup", "state", "flags", "merge_tree"],
+        lib: lib![
+            "columns",
+            "workgroup",
+            "state",
+            "flags",
+            "slots",
+            "renorm",
+            "merge_tree"
+        ],
         flags: FLAGS,
         reads_dy: true,
         output: Output::Dx,
+        gains: Linked::Gains,
         bindings: BINDINGS,
     },
 };

@@ -18,6 +18,9 @@ impl Flags {
     pub(crate) const WANT_DGAMMA: Self = Self(256);
     pub(crate) const WANT_DBETA: Self = Self(512);
     pub(crate) const ONE_PARTIAL: Self = Self(1024);
+    pub(crate) const GROUPED: Self = Self(2048);
+    pub(crate) const NO_MEAN: Self = Self(4096);
+    pub(crate) const RENORM: Self = Self(8192);
 
     /// The set itself where `condition` holds, else none.
     pub(crate) fn when(self, condition: bool) -> Self {
@@ -43,7 +46,7 @@ impl Flags {
     }
 
     #[cfg(test)]
-    pub(crate) const NAMED: [(&str, Self); 11] = [
+    pub(crate) const NAMED: [(&str, Self); 14] = [
         ("HAS_GAMMA", Self::HAS_GAMMA),
         ("HAS_BETA", Self::HAS_BETA),
         ("USE_RUNNING", Self::USE_RUNNING),
@@ -55,6 +58,9 @@ impl Flags {
         ("WANT_DGAMMA", Self::WANT_DGAMMA),
         ("WANT_DBETA", Self::WANT_DBETA),
         ("ONE_PARTIAL", Self::ONE_PARTIAL),
+        ("GROUPED", Self::GROUPED),
+        ("NO_MEAN", Self::NO_MEAN),
+        ("RENORM", Self::RENORM),
     ];
 }
 

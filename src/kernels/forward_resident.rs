@@ -1,7 +1,7 @@
 //! Host half of `shaders/forward_resident_rows.wgsl` and `shaders/forward_resident_columns.wgsl`: a
 //! whole training forward in one dispatch.
 
-use super::io::Place;
+use super::io::{Linked, Place};
 use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
@@ -9,8 +9,6 @@ use crate::plan::Plan;
 
 const BINDINGS: &[(u32, &str)] = &[
     (binding::STATE, "state"),
-    (binding::GAMMA, "gamma"),
-    (binding::BETA, "beta"),
     (binding::RUNNING_MEAN, "running_mean"),
     (binding::RUNNING_VAR, "running_var"),
     (binding::TRACKED, "tracked"),
@@ -20,7 +18,10 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::HAS_BETA)
     .and(Flags::USE_RUNNING)
     .and(Flags::UPDATE_RUNNING)
-    .and(Flags::HAS_TRACKED);
+    .and(Flags::HAS_TRACKED)
+    .and(Flags::GROUPED)
+    .and(Flags::NO_MEAN)
+    .and(Flags::RENORM);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
@@ -32,13 +33,16 @@ pub(super) static KERNELS: Kernels = Kernels {
             "workgroup",
             "state",
             "flags",
+            "slots",
             "running",
+            "renorm",
             "moments",
             "statistics"
         ],
         flags: FLAGS,
         reads_dy: false,
         output: Output::Y,
+        gains: Linked::GainsAndOffsets,
         bindings: BINDINGS,
     },
     columns: Kernel {
@@ -50,7 +54,9 @@ pub(super) static KERNELS: Kernels = Kernels {
             "workgroup",
             "state",
             "flags",
+            "slots",
             "running",
+            "renorm",
             "moments",
             "statistics",
             "merge_tree",
@@ -58,6 +64,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         flags: FLAGS,
         reads_dy: false,
         output: Output::Y,
+        gains: Linked::GainsAndOffsets,
         bindings: BINDINGS,
     },
 };

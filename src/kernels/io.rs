@@ -24,12 +24,64 @@ pub(super) enum Output {
     Dx,
 }
 
+/// The gains and offsets that a kernel links, see shaders/lib/gains_*.wgsl and offsets_*.wgsl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Linked {
+    /// None at all.
+    Nothing,
+    /// Gamma where each element of a slot has its own.
+    ElementGains,
+    /// Gamma.
+    Gains,
+    /// Gamma and beta.
+    GainsAndOffsets,
+}
+
+impl Linked {
+    pub(super) fn sources(self, io: Io) -> Vec<&'static str> {
+        let rows = !matches!(io.form, Form::Span(_) | Form::HeldColumns(_));
+        let sources: &[&str] = match (self, io.element_gains) {
+            (Self::Nothing, _) => &[],
+            (Self::ElementGains, false) => lib!("gains_none"),
+            (Self::ElementGains | Self::Gains, true) => lib!("gains_element"),
+            (Self::GainsAndOffsets, true) => lib!("gains_element", "offsets_element"),
+            (Self::Gains, false) if rows => lib!("gains_slot", "gains_none"),
+            (Self::Gains, false) => lib!("gains_slot"),
+            (Self::GainsAndOffsets, false) if rows => {
+                lib!("gains_slot", "offsets_slot", "gains_none")
+            }
+            (Self::GainsAndOffsets, false) => lib!("gains_slot", "offsets_slot"),
+        };
+        sources.to_vec()
+    }
+
+    pub(super) fn bindings(self, io: Io) -> Vec<Binding> {
+        let written = |number, name| Binding {
+            number,
+            name,
+            access: Access::ReadWrite,
+        };
+        let (gamma, beta) = (
+            written(binding::GAMMA, "gamma"),
+            written(binding::BETA, "beta"),
+        );
+        match self {
+            Self::Nothing => vec![],
+            Self::ElementGains if !io.element_gains => vec![],
+            Self::ElementGains | Self::Gains => vec![gamma],
+            Self::GainsAndOffsets => vec![gamma, beta],
+        }
+    }
+}
+
 /// One choice of snippets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Io {
     pub(super) word: Word,
     pub(super) form: Form,
     pub(super) reduce: Reduce,
+    /// Whether each element of a slot has a gain of its own.
+    pub(super) element_gains: bool,
     pub(super) x: Place,
     pub(super) dy: Place,
 }
@@ -78,13 +130,18 @@ impl Form {
 }
 
 impl Reduce {
-    /// Columns have a merge of their own and need the barrier alone.
-    fn sources(self, form: Form) -> Vec<&'static str> {
-        let [reduce, barrier] = match self {
+    /// How lanes add up, and what they wait for each other with.
+    pub(super) fn sources(self) -> [&'static str; 2] {
+        *match self {
             Self::Shared => lib!("reduce_shared", "barrier_workgroup"),
             Self::Subgroups => lib!("reduce_subgroups", "barrier_workgroup"),
             Self::OneSubgroup => lib!("reduce_one_subgroup", "barrier_subgroup"),
-        };
+        }
+    }
+
+    /// Columns have a merge of their own and need the barrier alone.
+    fn sources_of(self, form: Form) -> Vec<&'static str> {
+        let [reduce, barrier] = self.sources();
         match form {
             Form::Span(_) | Form::HeldColumns(_) => vec![barrier],
             _ => vec![reduce, barrier],
@@ -110,6 +167,7 @@ impl Io {
             Form::HeldColumns(words) => 24 + words.ilog2(),
         };
         let linked = (form * 4 + self.word as u32) * 4 + self.reduce as u32;
+        let linked = linked * 2 + u32::from(self.element_gains);
         (linked * 4 + self.x as u32) * 4 + self.dy as u32
     }
 
@@ -139,7 +197,7 @@ impl Io {
         };
         let mut sources = [element, x, dy, output].concat();
         sources.extend(self.form.sources());
-        sources.extend(self.reduce.sources(self.form));
+        sources.extend(self.reduce.sources_of(self.form));
         sources
     }
 

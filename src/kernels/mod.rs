@@ -2,13 +2,17 @@
 //! shaders/`<stem>`_columns.wgsl. A kernel does not know which norm it serves.
 
 mod flags;
+mod fold;
 mod io;
 mod params;
 
 pub(crate) mod backward_dx;
 pub(crate) mod backward_resident;
 pub(crate) mod backward_sums;
+pub(crate) mod fold_statistics;
+pub(crate) mod fold_sums;
 pub(crate) mod forward_resident;
+pub(crate) mod gain_sums;
 pub(crate) mod moments;
 pub(crate) mod normalize;
 
@@ -16,13 +20,13 @@ pub(crate) mod normalize;
 mod contract;
 
 pub(crate) use flags::Flags;
-use io::{Io, Output, Place};
+use io::{Io, Linked, Output, Place};
 pub(crate) use params::Numbers;
 use params::{ColumnsParams, RowsParams};
 
 use crate::Result;
 use crate::gpu::{Binding, Dispatch, PipelineKey, Prepared, Program, Recorder, Tensor};
-use crate::plan::{Cut, Form, Geometry, Plan, Reduce, Word};
+use crate::plan::{Cut, Form, Gains, Geometry, Plan, Reduce, Word};
 
 /// Binding numbers, the same in every kernel that has the binding.
 mod binding {
@@ -50,6 +54,7 @@ struct Kernel {
     flags: Flags,
     reads_dy: bool,
     output: Output,
+    gains: Linked,
     /// The storage buffers besides x, dy and the output, all `read_write`: they are small, and so
     /// may lie in one buffer with a tensor that is written.
     bindings: &'static [(u32, &'static str)],
@@ -79,9 +84,11 @@ impl Kernel {
     /// Links everything for these words, activation bindings and workgroup size.
     fn program(&self, io: Io, workgroup: u32, flags: Flags) -> Program {
         let mut sources = io.sources(self.reads_dy, self.output);
+        sources.extend(self.gains.sources(io));
         sources.extend(self.lib);
         sources.push(self.body);
         let mut bindings = io.bindings(self.reads_dy, self.output);
+        bindings.extend(self.gains.bindings(io));
         bindings.extend(self.bindings.iter().map(|&(number, name)| Binding {
             number,
             name,
@@ -128,16 +135,39 @@ impl Kernels {
         places: [Place; 2],
         tensors: Tensors<'_>,
     ) -> Result<Vec<Prepared>> {
+        let is_columns = |cut: &Cut| matches!(cut.geometry, Geometry::Columns(_));
+        let kernel = if plan.cuts.iter().any(is_columns) {
+            &self.columns
+        } else {
+            &self.rows
+        };
+        kernel.prepare(recorder, plan, numbers, places, tensors)
+    }
+}
+
+impl Kernel {
+    /// Prepares a dispatch for each window of the activations.
+    fn prepare(
+        &self,
+        recorder: &Recorder<'_>,
+        plan: &Plan,
+        numbers: &Numbers,
+        places: [Place; 2],
+        tensors: Tensors<'_>,
+    ) -> Result<Vec<Prepared>> {
         let [x, dy] = places;
         let io = Io {
             word: plan.word,
             form: plan.form,
             reduce: plan.reduce,
+            element_gains: plan.gains == Gains::Elements,
             x,
             dy,
         };
         let prepare = |(i, cut): (usize, &Cut)| {
-            let mut flags = numbers.flags | Flags::ONE_PARTIAL.when(plan.partials == 1);
+            let mut flags = numbers.flags
+                | Flags::ONE_PARTIAL.when(plan.partials * plan.fan == 1)
+                | Flags::GROUPED.when(matches!(plan.gains, Gains::Period(_)));
             if i > 0 {
                 // Only one of the windows counts the batch.
                 flags = flags.without(Flags::HAS_TRACKED);
@@ -163,28 +193,26 @@ impl Kernels {
         io: Io,
         tensors: Tensors<'_>,
     ) -> Result<Prepared> {
-        let (kernel, rows, columns);
+        let (rows, columns);
         let parameters: &[u8] = match &cut.geometry {
             Geometry::Rows(geometry) => {
-                kernel = &self.rows;
                 rows = RowsParams::new(plan, cut, geometry, numbers);
                 bytemuck::bytes_of(&rows)
             }
             Geometry::Columns(geometry) => {
-                kernel = &self.columns;
                 columns = ColumnsParams::new(plan, cut, geometry, numbers);
                 bytemuck::bytes_of(&columns)
             }
         };
-        let flags = numbers.flags.only(kernel.flags);
+        let flags = numbers.flags.only(self.flags);
         recorder.prepare(Dispatch {
             key: PipelineKey {
-                kernel: kernel.name,
+                kernel: self.name,
                 variant: io.variant(),
                 flags: flags.0,
                 workgroup: plan.workgroup,
             },
-            program: || kernel.program(io, plan.workgroup, flags),
+            program: || self.program(io, plan.workgroup, flags),
             parameters,
             tensors: tensors.others,
             activations: tensors.activations,

@@ -1,7 +1,7 @@
 //! Host half of `shaders/moments_rows.wgsl` and `shaders/moments_columns.wgsl`: partial moments,
 //! the first dispatch of a forward with batch statistics.
 
-use super::io::Place;
+use super::io::{Linked, Place};
 use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
@@ -14,7 +14,10 @@ const BINDINGS: &[(u32, &str)] = &[
     (binding::TRACKED, "tracked"),
 ];
 
-const FLAGS: Flags = Flags::USE_RUNNING.and(Flags::HAS_TRACKED);
+const FLAGS: Flags = Flags::USE_RUNNING
+    .and(Flags::HAS_TRACKED)
+    .and(Flags::NO_MEAN)
+    .and(Flags::RENORM);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
@@ -26,13 +29,16 @@ pub(super) static KERNELS: Kernels = Kernels {
             "workgroup",
             "state",
             "flags",
+            "slots",
             "running",
+            "renorm",
             "moments",
             "statistics"
         ],
         flags: FLAGS.and(Flags::ONE_PARTIAL),
         reads_dy: false,
         output: Output::None,
+        gains: Linked::Nothing,
         bindings: BINDINGS,
     },
     columns: Kernel {
@@ -44,7 +50,9 @@ pub(super) static KERNELS: Kernels = Kernels {
             "workgroup",
             "state",
             "flags",
+            "slots",
             "running",
+            "renorm",
             "moments",
             "statistics",
             "merge_tree",
@@ -52,6 +60,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         flags: FLAGS,
         reads_dy: false,
         output: Output::None,
+        gains: Linked::Nothing,
         bindings: BINDINGS,
     },
 };

@@ -1,7 +1,7 @@
 //! Host half of `shaders/normalize_rows.wgsl` and `shaders/normalize_columns.wgsl`: y, the saved
 //! statistics and the running update; the last dispatch of every forward.
 
-use super::io::Place;
+use super::io::{Linked, Place};
 use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
@@ -9,8 +9,6 @@ use crate::plan::Plan;
 
 const BINDINGS: &[(u32, &str)] = &[
     (binding::STATE, "state"),
-    (binding::GAMMA, "gamma"),
-    (binding::BETA, "beta"),
     (binding::RUNNING_MEAN, "running_mean"),
     (binding::RUNNING_VAR, "running_var"),
 ];
@@ -21,6 +19,9 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::UPDATE_RUNNING)
     .and(Flags::CUMULATIVE)
     .and(Flags::SAVE)
+    .and(Flags::GROUPED)
+    .and(Flags::NO_MEAN)
+    .and(Flags::RENORM)
     .and(Flags::ONE_PARTIAL);
 
 pub(super) static KERNELS: Kernels = Kernels {
@@ -32,7 +33,9 @@ pub(super) static KERNELS: Kernels = Kernels {
             "workgroup",
             "state",
             "flags",
+            "slots",
             "running",
+            "renorm",
             "moments",
             "partial_moments",
             "statistics"
@@ -40,6 +43,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         flags: FLAGS,
         reads_dy: false,
         output: Output::Y,
+        gains: Linked::GainsAndOffsets,
         bindings: BINDINGS,
     },
     columns: Kernel {
@@ -50,7 +54,9 @@ pub(super) static KERNELS: Kernels = Kernels {
             "workgroup",
             "state",
             "flags",
+            "slots",
             "running",
+            "renorm",
             "moments",
             "partial_moments",
             "statistics",
@@ -59,6 +65,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         flags: FLAGS,
         reads_dy: false,
         output: Output::Y,
+        gains: Linked::GainsAndOffsets,
         bindings: BINDINGS,
     },
 };

@@ -8,10 +8,16 @@ use crate::plan::{Columns, Cut, Plan, Rows, UNIT};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Numbers {
     pub(crate) flags: Flags,
+    /// Vectors of the state before its partials.
+    pub(crate) saved: u32,
+    /// Elements of a statistic, by which its sums are divided.
+    pub(crate) n: f32,
     pub(crate) eps: f32,
     pub(crate) old_weight: f32,
     pub(crate) new_weight: f32,
     pub(crate) running_divisor: f32,
+    pub(crate) r_max: f32,
+    pub(crate) d_max: f32,
 }
 
 macro_rules! params {
@@ -32,13 +38,19 @@ macro_rules! params {
     };
 }
 
+pub(crate) use params;
+
 params! {
     /// `Params` of shaders/lib/rows.wgsl.
     RowsParams {
         grid_width: u32,
         groups: u32,
         count: u32,
+        saved: u32,
         partials: u32,
+        merged: u32,
+        fan: u32,
+        gains: u32,
         first_slot: u32,
         slots: u32,
         first_slice: u32,
@@ -58,6 +70,8 @@ params! {
         old_weight: f32,
         new_weight: f32,
         running_divisor: f32,
+        r_max: f32,
+        d_max: f32,
     }
 }
 
@@ -67,8 +81,15 @@ params! {
         grid_width: u32,
         groups: u32,
         count: u32,
+        saved: u32,
         partials: u32,
+        merged: u32,
+        fan: u32,
+        gains: u32,
+        first_batch: u32,
+        slices: u32,
         first_slice: u32,
+        first_row: u32,
         shift: u32,
         rows: u32,
         row_words: u32,
@@ -83,6 +104,8 @@ params! {
         old_weight: f32,
         new_weight: f32,
         running_divisor: f32,
+        r_max: f32,
+        d_max: f32,
     }
 }
 
@@ -92,8 +115,12 @@ impl RowsParams {
         Self {
             grid_width: cut.grid[0],
             groups: cut.groups,
-            count: plan.count,
+            count: plan.slots,
+            saved: numbers.saved,
             partials: plan.partials,
+            merged: plan.partials * plan.fan,
+            fan: plan.fan,
+            gains: plan.gain_count(),
             first_slot: rows.first_slot,
             slots: rows.slots,
             first_slice: rows.first_slice,
@@ -109,11 +136,13 @@ impl RowsParams {
             step_words: rows.lanes % rows.row_words,
             // It may wrap around, but then no second row is ever reached.
             step_elements: (rows.lanes / rows.row_words).wrapping_mul(rows.row_stride),
-            n: plan.slot_len as f32,
+            n: numbers.n,
             eps: numbers.eps,
             old_weight: numbers.old_weight,
             new_weight: numbers.new_weight,
             running_divisor: numbers.running_divisor,
+            r_max: numbers.r_max,
+            d_max: numbers.d_max,
         }
     }
 }
@@ -124,8 +153,15 @@ impl ColumnsParams {
             grid_width: cut.grid[0],
             groups: cut.groups,
             count: plan.count,
+            saved: numbers.saved,
             partials: plan.partials,
+            merged: plan.partials * plan.fan,
+            fan: plan.fan,
+            gains: plan.gain_count(),
+            first_batch: columns.first_batch,
+            slices: columns.slices,
             first_slice: columns.first_slice,
+            first_row: columns.first_row,
             shift: columns.shift,
             rows: columns.rows,
             row_words: columns.row_words,
@@ -135,11 +171,13 @@ impl ColumnsParams {
             blocks: columns.blocks,
             slice_rows: columns.rows / columns.slices,
             more_rows: columns.rows % columns.slices,
-            n: plan.slot_len as f32,
+            n: numbers.n,
             eps: numbers.eps,
             old_weight: numbers.old_weight,
             new_weight: numbers.new_weight,
             running_divisor: numbers.running_divisor,
+            r_max: numbers.r_max,
+            d_max: numbers.d_max,
         }
     }
 }

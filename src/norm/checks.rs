@@ -1,8 +1,10 @@
 //! What the arguments of an operation must hold, checked before anything is recorded.
 
 use super::functional::{Backward, Forward};
+use super::options::{Mode, Momentum, Statistics};
+use super::spec::{Kind, Spec};
 use crate::gpu::{DType, Device, Tensor};
-use crate::{Error, Result, Shape, View};
+use crate::{Error, Result, Shape};
 
 /// A tensor and the name that errors call it by.
 type Argument<'a> = (&'static str, &'a Tensor);
@@ -62,30 +64,89 @@ fn disjoint(arguments: &[Argument<'_>], in_place: &[(&str, &str)]) -> Result<()>
     Ok(())
 }
 
-const PER_CHANNEL: &str = "one element per channel of x";
+/// What the mode asks of the norm and of the tensors that it has.
+pub(super) fn mode(tensors: &Forward<'_>, spec: &Spec, mode: Mode) -> Result<()> {
+    let uses_running = mode.statistics == Statistics::Running;
+    let needs_running = uses_running || mode.update_running || spec.is_renorm();
+    if needs_running && !spec.can_run() {
+        return Err(Error::Option {
+            name: "mode",
+            expected: "Mode::RECOMPUTE, since this norm has no running statistics",
+            got: format!("{mode:?}"),
+        });
+    }
+    if needs_running && tensors.running.is_none() {
+        let reason = "the mode normalizes by running statistics or moves them";
+        return Err(Error::Missing {
+            name: "running_mean",
+            reason,
+        });
+    }
+    if spec.kind == Kind::Averaged && uses_running && mode.update_running {
+        return Err(Error::Option {
+            name: "mode",
+            expected: "running statistics of samples to normalize or to move, not both",
+            got: format!("{mode:?}"),
+        });
+    }
+    let cumulative = spec.momentum == Momentum::Cumulative;
+    let tracked = tensors.running.and_then(|r| r.num_batches_tracked);
+    if mode.update_running && cumulative && tracked.is_none() {
+        let reason = "a cumulative mean counts batches in it";
+        return Err(Error::Missing {
+            name: "num_batches_tracked",
+            reason,
+        });
+    }
+    Ok(())
+}
+
+/// Whether there are values enough for statistics, and a place to keep them.
+pub(super) fn values(tensors: &Forward<'_>, spec: &Spec, mode: Mode) -> Result<()> {
+    if !mode.uses_batch() {
+        return Ok(());
+    }
+    if spec.can_run() && spec.n() == 1 {
+        return Err(Error::OneValuePerChannel {
+            shape: tensors.x.shape().clone(),
+        });
+    }
+    if tensors.state.is_none() {
+        let reason = "batch statistics are kept in it";
+        return Err(Error::Missing {
+            name: "state",
+            reason,
+        });
+    }
+    Ok(())
+}
 
 /// The tensors of a forward.
-pub(super) fn forward(device: &Device, tensors: &Forward<'_>, view: View) -> Result<()> {
+pub(super) fn forward(device: &Device, tensors: &Forward<'_>, spec: &Spec) -> Result<()> {
     let shape = tensors.x.shape();
     let mut arguments = vec![("x", tensors.x), ("y", tensors.y)];
     for argument in &arguments {
         activation(*argument, shape)?;
     }
-    let running = tensors.running;
-    let channels = [
+    let gains = [
         tensors.gamma.map(|t| ("gamma", t)),
         tensors.beta.map(|t| ("beta", t)),
-        running.map(|r| ("running_mean", r.mean)),
-        running.map(|r| ("running_var", r.var)),
     ];
-    for argument in channels.into_iter().flatten() {
-        vector(argument, DType::F32, view.count, PER_CHANNEL)?;
+    for argument in gains.into_iter().flatten() {
+        vector(argument, DType::F32, spec.parameters.numel(), spec.per)?;
         arguments.push(argument);
     }
-    if let Some(tracked) = running.and_then(|running| running.num_batches_tracked) {
-        let argument = ("num_batches_tracked", tracked);
-        vector(argument, DType::U32, 1, "one counter")?;
-        arguments.push(argument);
+    if let Some(running) = tensors.running {
+        for argument in [("running_mean", running.mean), ("running_var", running.var)] {
+            let per = "one element per channel of x";
+            vector(argument, DType::F32, spec.channels.count, per)?;
+            arguments.push(argument);
+        }
+        if let Some(tracked) = running.num_batches_tracked {
+            let argument = ("num_batches_tracked", tracked);
+            vector(argument, DType::U32, 1, "one counter")?;
+            arguments.push(argument);
+        }
     }
     arguments.extend(tensors.state.map(|state| ("state", state)));
     one_device(device, &arguments)?;
@@ -93,20 +154,20 @@ pub(super) fn forward(device: &Device, tensors: &Forward<'_>, view: View) -> Res
 }
 
 /// The tensors of a backward.
-pub(super) fn backward(device: &Device, tensors: &Backward<'_>, view: View) -> Result<()> {
+pub(super) fn backward(device: &Device, tensors: &Backward<'_>, spec: &Spec) -> Result<()> {
     let shape = tensors.x.shape();
     let mut arguments = vec![("x", tensors.x), ("dy", tensors.dy)];
     arguments.extend(tensors.dx.map(|dx| ("dx", dx)));
     for argument in &arguments {
         activation(*argument, shape)?;
     }
-    let channels = [
+    let gains = [
         tensors.gamma.map(|t| ("gamma", t)),
         tensors.dgamma.map(|t| ("dgamma", t)),
         tensors.dbeta.map(|t| ("dbeta", t)),
     ];
-    for argument in channels.into_iter().flatten() {
-        vector(argument, DType::F32, view.count, PER_CHANNEL)?;
+    for argument in gains.into_iter().flatten() {
+        vector(argument, DType::F32, spec.parameters.numel(), spec.per)?;
         arguments.push(argument);
     }
     arguments.push(("state", tensors.state));

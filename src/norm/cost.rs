@@ -1,15 +1,15 @@
 //! What an operation will take, told without recording it: for benchmarks and schedulers.
 
-use super::BatchNormOptions;
-use super::planning::{forward_pass, plan};
+use super::planning::{forward_pass, gain_plan, plan};
+use super::spec::NormOptions;
 use crate::gpu::{DType, Device};
-use crate::plan::{Pass, Strategy};
-use crate::{Result, Shape, View};
+use crate::plan::{Gains, Pass, Strategy};
+use crate::{Result, Shape};
 
 /// An operation whose [`cost`] can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// A forward by running statistics that moves nothing.
+    /// A forward by running statistics that moves nothing; where a norm has none, its forward.
     Inference,
     /// A forward by the statistics of the batch.
     Forward,
@@ -34,16 +34,17 @@ pub struct Cost {
 pub fn cost(
     device: &Device,
     shape: &Shape,
-    options: &BatchNormOptions,
+    options: &impl NormOptions,
     operation: Operation,
 ) -> Result<Cost> {
-    let view = View::channels(shape, options.channel_axis)?;
-    let pass = match operation {
-        Operation::Inference => Pass::Flat,
-        Operation::Forward => forward_pass(options),
-        Operation::Backward => Pass::Backward,
+    let own = options.specify(shape)?;
+    let (spec, pass) = match operation {
+        Operation::Inference if own.can_run() => (own.running(), Pass::Flat),
+        // Without running statistics inference is the forward.
+        Operation::Inference | Operation::Forward => (own.clone(), forward_pass(&own)),
+        Operation::Backward => (own, Pass::Backward),
     };
-    let Some(plan) = plan(device, shape, view, options, pass)? else {
+    let Some(plan) = plan(device, shape, &spec, pass)? else {
         return Ok(Cost {
             strategy: "flat",
             dispatches: 0,
@@ -51,15 +52,23 @@ pub fn cost(
         });
     };
     // How often x or another activation goes by, and the dispatches of each window.
-    let (passes, dispatches) = match (operation, plan.strategy) {
-        (Operation::Inference, _) | (Operation::Forward, Strategy::Resident) => (2, 1),
-        (Operation::Backward, Strategy::Resident) => (3, 1),
-        (Operation::Forward, _) => (3, 2),
-        (Operation::Backward, _) => (5, 2),
+    let (mut passes, each) = match (pass, plan.strategy) {
+        (Pass::Flat, _) | (Pass::Forward, Strategy::Resident) => (2, 1),
+        (Pass::Backward, Strategy::Resident) => (3, 1),
+        (Pass::Backward, _) => (5, 2),
+        _ => (3, 2),
     };
+    let mut dispatches = each * plan.cuts.len() as u32;
+    if pass == Pass::Backward {
+        if let Some(across) = gain_plan(device, &spec)? {
+            passes += 2;
+            dispatches += 2 * across.cuts.len() as u32;
+        }
+        dispatches += u32::from(matches!(plan.gains, Gains::Period(_)));
+    }
     Ok(Cost {
         strategy: plan.name(pass),
-        dispatches: dispatches * plan.cuts.len() as u32,
+        dispatches,
         bytes: passes * DType::F32.bytes(shape),
     })
 }

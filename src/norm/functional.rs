@@ -30,17 +30,21 @@
 pub use super::cost::{Cost, Operation, cost};
 pub use super::planning::state_len;
 
+pub use super::spec::NormOptions;
+
 use super::checks;
-use super::options::{BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};
-use super::planning::{check_state, forward_pass, plan};
+use super::numbers::{backward_numbers, forward_numbers};
+use super::options::{Mode, Statistics};
+use super::planning::{check_state, forward_pass, gain_plan, plan};
+use super::spec::{Kind, Spec};
+use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::kernels::{
-    Flags, Numbers, backward_dx::BackwardDx, backward_resident::BackwardResident,
-    backward_sums::BackwardSums, forward_resident::ForwardResident, moments::Moments,
-    normalize::Normalize,
+    Numbers, backward_dx::BackwardDx, backward_resident::BackwardResident,
+    backward_sums::BackwardSums, fold_statistics::FoldStatistics, fold_sums::FoldSums,
+    forward_resident::ForwardResident, gain_sums::GainSums, moments::Moments, normalize::Normalize,
 };
-use crate::plan::{Pass, Plan, Strategy};
-use crate::{Error, Result, View};
+use crate::plan::{Gains, Pass, Plan, Strategy};
 
 /// The running statistics of a layer, f32 of C elements each.
 #[derive(Clone, Copy, Debug)]
@@ -114,48 +118,52 @@ pub fn statistics(state: &[f32], channels: usize) -> SavedStatistics {
     }
 }
 
-/// Records a forward: two dispatches with batch statistics, or one where the channels fit the registers
+/// Records a forward: two dispatches with the statistics of x, or one where the slots fit the registers
 /// of a workgroup; one with running statistics that stay. A tensor larger than one binding takes as many
-/// for each of its windows.
+/// for each of its windows. Running statistics that average over samples take one more.
 ///
 /// An empty x records nothing but a state of zeros (which then needs usage `COPY_DST`), and moves
 /// nothing.
 pub fn forward(
     recorder: &mut Recorder<'_>,
     tensors: &Forward<'_>,
-    options: &BatchNormOptions,
+    options: &impl NormOptions,
     mode: Mode,
 ) -> Result<()> {
     let shape = tensors.x.shape();
-    let view = View::channels(shape, options.channel_axis)?;
-    let numbers = forward_numbers(tensors, options, mode, view)?;
-    checks::forward(recorder.device(), tensors, view)?;
-    if mode.uses_batch() && view.slot_len() == 1 {
-        return Err(Error::OneValuePerChannel {
-            shape: shape.clone(),
-        });
-    }
-    if mode.uses_batch() && tensors.state.is_none() {
-        let reason = "batch statistics are kept in it";
-        return Err(Error::Missing {
-            name: "state",
-            reason,
-        });
-    }
+    let own = options.specify(shape)?;
+    checks::mode(tensors, &own, mode)?;
+    let spec = match mode.statistics {
+        Statistics::Running if own.can_run() => own.running(),
+        _ => own.clone(),
+    };
+    checks::forward(recorder.device(), tensors, &spec)?;
+    checks::values(tensors, &own, mode)?;
     let pass = if mode.uses_batch() {
-        forward_pass(options)
+        forward_pass(&spec)
     } else {
         Pass::Flat
     };
-    let plan = plan(recorder.device(), shape, view, options, pass)?;
+    let plan = plan(recorder.device(), shape, &spec, pass)?;
     let state = tensors.state.map(|state| ("state", state));
     if let Some((_, state)) = state {
-        check_state(recorder.device(), state, shape, options)?;
+        check_state(recorder.device(), state, shape, &own)?;
     }
     let Some(plan) = plan else {
         return recorder.clear(state.as_slice());
     };
-    let dispatches = prepare_forward(recorder, tensors, mode, &plan, &numbers)?;
+    // Where several samples move the running statistics, a dispatch of its own does it.
+    let averages = spec.kind == Kind::Averaged && mode.update_running;
+    let inner = Mode {
+        update_running: mode.update_running && !averages,
+        ..mode
+    };
+    let numbers = forward_numbers(tensors, &spec, inner);
+    let mut dispatches = prepare_forward(recorder, tensors, inner, &plan, &numbers)?;
+    if averages {
+        let numbers = forward_numbers(tensors, &spec, mode);
+        dispatches.extend(prepare_average(recorder, tensors, &plan, &numbers)?);
+    }
     recorder.dispatch(dispatches);
     Ok(())
 }
@@ -167,7 +175,7 @@ fn prepare_forward(
     plan: &Plan,
     numbers: &Numbers,
 ) -> Result<Vec<Prepared>> {
-    let running = tensors.running;
+    let running = tensors.running.filter(|_| plan.gains == Gains::Slots);
     let (mean, var) = (running.map(|r| r.mean), running.map(|r| r.var));
     let tracked = running
         .and_then(|r| r.num_batches_tracked)
@@ -209,46 +217,79 @@ fn prepare_forward(
     Ok(dispatches)
 }
 
+/// What moves running statistics by the average over the samples.
+fn prepare_average(
+    recorder: &Recorder<'_>,
+    tensors: &Forward<'_>,
+    plan: &Plan,
+    numbers: &Numbers,
+) -> Result<Vec<Prepared>> {
+    let (Some(state), Some(running)) = (tensors.state, tensors.running) else {
+        return Ok(Vec::new());
+    };
+    let average = FoldStatistics {
+        state,
+        running_mean: running.mean,
+        running_var: running.var,
+        tracked: running.num_batches_tracked,
+    };
+    average.prepare(recorder, plan, numbers)
+}
+
 /// Records the backward of a forward that had the same options and statistics: two dispatches, or
-/// one where the channels fit the registers of a workgroup or only dx by running statistics is wanted.
+/// one where the slots fit the registers of a workgroup or only dx by running statistics is wanted.
+/// Gains that several slots share take one more for their gradients, gains of single elements two.
 ///
 /// An empty x gives gradients of zero; dgamma and dbeta then need usage `COPY_DST`.
 pub fn backward(
     recorder: &mut Recorder<'_>,
     tensors: &Backward<'_>,
-    options: &BatchNormOptions,
+    options: &impl NormOptions,
     statistics: Statistics,
 ) -> Result<()> {
     let shape = tensors.x.shape();
-    let view = View::channels(shape, options.channel_axis)?;
-    let numbers = backward_numbers(tensors, options, statistics)?;
-    checks::backward(recorder.device(), tensors, view)?;
+    let own = options.specify(shape)?;
+    let spec = match statistics {
+        Statistics::Running if own.can_run() => own.running(),
+        _ => own.clone(),
+    };
+    checks::backward(recorder.device(), tensors, &spec)?;
     let wants_parameters = tensors.dgamma.is_some() || tensors.dbeta.is_some();
     let pass = if wants_parameters || statistics == Statistics::Batch {
         Pass::Backward
     } else {
         Pass::Flat
     };
-    let plan = plan(recorder.device(), shape, view, options, pass)?;
-    check_state(recorder.device(), tensors.state, shape, options)?;
+    let plan = plan(recorder.device(), shape, &spec, pass)?;
+    check_state(recorder.device(), tensors.state, shape, &own)?;
     let Some(plan) = plan else {
-        let dgamma = tensors.dgamma.map(|dgamma| ("dgamma", dgamma));
-        let dbeta = tensors.dbeta.map(|dbeta| ("dbeta", dbeta));
-        let cleared: Vec<_> = dgamma.into_iter().chain(dbeta).collect();
-        return recorder.clear(&cleared);
+        return clear_gradients(recorder, tensors);
     };
-    let dispatches = prepare_backward(recorder, tensors, statistics, &plan, &numbers)?;
+    let dispatches = match spec.reduction.gains {
+        Gains::Slots => prepare_backward(recorder, tensors, &spec, statistics, &plan)?,
+        Gains::Period(_) => prepare_shared_gains(recorder, tensors, &spec, &plan)?,
+        _ => prepare_element_gains(recorder, tensors, &spec, &plan)?,
+    };
     recorder.dispatch(dispatches);
     Ok(())
 }
 
+fn clear_gradients(recorder: &mut Recorder<'_>, tensors: &Backward<'_>) -> Result<()> {
+    let dgamma = tensors.dgamma.map(|dgamma| ("dgamma", dgamma));
+    let dbeta = tensors.dbeta.map(|dbeta| ("dbeta", dbeta));
+    let cleared: Vec<_> = dgamma.into_iter().chain(dbeta).collect();
+    recorder.clear(&cleared)
+}
+
+/// The dispatches of a backward in which every slot has its own gain.
 fn prepare_backward(
     recorder: &Recorder<'_>,
     tensors: &Backward<'_>,
+    spec: &Spec,
     statistics: Statistics,
     plan: &Plan,
-    numbers: &Numbers,
 ) -> Result<Vec<Prepared>> {
+    let numbers = backward_numbers(tensors, spec, statistics);
     let Backward {
         x,
         dy,
@@ -268,15 +309,21 @@ fn prepare_backward(
             dgamma,
             dbeta,
         };
-        return resident.prepare(recorder, plan, numbers);
+        return resident.prepare(recorder, plan, &numbers);
     }
     let mut dispatches = Vec::with_capacity(2);
     let wants_parameters = dgamma.is_some() || dbeta.is_some();
-    // The sums are the gradients of the parameters, and dx flows through them where the batch's
-    // statistics normalized.
+    // The sums are the gradients of the parameters, and dx flows through them where the statistics
+    // are those of x.
     if wants_parameters || (dx.is_some() && statistics == Statistics::Batch) {
-        let sums = BackwardSums { x, dy, state };
-        dispatches.extend(sums.prepare(recorder, plan, numbers)?);
+        let gamma = gamma.filter(|_| plan.gains == Gains::Elements);
+        let sums = BackwardSums {
+            x,
+            dy,
+            state,
+            gamma,
+        };
+        dispatches.extend(sums.prepare(recorder, plan, &numbers)?);
     }
     if wants_parameters || dx.is_some() {
         let last = BackwardDx {
@@ -288,76 +335,117 @@ fn prepare_backward(
             dgamma,
             dbeta,
         };
-        dispatches.extend(last.prepare(recorder, plan, numbers)?);
+        dispatches.extend(last.prepare(recorder, plan, &numbers)?);
     }
     Ok(dispatches)
 }
 
-fn backward_numbers(
+/// Slots that share gains leave their sums to a dispatch that adds them up.
+fn prepare_shared_gains(
+    recorder: &Recorder<'_>,
     tensors: &Backward<'_>,
-    options: &BatchNormOptions,
-    statistics: Statistics,
-) -> Result<Numbers> {
-    Ok(Numbers {
-        flags: Flags::HAS_GAMMA.when(tensors.gamma.is_some())
-            | Flags::USE_RUNNING.when(statistics == Statistics::Running)
-            | Flags::WANT_DX.when(tensors.dx.is_some())
-            | Flags::WANT_DGAMMA.when(tensors.dgamma.is_some())
-            | Flags::WANT_DBETA.when(tensors.dbeta.is_some()),
-        eps: options.checked_eps()?,
-        // Only a forward moves running statistics.
-        old_weight: 0.0,
-        new_weight: 0.0,
-        running_divisor: 0.0,
-    })
+    spec: &Spec,
+    plan: &Plan,
+) -> Result<Vec<Prepared>> {
+    let Backward {
+        x,
+        dy,
+        state,
+        dgamma,
+        dbeta,
+        ..
+    } = *tensors;
+    let slots = Backward {
+        dgamma: None,
+        dbeta: None,
+        ..*tensors
+    };
+    let statistics = Statistics::Batch;
+    let wants_parameters = dgamma.is_some() || dbeta.is_some();
+    let mut dispatches = Vec::with_capacity(3);
+    if tensors.dx.is_some() {
+        dispatches = prepare_backward(recorder, &slots, spec, statistics, plan)?;
+    } else if wants_parameters && plan.strategy == Strategy::Resident {
+        let numbers = backward_numbers(&slots, spec, statistics);
+        let resident = BackwardResident {
+            x,
+            dy,
+            state,
+            gamma: tensors.gamma,
+            dx: None,
+            dgamma: None,
+            dbeta: None,
+        };
+        dispatches = resident.prepare(recorder, plan, &numbers)?;
+    } else if wants_parameters {
+        let numbers = backward_numbers(&slots, spec, statistics);
+        let sums = BackwardSums {
+            x,
+            dy,
+            state,
+            gamma: None,
+        };
+        dispatches = sums.prepare(recorder, plan, &numbers)?;
+    }
+    if wants_parameters {
+        let fold = FoldSums {
+            state,
+            dgamma,
+            dbeta,
+        };
+        let numbers = backward_numbers(tensors, spec, statistics);
+        dispatches.push(fold.prepare(recorder, plan, &numbers)?);
+    }
+    Ok(dispatches)
 }
 
-/// Checks the options against the mode and translates both for the kernels.
-fn forward_numbers(
-    tensors: &Forward<'_>,
-    options: &BatchNormOptions,
-    mode: Mode,
-    view: View,
-) -> Result<Numbers> {
-    let eps = options.checked_eps()?;
-    let (old_weight, new_weight) = options.momentum.weights()?;
-    let uses_running = mode.statistics == Statistics::Running;
-    if tensors.running.is_none() && (uses_running || mode.update_running) {
-        let reason = "the mode normalizes by running statistics or moves them";
-        return Err(Error::Missing {
-            name: "running_mean",
-            reason,
-        });
-    }
-    let cumulative = options.momentum == Momentum::Cumulative;
-    let tracked = tensors
-        .running
-        .and_then(|running| running.num_batches_tracked);
-    if mode.update_running && cumulative && tracked.is_none() {
-        let reason = "a cumulative mean counts batches in it";
-        return Err(Error::Missing {
-            name: "num_batches_tracked",
-            reason,
-        });
-    }
-    // A forward by running statistics that also moves them has them saved by its first dispatch.
-    let saves = tensors.state.is_some() && !(uses_running && mode.update_running);
-    let n = view.slot_len() as f64;
-    let running_divisor = match options.running_variance {
-        RunningVariance::Unbiased => n - 1.0,
-        RunningVariance::Biased => n,
+/// Where every element of a row has its own gain, dx goes along the rows and the gradients of the gains
+/// across them.
+fn prepare_element_gains(
+    recorder: &Recorder<'_>,
+    tensors: &Backward<'_>,
+    spec: &Spec,
+    plan: &Plan,
+) -> Result<Vec<Prepared>> {
+    let Backward {
+        x,
+        dy,
+        state,
+        dgamma,
+        dbeta,
+        ..
+    } = *tensors;
+    let rows = Backward {
+        dgamma: None,
+        dbeta: None,
+        ..*tensors
     };
-    Ok(Numbers {
-        flags: Flags::HAS_GAMMA.when(tensors.gamma.is_some())
-            | Flags::HAS_BETA.when(tensors.beta.is_some())
-            | Flags::USE_RUNNING.when(uses_running)
-            | Flags::UPDATE_RUNNING.when(mode.update_running)
-            | Flags::CUMULATIVE.when(cumulative)
-            | Flags::HAS_TRACKED.when(mode.update_running && tracked.is_some())
-            | Flags::SAVE.when(saves),
-        eps,
-        old_weight,
-        new_weight,
-        running_divisor: running_divisor as f32,
-    })
+    let statistics = Statistics::Batch;
+    let mut dispatches = Vec::with_capacity(4);
+    if tensors.dx.is_some() {
+        dispatches = prepare_backward(recorder, &rows, spec, statistics, plan)?;
+    }
+    let across = gain_plan(recorder.device(), spec)?;
+    let wants_parameters = dgamma.is_some() || dbeta.is_some();
+    if let Some(across) = across.filter(|_| wants_parameters) {
+        let gains = Backward {
+            gamma: None,
+            dx: None,
+            ..*tensors
+        };
+        let numbers = backward_numbers(&gains, spec, statistics);
+        let sums = GainSums { x, dy, state };
+        dispatches.extend(sums.prepare(recorder, &across, &numbers)?);
+        let last = BackwardDx {
+            x,
+            dy,
+            state,
+            gamma: None,
+            dx: None,
+            dgamma,
+            dbeta,
+        };
+        dispatches.extend(last.prepare(recorder, &across, &numbers)?);
+    }
+    Ok(dispatches)
 }

@@ -1,12 +1,25 @@
 //! The norms: one public type each, over the functional layer.
 
-mod batch;
 mod checks;
 mod cost;
 pub mod functional;
+mod layer;
+mod layers;
+mod numbers;
 mod options;
 mod planning;
+mod relatives;
+mod spec;
+mod weight;
 
-pub use batch::{BatchNorm, Gradients, Saved, Wanted, WantedGradients};
 pub use functional::SavedStatistics;
+pub use layer::{Gradients, Norm, Saved, Wanted, WantedGradients};
+pub use layers::{
+    BatchNorm, BatchRenorm, GroupNorm, InstanceNorm, LayerNorm, RenormSchedule, RmsNorm,
+};
 pub use options::{BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};
+pub use relatives::{
+    BatchRenormOptions, GroupNormOptions, InstanceNormOptions, LayerNormOptions, RmsNormOptions,
+    WeightNormOptions,
+};
+pub use weight::{WeightGradients, WeightNorm};

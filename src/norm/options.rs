@@ -1,7 +1,8 @@
 //! What a batch norm can be told; every default is PyTorch's.
 
-use crate::plan::PlanOptions;
-use crate::{Error, Result};
+use super::spec::{Kind, Spec, Specify, channels_along, checked_eps};
+use crate::plan::{PlanOptions, Reduction};
+use crate::{Error, Result, Shape, View};
 
 /// How much the running statistics move towards those of a batch. Systems use the one word
 /// "momentum" for opposite things, so here it is a type.
@@ -132,18 +133,18 @@ impl Default for BatchNormOptions {
     }
 }
 
-impl BatchNormOptions {
-    /// The eps that the kernels use, or an error for one that is no positive f32.
-    pub(super) fn checked_eps(&self) -> Result<f32> {
-        let eps = self.eps as f32;
-        if eps > 0.0 && eps.is_normal() {
-            return Ok(eps);
-        }
-        let expected = "a positive number within f32's range";
-        Err(Error::Option {
-            name: "eps",
-            expected,
-            got: self.eps.to_string(),
+impl Specify for BatchNormOptions {
+    fn specify(&self, shape: &Shape) -> Result<Spec> {
+        let reduction = Reduction::of_slots(View::channels(shape, self.channel_axis)?);
+        Ok(Spec {
+            weights: self.momentum.weights()?,
+            momentum: self.momentum,
+            running_variance: self.running_variance,
+            ..Spec::plain(Kind::Running, reduction, checked_eps(self.eps)?, self.plan)
         })
+    }
+
+    fn expected(&self, parameters: &Shape) -> String {
+        channels_along(self.channel_axis, parameters)
     }
 }

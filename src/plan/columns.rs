@@ -2,7 +2,7 @@
 
 use super::tuning::{MAX_LANE_WORDS, MAX_MERGED, MAX_PARTIALS};
 use super::windows::Window;
-use super::{Tuning, Word};
+use super::{Gains, Reduction, Tuning, Word};
 use crate::View;
 
 /// The tensor as rows of `row_words` words that hold whole copies of the channels, cut into blocks
@@ -18,8 +18,14 @@ pub(crate) struct Columns {
     pub(crate) row_lanes: u32,
     /// Workgroups side by side in a row.
     pub(crate) blocks: u32,
+    /// Batch entries of this window, and the first one's number.
+    pub(crate) batches: u32,
+    pub(crate) first_batch: u32,
+    /// Rows of the kernels before this window.
+    pub(crate) first_row: u32,
+    /// Rows of a batch entry in this window.
     pub(crate) rows: u32,
-    /// Slices of the rows in this window, and the first one's number.
+    /// Slices of those rows, and the first one's number.
     pub(crate) slices: u32,
     pub(crate) first_slice: u32,
     /// Words of the binding before the window.
@@ -36,17 +42,28 @@ pub(super) struct Tile {
     row_lanes: usize,
     /// Merged columns of a workgroup.
     merged: usize,
+    /// Columns whose partials are merged for one of them.
+    fan: usize,
     /// Partial results that a slice leaves of a channel.
     pub(super) copies: usize,
 }
 
 impl Tile {
-    pub(super) fn new(view: View, windows: &[Window], word: Word, tuning: &Tuning) -> Self {
-        let width = word.width();
+    pub(super) fn new(
+        reduction: &Reduction,
+        windows: &[Window],
+        word: Word,
+        tuning: &Tuning,
+    ) -> Self {
+        let (view, width) = (reduction.view, word.width());
         // The shortest row of whole words that holds whole copies of the channels. Both divide the
         // tensor, and so does the row: it is their least common multiple.
         let shortest = view.count / gcd(view.count, width);
-        let repeats = repeats(shortest, width, windows, tuning);
+        let repeats = match reduction.gains {
+            // A row of the kernel is one of the statistics' rows.
+            Gains::Across => 1,
+            _ => repeats(shortest, width, windows, tuning),
+        };
         let row_words = shortest * repeats;
         // Blocks of about one width.
         let blocks = row_words.div_ceil(tuning.tile_words);
@@ -66,6 +83,7 @@ impl Tile {
             } else {
                 tile_words * width
             },
+            fan: reduction.fan,
             copies: if whole { 1 } else { copies },
         }
     }
@@ -75,17 +93,17 @@ impl Tile {
     }
 
     fn rows(&self, view: View, word: Word) -> usize {
-        view.numel() / word.width() / self.row_words
+        view.slot_len() * view.count / word.width() / self.row_words
     }
 
     /// The most partial results of a channel: one lane may have to merge those of several columns,
     /// twice, and stay below lavapipe's 65,535 iterations together with its walk down the rows.
-    pub(super) fn max_partials(&self, word: Word, tuning: &Tuning) -> u64 {
+    pub(super) fn max_partials(&self, word: Word, tuning: &Tuning) -> usize {
         let tile = self.words * word.width();
         let ways = self.row_lanes * (tile / self.merged);
         let lanes = tuning.workgroup as usize;
         let most = MAX_MERGED * ways / (ways * self.merged).div_ceil(lanes);
-        MAX_PARTIALS.min(most as u64)
+        MAX_PARTIALS.min(most / self.fan)
     }
 
     /// Into how many slices to cut the rows of a window. Where `merges`, each workgroup of the second
@@ -100,9 +118,11 @@ impl Tile {
         most: usize,
     ) -> usize {
         let rows = self.rows(view, word);
-        let wanted = tuning.slices(self.blocks, rows * self.words);
+        let wanted = tuning.slices(self.blocks * view.batch, rows * self.words);
         let partials = rows * self.words / tuning.words_per_partial;
-        let worth = (partials / (self.merged * self.copies)).isqrt().max(1);
+        let worth = (partials / (self.merged * self.copies * self.fan))
+            .isqrt()
+            .max(1);
         // Three workgroups take two processors as long as four.
         let power = worth.next_power_of_two();
         let worth = if 4 * worth < 3 * power {
@@ -128,6 +148,9 @@ impl Columns {
             tile_lanes: tile.lanes as u32,
             row_lanes: tile.row_lanes as u32,
             blocks: tile.blocks as u32,
+            batches: window.view.batch as u32,
+            first_batch: (window.first_slot / window.view.count) as u32,
+            first_row: (window.start as usize / word.width() / tile.row_words) as u32,
             rows: rows as u32,
             slices: slices.min(rows) as u32,
             first_slice: (window.part * slices) as u32,
@@ -141,7 +164,8 @@ impl Columns {
 fn repeats(shortest: usize, width: usize, windows: &[Window], tuning: &Tuning) -> usize {
     let lanes = tuning.tile_lanes;
     let comes_out = |n: usize| {
-        let mut words = windows.iter().map(|window| window.view.numel() / width);
+        let entry = |window: &Window| window.view.slot_len() * window.view.count;
+        let mut words = windows.iter().map(|window| entry(window) / width);
         words.all(|words| words.is_multiple_of(n * shortest))
     };
     let idle = |n: usize| {

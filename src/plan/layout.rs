@@ -2,10 +2,9 @@
 
 use super::columns::Tile;
 use super::resident::Resident;
-use super::tuning::{MAX_PARTIALS, Tuning};
+use super::tuning::{MAX_MERGED, MAX_PARTIALS, Tuning};
 use super::windows::Window;
-use super::{Columns, Form, Geometry, Pass, PlanOptions, Rows, Strategy, Word};
-use crate::View;
+use super::{Columns, Form, Gains, Geometry, Pass, PlanOptions, Reduction, Rows, Strategy, Word};
 use crate::gpu::DeviceClass;
 
 /// How every window of a view is worked on.
@@ -23,7 +22,7 @@ pub(super) struct Layout {
 
 /// What the choice depends on.
 pub(super) struct Chooser<'a> {
-    pub(super) view: View,
+    pub(super) reduction: Reduction,
     pub(super) windows: &'a [Window],
     pub(super) pass: Pass,
     pub(super) tuning: &'a Tuning,
@@ -52,13 +51,13 @@ impl Chooser<'_> {
     fn is_worth(&self, layout: &Layout) -> bool {
         layout.word != Word::F32
             || self.tuning.class == DeviceClass::Gpu
-            || self.view.numel() <= TINY
+            || self.reduction.view.numel() <= TINY
     }
 
     fn split(&self) -> Layout {
-        let side_by_side = self.view.inner == 1 && self.view.count > 1;
-        let whole = |window: &Window| window.view.count == self.view.count;
-        if side_by_side && self.windows.iter().all(whole) {
+        let count = self.reduction.view.count;
+        let whole = |window: &Window| window.view.count == count;
+        if self.reduction.is_columns() && self.windows.iter().all(whole) {
             self.split_columns()
         } else {
             self.split_rows()
@@ -69,15 +68,17 @@ impl Chooser<'_> {
         let [window] = self.windows else {
             return None;
         };
-        if !matches!(self.pass, Pass::Forward | Pass::Backward) {
+        let whole = self.reduction.fan == 1 && self.reduction.gains != Gains::Across;
+        if !whole || !matches!(self.pass, Pass::Forward | Pass::Backward) {
             return None;
         }
+        let view = self.reduction.view;
         let wide = |elements: usize| elements.is_multiple_of(self.wide.width());
-        let resident = if self.view.inner == 1 && self.view.count > 1 {
-            let word = Some(self.wide).filter(|_| wide(self.view.numel()));
+        let resident = if self.reduction.is_columns() {
+            let word = Some(self.wide).filter(|_| wide(view.outer * view.count));
             Resident::columns(window, word, self.pass, self.tuning)
         } else {
-            let word = if wide(self.view.inner) {
+            let word = if wide(view.inner) {
                 self.wide
             } else {
                 Word::F32
@@ -90,29 +91,30 @@ impl Chooser<'_> {
             form: resident.form,
             workgroup: resident.workgroup,
             geometries: vec![resident.geometry],
-            partials: 0,
-            max_partials: MAX_PARTIALS,
+            // What is summed over slots later is left as one partial of each.
+            partials: u64::from(matches!(self.reduction.gains, Gains::Period(_))),
+            max_partials: MAX_PARTIALS as u64,
         })
     }
 
     /// In rows a word may straddle two slots, but no more.
     fn split_rows(&self) -> Layout {
-        let view = self.view;
-        let width = self.wide.width();
-        let word = if view.numel().is_multiple_of(width) && view.inner >= width {
+        let view = self.reduction.view;
+        let word = if self.has_wide_rows() {
             self.wide
         } else {
             Word::F32
         };
+        let lanes = self.tuning.workgroup;
         let form = if view.inner.is_multiple_of(word.width()) {
             Form::Whole
         } else {
             Form::Ragged
         };
-        let most = (MAX_PARTIALS as usize / self.parts()).max(1);
+        let max_partials = (MAX_MERGED * lanes as usize / self.reduction.fan).min(MAX_PARTIALS);
+        let most = (max_partials / self.parts()).max(1);
         let of = |window: &Window| Rows::slices(window.view, word, form, self.tuning, most);
         let slices = self.windows.iter().map(of).max().unwrap_or(1);
-        let lanes = self.tuning.workgroup;
         let new = |window| Geometry::Rows(Rows::new(window, word, form, slices, lanes));
         self.with_all_partials(Layout {
             strategy: Strategy::SplitRows,
@@ -121,25 +123,40 @@ impl Chooser<'_> {
             workgroup: lanes,
             geometries: self.windows.iter().map(new).collect(),
             partials: 1,
-            max_partials: MAX_PARTIALS,
+            max_partials: max_partials as u64,
         })
+    }
+
+    /// Whether rows can be read word by word: a word may straddle a slot and its next, but neither two
+    /// batch entries nor, where every element has a gain of its own, two slots.
+    fn has_wide_rows(&self) -> bool {
+        let Reduction { view, gains, .. } = self.reduction;
+        let width = self.wide.width();
+        let straddles = !view.inner.is_multiple_of(width);
+        let alone = view.batch == 1 && gains != Gains::Elements;
+        view.numel().is_multiple_of(width) && view.inner >= width && (alone || !straddles)
     }
 
     /// Columns need whole words in every window.
     fn split_columns(&self) -> Layout {
         let width = self.wide.width();
         let fills = |window: &Window| {
-            window.view.numel().is_multiple_of(width) && window.start.is_multiple_of(width as u64)
+            let rows = match self.reduction.gains {
+                Gains::Across => 1,
+                _ => window.view.slot_len(),
+            };
+            (rows * window.view.count).is_multiple_of(width)
+                && window.start.is_multiple_of(width as u64)
         };
         let word = if self.windows.iter().all(fills) {
             self.wide
         } else {
             Word::F32
         };
-        let tile = Tile::new(self.view, self.windows, word, self.tuning);
+        let tile = Tile::new(&self.reduction, self.windows, word, self.tuning);
         let merges = self.pass != Pass::Flat;
         let max_partials = tile.max_partials(word, self.tuning);
-        let most = (max_partials as usize / (self.parts() * tile.copies)).max(1);
+        let most = (max_partials / (self.parts() * tile.copies)).max(1);
         let of = |window: &Window| tile.slices(window.view, word, self.tuning, merges, most);
         let slices = self.windows.iter().map(of).max().unwrap_or(1);
         let new = |window| Geometry::Columns(Columns::new(window, word, tile, slices));
@@ -150,7 +167,7 @@ impl Chooser<'_> {
             workgroup: self.tuning.workgroup,
             geometries: self.windows.iter().map(new).collect(),
             partials: tile.copies as u64,
-            max_partials,
+            max_partials: max_partials as u64,
         })
     }
 

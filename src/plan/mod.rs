@@ -101,6 +101,73 @@ pub(crate) enum Reduce {
     OneSubgroup,
 }
 
+/// What is reduced: a view, and how its slots stand to statistics and gains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reduction {
+    pub(crate) view: View,
+    /// So many slots, side by side, have one statistic in common.
+    pub(crate) fan: usize,
+    pub(crate) gains: Gains,
+}
+
+/// Who has a gain (gamma and beta) of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gains {
+    /// Each slot of a batch entry.
+    Slots,
+    /// So many slots, which begin again with every such number of them.
+    Period(usize),
+    /// Each element of a slot.
+    Elements,
+    /// Each slot, whose elements have the statistics of the rows that they lie in.
+    Across,
+}
+
+impl Reduction {
+    /// Slots with a statistic and a gain of their own.
+    pub(crate) fn of_slots(view: View) -> Self {
+        Self {
+            view,
+            fan: 1,
+            gains: Gains::Slots,
+        }
+    }
+
+    /// The same with as few dimensions as the memory allows: entries of one row are more slots, and a
+    /// single slot is one long row, wherever its axis lies.
+    fn folded(self) -> Self {
+        if self.gains == Gains::Across {
+            return self;
+        }
+        let View {
+            batch,
+            outer,
+            count,
+            inner,
+        } = self.view;
+        let view = if outer == 1 || count == 1 {
+            View {
+                batch: 1,
+                outer: 1,
+                count: batch * count,
+                inner: outer * inner,
+            }
+        } else {
+            self.view
+        };
+        Self { view, ..self }
+    }
+
+    /// Whether the slots lie side by side, so that lanes may lie along them.
+    fn is_columns(&self) -> bool {
+        match self.gains {
+            Gains::Slots | Gains::Period(_) => self.view.inner == 1 && self.view.count > 1,
+            Gains::Elements => false,
+            Gains::Across => true,
+        }
+    }
+}
+
 /// Which dispatches of a step a plan is for; those of one training step share its partials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pass {
@@ -124,12 +191,16 @@ pub(crate) struct Plan {
     pub(crate) reduce: Reduce,
     /// Invocations in a workgroup.
     pub(crate) workgroup: u32,
-    /// Slots (channels).
+    /// Slots (channels) of a batch entry, and of all.
     pub(crate) count: u32,
-    /// Elements in a slot.
-    pub(crate) slot_len: u64,
+    pub(crate) slots: u32,
+    /// Slots that share a statistic.
+    pub(crate) fan: u32,
+    pub(crate) gains: Gains,
     /// Partial results of one slot.
     pub(crate) partials: u32,
+    /// The most workgroups along a dimension of a grid.
+    max_groups: u32,
     /// One dispatch each, in memory order.
     pub(crate) cuts: Vec<Cut>,
 }
@@ -160,7 +231,10 @@ impl Geometry {
                 let slots = count.div_ceil(rows.slots_per_group as usize);
                 slots as u64 * u64::from(rows.slices)
             }
-            Self::Columns(columns) => u64::from(columns.blocks) * u64::from(columns.slices),
+            Self::Columns(columns) => {
+                let slices = u64::from(columns.batches) * u64::from(columns.slices);
+                u64::from(columns.blocks) * slices
+            }
         }
     }
 
@@ -176,27 +250,22 @@ impl Geometry {
 impl Plan {
     /// Plans for a view with at least one element.
     pub(crate) fn new(
-        view: View,
+        reduction: Reduction,
         pass: Pass,
         options: PlanOptions,
         limits: &Limits,
     ) -> Result<Self> {
-        bounded("elements of a tensor", view.numel() as u64, MAX_ELEMENTS)?;
-        bounded("channels", view.count as u64, MAX_SLOTS)?;
-        // A single channel is one long row, wherever its axis lies.
-        let view = match view.count {
-            1 => View {
-                outer: 1,
-                count: 1,
-                inner: view.numel(),
-            },
-            _ => view,
-        };
-        let windows = windows::cut(view, max_window(limits));
+        let numel = reduction.view.numel() as u64;
+        bounded("elements of a tensor", numel, MAX_ELEMENTS)?;
+        bounded("channels", reduction.view.slots() as u64, MAX_SLOTS)?;
+        let reduction = reduction.folded();
+        let view = reduction.view;
+        let rows = options.strategy == Some(Strategy::SplitRows) || !reduction.is_columns();
+        let windows = windows::cut(view, max_window(limits), rows);
         let class = options.class.unwrap_or(limits.class);
         let tuning = Tuning::of(class);
         let layout = Chooser {
-            view,
+            reduction,
             windows: &windows,
             pass,
             tuning: &tuning,
@@ -222,38 +291,56 @@ impl Plan {
             },
             workgroup: layout.workgroup,
             count: view.count as u32,
-            slot_len: view.slot_len() as u64,
+            slots: view.slots() as u32,
+            fan: reduction.fan as u32,
+            gains: reduction.gains,
             partials: bounded(
                 "partial results of a channel",
                 layout.partials,
                 layout.max_partials,
             )?,
+            max_groups: limits.max_groups,
             cuts: cuts.collect::<Result<_>>()?,
         })
     }
 
-    /// The f32 that the state of this plan needs: see shaders/lib/state.wgsl.
-    pub(crate) fn state_len(&self) -> usize {
-        4 * (1 + self.count as usize * (1 + self.partials as usize))
+    /// The grid for so many workgroups that have nothing to do with the windows.
+    pub(crate) fn grid(&self, groups: u32) -> Result<[u32; 2]> {
+        fold(groups.into(), self.max_groups)
+    }
+
+    /// How many gains there are, unless every element of a slot has its own.
+    pub(crate) fn gain_count(&self) -> u32 {
+        match self.gains {
+            Gains::Period(gains) => gains as u32,
+            _ => self.count,
+        }
+    }
+
+    /// The f32 that a state needs with so many saved vectors and the partials of this plan: see
+    /// shaders/lib/state.wgsl.
+    pub(crate) fn state_len(&self, saved: usize) -> usize {
+        4 * (1 + saved + self.slots as usize * self.partials as usize)
     }
 
     /// Why the strategy that the options force does not apply to a view, if it does not.
     pub(crate) fn refusal(
-        view: View,
+        reduction: Reduction,
         options: PlanOptions,
         limits: &Limits,
     ) -> Result<Option<&'static str>> {
+        let folded = reduction.folded();
         match options.strategy {
-            Some(Strategy::SplitColumns) if view.inner != 1 || view.count == 1 => Ok(Some(
+            Some(Strategy::SplitColumns) if !folded.is_columns() => Ok(Some(
                 "it needs more than one channel, and the channels last",
             )),
             Some(Strategy::SplitColumns)
-                if view.count + ALIGNMENT as usize > max_window(limits) =>
+                if folded.view.count + ALIGNMENT as usize > max_window(limits) =>
             {
                 Ok(Some("a row of all channels does not fit one binding"))
             }
             Some(Strategy::Resident) => {
-                let backward = Self::new(view, Pass::Backward, options, limits)?;
+                let backward = Self::new(reduction, Pass::Backward, options, limits)?;
                 let fits = backward.strategy == Strategy::Resident;
                 Ok((!fits).then_some("its channels do not fit the registers of a workgroup"))
             }

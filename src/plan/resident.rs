@@ -66,7 +66,12 @@ impl Resident {
         pass: Pass,
         tuning: &Tuning,
     ) -> Option<Self> {
-        let View { outer, count, .. } = window.view;
+        let View {
+            batch,
+            outer,
+            count,
+            ..
+        } = window.view;
         let width = word.width();
         // A row of one copy of the channels, or a shorter one that a single tile holds whole.
         let row_words = if count.is_multiple_of(width) {
@@ -101,6 +106,9 @@ impl Resident {
                 tile_lanes: tile_words as u32,
                 row_lanes: row_lanes as u32,
                 blocks: row_words.div_ceil(tile_words) as u32,
+                batches: batch as u32,
+                first_batch: 0,
+                first_row: 0,
                 rows: rows as u32,
                 slices: 1,
                 first_slice: 0,

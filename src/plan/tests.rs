@@ -23,7 +23,7 @@ mod windows;
 #[path = "../kernels/params.rs"]
 mod params;
 
-use super::{Cut, Form, Geometry, Pass, Plan, PlanOptions, Rows, Strategy};
+use super::{Cut, Form, Gains, Geometry, Pass, Plan, PlanOptions, Reduction, Rows, Strategy};
 use crate::gpu::{DeviceClass, Limits};
 use crate::kernels::Flags;
 use crate::{Error, View};
@@ -53,6 +53,7 @@ const fn limits(class: DeviceClass) -> Limits {
 
 const fn view(outer: usize, count: usize, inner: usize) -> View {
     View {
+        batch: 1,
         outer,
         count,
         inner,
@@ -66,10 +67,42 @@ const fn forced(strategy: Option<Strategy>) -> PlanOptions {
     }
 }
 
-/// The strategies that the view allows, and the planner's own choice.
-fn strategies(view: View) -> Vec<Option<Strategy>> {
+/// What a batch norm reduces.
+fn slots(view: View) -> Reduction {
+    Reduction::of_slots(view)
+}
+
+/// What a group norm reduces, whose groups have `fan` channels each.
+fn groups(batch: usize, view: View, fan: usize) -> Reduction {
+    Reduction {
+        view: View { batch, ..view },
+        fan,
+        gains: Gains::Period(view.count),
+    }
+}
+
+/// What a layer norm reduces: the rows, and for the gradients of its gains across them.
+fn rows_of(rows: usize, inner: usize) -> [Reduction; 2] {
+    let along = Reduction {
+        view: view(1, rows, inner),
+        fan: 1,
+        gains: Gains::Elements,
+    };
+    let across = Reduction {
+        view: view(rows, inner, 1),
+        fan: 1,
+        gains: Gains::Across,
+    };
+    [along, across]
+}
+
+/// The strategies that the reduction allows, and the planner's own choice.
+fn strategies(reduction: Reduction) -> Vec<Option<Strategy>> {
+    if reduction.gains == Gains::Across {
+        return vec![Some(Strategy::SplitColumns)];
+    }
     let mut strategies = vec![None, Some(Strategy::SplitRows), Some(Strategy::Resident)];
-    if view.inner == 1 && view.count > 1 {
+    if reduction.folded().is_columns() {
         strategies.push(Some(Strategy::SplitColumns));
     }
     strategies
@@ -82,6 +115,10 @@ const NUMBERS: params::Numbers = params::Numbers {
     old_weight: 0.0,
     new_weight: 0.0,
     running_divisor: 0.0,
+    saved: 0,
+    n: 0.0,
+    r_max: 1.0,
+    d_max: 0.0,
 };
 
 /// A field of a uniform block by its name in the shaders.

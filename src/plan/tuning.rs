@@ -38,7 +38,7 @@ pub(crate) struct Tuning {
 pub(crate) const MAX_LANE_WORDS: usize = 16_384;
 /// The most partial results of one slot: a single lane of split columns may have to merge them all
 /// for several columns.
-pub(crate) const MAX_PARTIALS: u64 = 4096;
+pub(crate) const MAX_PARTIALS: usize = 4096;
 /// The most partial results that one lane may merge, for the same reason.
 pub(crate) const MAX_MERGED: usize = 12_000;
 /// Words in the unit by which a slot is cut: slices begin where a GPU's memory transactions do.

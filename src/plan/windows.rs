@@ -26,19 +26,22 @@ impl Window {
 /// allows a device to ask for is 256 bytes.
 pub(crate) const ALIGNMENT: u64 = 64;
 
-/// Cuts a view into windows of at most `max` elements each, in memory order: between the rows of
-/// all slots if those fit, else between slots, else within one.
-pub(super) fn cut(view: View, max: usize) -> Vec<Window> {
-    let whole = Window {
-        start: 0,
-        view,
-        first_slot: 0,
-        part: 0,
-    };
-    if view.numel() <= max {
-        return vec![whole];
+/// Cuts a view into windows of at most `max` elements each, in memory order: between batch entries if
+/// those fit, else between the rows of all slots, else between slots, else within one. Where they are
+/// to be `apart`, no window has several batch entries.
+pub(super) fn cut(view: View, max: usize, apart: bool) -> Vec<Window> {
+    if view.numel() <= max && (view.batch == 1 || !apart) {
+        return vec![Window {
+            start: 0,
+            view,
+            first_slot: 0,
+            part: 0,
+        }];
     }
     let max = max - ALIGNMENT as usize;
+    if view.batch > 1 {
+        return by_entries(view, max, apart);
+    }
     if view.count * view.inner <= max {
         return by_rows(view, max);
     }
@@ -46,6 +49,37 @@ pub(super) fn cut(view: View, max: usize) -> Vec<Window> {
         return by_slots(view, max);
     }
     within_slots(view, max)
+}
+
+fn by_entries(view: View, max: usize, apart: bool) -> Vec<Window> {
+    let entry = View { batch: 1, ..view };
+    let fit = max / entry.numel();
+    let at_once = if apart { fit.min(1) } else { fit };
+    let at = |first: usize, window: Window| Window {
+        start: window.start + (first * entry.numel()) as u64,
+        first_slot: window.first_slot + first * view.count,
+        ..window
+    };
+    if at_once == 0 {
+        let entries = (0..view.batch)
+            .flat_map(|first| cut(entry, max, apart).into_iter().map(move |w| (first, w)));
+        return entries.map(|(first, window)| at(first, window)).collect();
+    }
+    (0..view.batch)
+        .step_by(at_once)
+        .map(|first| {
+            let window = Window {
+                start: 0,
+                view: View {
+                    batch: at_once.min(view.batch - first),
+                    ..view
+                },
+                first_slot: 0,
+                part: 0,
+            };
+            at(first, window)
+        })
+        .collect()
 }
 
 fn by_rows(view: View, max: usize) -> Vec<Window> {
@@ -80,6 +114,7 @@ fn by_slots(view: View, max: usize) -> Vec<Window> {
             Window {
                 start: ((part * view.count + first_slot) * view.inner) as u64,
                 view: View {
+                    batch: 1,
                     outer: 1,
                     count: slots.min(view.count - first_slot),
                     inner: view.inner,
@@ -108,6 +143,7 @@ fn within_slots(view: View, max: usize) -> Vec<Window> {
             Window {
                 start: begin as u64,
                 view: View {
+                    batch: 1,
                     outer: 1,
                     count: 1,
                     inner: end - begin,

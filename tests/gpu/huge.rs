@@ -89,6 +89,7 @@ impl Huge {
             outer,
             count,
             inner,
+            ..
         } = self.view;
         for row in 0..outer * count {
             let c = row % count;

@@ -74,7 +74,7 @@ fn draw_options(rng: &mut Pcg64, view: View, limits: &Limits) -> PlanOptions {
     let options = PlanOptions { strategy, class };
     // What the operations refuse is never planned.
     let refused = match strategy {
-        Some(Strategy::SplitColumns) => !matches!(Plan::refusal(view, options, limits), Ok(None)),
+        Some(Strategy::SplitColumns) => !matches!(Plan::refusal(slots(view), options, limits), Ok(None)),
         _ => false,
     };
     PlanOptions {
@@ -120,7 +120,7 @@ fn fuzz(seed: u64, plans: usize) {
         let options = draw_options(&mut rng, view, &limits);
         let pass = PASSES[rng.random_range(0..PASSES.len())];
         let _planned = Planned(view, pass, options, limits);
-        match Plan::new(view, pass, options, &limits) {
+        match Plan::new(slots(view), pass, options, &limits) {
             Ok(plan) => {
                 check(&plan, view, pass, options, &limits);
                 resident += usize::from(plan.strategy == Strategy::Resident);

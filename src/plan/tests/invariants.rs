@@ -21,11 +21,11 @@ pub(super) fn check(plan: &Plan, view: View, pass: Pass, limits: &Limits) -> u64
     assert_eq!(plan.slot_len, view.slot_len() as u64);
     assert!(plan.workgroup.is_power_of_two() && plan.workgroup <= MAX_INVOCATIONS);
     assert_eq!(
-        plan.state_len() as u64,
+        plan.state_len(plan.slots as usize) as u64,
         4 * (1 + u64::from(plan.count) * (1 + u64::from(plan.partials)))
     );
     // Where the state fits a binding, each of its partials has an index.
-    let vectors = plan.state_len() as u64 / 4;
+    let vectors = plan.state_len(plan.slots as usize) as u64 / 4;
     assert!(vectors * 16 > limits.max_binding_bytes || vectors <= u32::MAX.into());
     check_strategy(plan, view, pass);
     let (mut next, mut longest) = (0, 0);

@@ -30,9 +30,9 @@ fn walked(plan: &Plan) -> u64 {
 /// The most iterations of a lane in the plans of a view that are not refused; how many those are.
 fn longest(view: View, limits: &Limits) -> (u64, usize) {
     let (mut most, mut plans) = (0, 0);
-    for strategy in strategies(view) {
+    for strategy in strategies(slots(view)) {
         for pass in PASSES {
-            match Plan::new(view, pass, forced(strategy), limits) {
+            match Plan::new(slots(view), pass, forced(strategy), limits) {
                 Ok(plan) => {
                     let iterations = invariants::check(&plan, view, pass, limits);
                     let walked = walked(&plan);
@@ -92,7 +92,7 @@ fn large_tensors_are_planned_for_every_device() {
             let slot = numel / count;
             for view in [view(32, count, slot / 32), view(slot, count, 1)] {
                 for pass in PASSES {
-                    let plan = Plan::new(view, pass, forced(None), &limits(class));
+                    let plan = Plan::new(slots(view), pass, forced(None), &limits(class));
                     if let Err(error) = plan {
                         panic!("{error} for {view:?} on {class:?}");
                     }
@@ -113,7 +113,7 @@ fn resident_lanes_hold_no_more_than_their_class_unrolls() {
         for slot in 1..3000 {
             for view in [view(slot, 8, 1), view(1, 8, slot)] {
                 let options = forced(Some(Strategy::Resident));
-                let plan = Plan::new(view, pass, options, &limits(class)).expect("a small plan");
+                let plan = Plan::new(slots(view), pass, options, &limits(class)).expect("a small plan");
                 let words = match plan.form {
                     Form::HeldRows(words) | Form::HeldColumns(words) => words as usize,
                     _ => continue,

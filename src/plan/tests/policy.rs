@@ -6,7 +6,7 @@ use crate::gpu::DeviceClass;
 use crate::plan::{Form, Reduce, Word};
 
 fn chosen(view: View, pass: Pass, class: DeviceClass) -> (Strategy, Word) {
-    let plan = Plan::new(view, pass, PlanOptions::default(), &limits(class));
+    let plan = Plan::new(slots(view), pass, PlanOptions::default(), &limits(class));
     let plan = plan.expect("a plan of a usual size");
     (plan.strategy, plan.word)
 }
@@ -64,7 +64,7 @@ fn resident_slots_end_where_the_registers_do() {
             let fits = (is_resident(Pass::Forward), is_resident(Pass::Backward));
             let expected = (words <= forward, words <= backward);
             assert_eq!(fits, expected, "{words} words on {class:?}");
-            let refusal = Plan::refusal(view, forced(Some(Strategy::Resident)), &limits(class));
+            let refusal = Plan::refusal(slots(view), forced(Some(Strategy::Resident)), &limits(class));
             let refusal = refusal.expect("no size is too large");
             assert_eq!(refusal.is_none(), words <= backward);
         }
@@ -89,7 +89,7 @@ fn words_are_64_bit_integers_only_for_software_that_has_them() {
                     _ => Word::F32x4,
                 };
                 for view in [view(32, 64, 3136), view(65_536, 32, 1), view(32, 64, 1)] {
-                    let plan = Plan::new(view, Pass::Forward, options, &limits);
+                    let plan = Plan::new(slots(view), Pass::Forward, options, &limits);
                     assert_eq!(plan.expect("a plan").word, wide);
                 }
             }
@@ -104,7 +104,7 @@ fn words_straddle_slots_only_where_rows_are_longer_than_they() {
             for (outer, count) in [(8, 8), (3, 5), (1, 4)] {
                 let view = view(outer, count, inner);
                 let rows = forced(Some(Strategy::SplitRows));
-                let plan = Plan::new(view, Pass::Flat, rows, &limits(class)).expect("a plan");
+                let plan = Plan::new(slots(view), Pass::Flat, rows, &limits(class)).expect("a plan");
                 let whole = inner.is_multiple_of(4);
                 let ragged = !whole && inner > 4 && view.numel().is_multiple_of(4);
                 assert_eq!(plan.form == Form::Ragged, ragged, "{view:?}");
@@ -138,7 +138,7 @@ fn a_workgroup_is_one_subgroup_only_where_it_is_as_wide() {
 #[test]
 fn forced_strategies_are_obeyed_or_refused() {
     let refused = |view, strategy| {
-        let refusal = Plan::refusal(view, forced(strategy), &limits(Gpu));
+        let refusal = Plan::refusal(slots(view), forced(strategy), &limits(Gpu));
         refusal.expect("no size is too large").is_some()
     };
     for view in [
@@ -154,9 +154,9 @@ fn forced_strategies_are_obeyed_or_refused() {
         assert_eq!(refused(view, Some(Strategy::SplitColumns)), !side_by_side);
         let long = view.slot_len() > 10_000;
         assert_eq!(refused(view, Some(Strategy::Resident)), long, "{view:?}");
-        for strategy in super::strategies(view) {
+        for strategy in super::strategies(slots(view)) {
             for pass in PASSES {
-                let plan = Plan::new(view, pass, forced(strategy), &limits(Gpu)).expect("a plan");
+                let plan = Plan::new(slots(view), pass, forced(strategy), &limits(Gpu)).expect("a plan");
                 let held = matches!(pass, Pass::Forward | Pass::Backward) && !long;
                 match strategy {
                     Some(Strategy::Resident) => {
@@ -175,7 +175,7 @@ fn plans_depend_on_nothing_but_their_arguments() {
     for view in [view(32, 64, 49), view(1000, 50, 1), view(1, 1, 1 << 26)] {
         for class in [Gpu, Cpu] {
             for pass in PASSES {
-                let plan = || Plan::new(view, pass, forced(None), &limits(class)).expect("a plan");
+                let plan = || Plan::new(slots(view), pass, forced(None), &limits(class)).expect("a plan");
                 assert_eq!(plan(), plan());
             }
         }
@@ -189,7 +189,7 @@ fn refusals_carry_both_numbers() {
             max_groups,
             ..limits(Cpu)
         };
-        let error = Plan::new(view, Pass::Forward, forced(None), &limits).expect_err("too large");
+        let error = Plan::new(slots(view), Pass::Forward, forced(None), &limits).expect_err("too large");
         let Error::TooLarge {
             name,
             needed,

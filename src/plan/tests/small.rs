@@ -7,10 +7,10 @@ use super::{forced, invariants, limits, strategies, view};
 /// Plans and replays a view in every way that there is; counts the plans by strategy.
 fn replay_all(view: View, limits: &Limits) -> [usize; 3] {
     let mut plans = [0; 3];
-    for strategy in strategies(view) {
+    for strategy in strategies(slots(view)) {
         for pass in PASSES {
             let options = forced(strategy);
-            let plan = Plan::new(view, pass, options, limits).expect("a small plan");
+            let plan = Plan::new(slots(view), pass, options, limits).expect("a small plan");
             invariants::check(&plan, view, pass, limits);
             // A pass that merges nothing has slices of its own; the others share theirs.
             replay(&plan, view);
@@ -82,10 +82,10 @@ fn windows_change_nothing_of_that() {
             if view.numel() > 20_000 || view.count > 200 && view.inner == 1 {
                 continue;
             }
-            for strategy in strategies(view) {
+            for strategy in strategies(slots(view)) {
                 let options = forced(strategy);
                 for pass in [Pass::Flat, Pass::Backward] {
-                    let plan = Plan::new(view, pass, options, &limits).expect("a small plan");
+                    let plan = Plan::new(slots(view), pass, options, &limits).expect("a small plan");
                     invariants::check(&plan, view, pass, &limits);
                     replay(&plan, view);
                     windows = windows.max(plan.cuts.len());
@@ -115,8 +115,8 @@ fn windows_of_several_slices_number_them_without_a_gap() {
                 ..limits(class)
             };
             let view = view(outer, count, inner);
-            for strategy in strategies(view) {
-                let plan = Plan::new(view, Pass::CumulativeForward, forced(strategy), &limits);
+            for strategy in strategies(slots(view)) {
+                let plan = Plan::new(slots(view), Pass::CumulativeForward, forced(strategy), &limits);
                 let plan = plan.expect("a small plan");
                 invariants::check(&plan, view, Pass::CumulativeForward, &limits);
                 replay(&plan, view);

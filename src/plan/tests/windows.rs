@@ -14,7 +14,7 @@ enum Kind {
 
 /// Checks that windows follow each other; returns how they are cut.
 fn cut(view: View, max: usize) -> Kind {
-    let windows = windows::cut(view, max);
+    let windows = windows::cut(view, max, true);
     let mut next = 0;
     for window in &windows {
         assert_eq!(window.start, next, "{window:?}");
@@ -35,7 +35,7 @@ fn cut(view: View, max: usize) -> Kind {
 
 #[test]
 fn windows_are_cut_between_rows_then_slots_then_within_slots() {
-    assert_eq!(windows::cut(view(4, 8, 8), 256).len(), 1);
+    assert_eq!(windows::cut(view(4, 8, 8, true), 256).len(), 1);
     assert_eq!(cut(view(5, 8, 8), 256), Kind::ByRows);
     assert_eq!(cut(view(5, 8, 24), 256), Kind::ByRows);
     assert_eq!(cut(view(5, 8, 25), 256), Kind::BySlots);
@@ -86,7 +86,7 @@ fn a_binding_is_no_longer_than_the_device_allows() {
                     ..limits(Gpu)
                 };
                 let view = view(outer, 66, inner);
-                let plan = Plan::new(view, Pass::Flat, forced(None), &limits);
+                let plan = Plan::new(slots(view), Pass::Flat, forced(None), &limits);
                 let plan = plan.expect("a small plan");
                 invariants::check(&plan, view, Pass::Flat, &limits);
             }

@@ -1,25 +1,22 @@
-//! Batch norm as a layer that owns its parameters and allocates its outputs from the pool.
+//! A norm as a layer that owns its parameters and allocates its outputs from the pool.
 
 use super::functional::{self, Backward, Forward, Running, SavedStatistics};
-use super::options::{BatchNormOptions, Mode, Statistics};
+use super::options::{Mode, Statistics};
+use super::spec::{NormOptions, Spec};
 use crate::gpu::{DType, Device, Recorder, Tensor};
-use crate::{Error, Result, Shape, View};
+use crate::{Error, Result, Shape};
 
-/// Batch normalization over the channels of a tensor.
-///
-/// The mean and the *biased* variance of each channel normalize it; `running_var` follows the
-/// *unbiased* one, and the momentum of 0.1 is the weight of the *new* batch, all as in PyTorch and
-/// each a type in [`BatchNormOptions`] for those who come from elsewhere. Channels lie along
-/// dimension 1 unless the options say so.
+/// A norm that owns its parameters; [`BatchNorm`](super::BatchNorm) and its relatives are this with
+/// their options.
 ///
 /// The layer's tensors live on the device and change when recorded commands run: a step that was
 /// recorded and never submitted counts for nothing. Read them with
 /// [`Device::download`], set them with [`Device::write`]. A clone is another handle to the same
 /// layer, not a copy of its values.
 #[derive(Clone, Debug)]
-pub struct BatchNorm {
-    channels: usize,
-    options: BatchNormOptions,
+pub struct Norm<O> {
+    parameters: Shape,
+    pub(super) options: O,
     gamma: Option<Tensor>,
     beta: Option<Tensor>,
     running: Option<RunningTensors>,
@@ -39,9 +36,11 @@ struct RunningTensors {
 pub struct Saved {
     state: Tensor,
     statistics: Statistics,
-    /// The x that the statistics belong to.
+    /// The x that the statistics belong to, and how many of them there are.
     shape: Shape,
-    view: View,
+    count: usize,
+    /// r_max and d_max of a batch renorm.
+    limits: Option<[f64; 2]>,
 }
 
 /// The gradients of a backward.
@@ -49,13 +48,13 @@ pub struct Saved {
 pub struct Gradients {
     /// The gradient by x, shaped like it.
     pub dx: Tensor,
-    /// The gradient by gamma, `[C]`, where the layer has one.
+    /// The gradient by gamma, shaped like it, where the layer has one.
     pub dgamma: Option<Tensor>,
-    /// The gradient by beta, `[C]`, where the layer has one.
+    /// The gradient by beta, shaped like it, where the layer has one.
     pub dbeta: Option<Tensor>,
 }
 
-/// Which gradients [`BatchNorm::backward_wanted`] computes; the others cost nothing.
+/// Which gradients [`Norm::backward_wanted`] computes; the others cost nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The gradient by x. The first layer of a network has nobody to give it to.
@@ -71,42 +70,52 @@ pub struct Wanted {
 pub struct WantedGradients {
     /// The gradient by x, shaped like it.
     pub dx: Option<Tensor>,
-    /// The gradient by gamma, `[C]`.
+    /// The gradient by gamma, shaped like it.
     pub dgamma: Option<Tensor>,
-    /// The gradient by beta, `[C]`.
+    /// The gradient by beta, shaped like it.
     pub dbeta: Option<Tensor>,
 }
 
-impl BatchNorm {
-    /// A layer for that many channels with gamma 1, beta 0, running mean 0 and running variance 1.
-    pub fn new(device: &Device, channels: usize, options: BatchNormOptions) -> Result<Self> {
-        options.checked_eps()?;
-        options.momentum.weights()?;
-        if channels == 0 {
-            let expected = "at least 1".to_owned();
-            return Err(Error::Shape {
-                name: "channels",
-                expected,
-                got: Shape::from([0]),
-            });
-        }
-        let filled = |value: f32| {
-            // The device refuses what is too large before the host has to hold it.
-            let tensor = device.empty([channels], DType::F32)?;
-            device.write(&tensor, &vec![value; channels])?;
-            Ok::<_, Error>(tensor)
-        };
+impl<O: NormOptions> Norm<O> {
+    /// A layer without parameters for a gamma and beta of that shape; an error for options that no
+    /// input of the shape `example` could have.
+    pub(super) fn bare(parameters: Shape, options: O, example: &Shape) -> Result<Self> {
+        options.specify(example)?;
         Ok(Self {
-            channels,
+            parameters,
             options,
-            gamma: Some(filled(1.0)?),
-            beta: Some(filled(0.0)?),
-            running: Some(RunningTensors {
-                mean: filled(0.0)?,
-                var: filled(1.0)?,
-                num_batches_tracked: device.upload(&[0u32], [1])?,
-            }),
+            gamma: None,
+            beta: None,
+            running: None,
         })
+    }
+
+    /// The same layer with a gamma of 1.
+    pub fn with_gamma(self, device: &Device) -> Result<Self> {
+        let gamma = Some(filled(device, &self.parameters, 1.0)?);
+        Ok(Self { gamma, ..self })
+    }
+
+    /// The same layer with a beta of 0.
+    pub fn with_beta(self, device: &Device) -> Result<Self> {
+        let beta = Some(filled(device, &self.parameters, 0.0)?);
+        Ok(Self { beta, ..self })
+    }
+
+    pub(super) fn with_running(self, device: &Device) -> Result<Self> {
+        let running = Some(RunningTensors {
+            mean: filled(device, &self.parameters, 0.0)?,
+            var: filled(device, &self.parameters, 1.0)?,
+            num_batches_tracked: device.upload(&[0u32], [1])?,
+        });
+        Ok(Self { running, ..self })
+    }
+
+    pub(super) fn without_running(self) -> Self {
+        Self {
+            running: None,
+            ..self
+        }
     }
 
     /// The same layer without gamma, which then counts as 1.
@@ -124,34 +133,19 @@ impl BatchNorm {
         Self { beta: None, ..self }
     }
 
-    /// The same layer without running statistics: inference then uses those of its batch.
-    #[must_use]
-    pub fn without_running_statistics(self) -> Self {
-        Self {
-            running: None,
-            ..self
-        }
-    }
-
-    /// The number of channels.
-    #[must_use]
-    pub fn channels(&self) -> usize {
-        self.channels
-    }
-
     /// The options of the layer.
     #[must_use]
-    pub fn options(&self) -> &BatchNormOptions {
+    pub fn options(&self) -> &O {
         &self.options
     }
 
-    /// The scale, `[C]`.
+    /// The scale: `[C]`, or the normalized shape for layer and RMS norm.
     #[must_use]
     pub fn gamma(&self) -> Option<&Tensor> {
         self.gamma.as_ref()
     }
 
-    /// The shift, `[C]`.
+    /// The shift, shaped like the scale.
     #[must_use]
     pub fn beta(&self) -> Option<&Tensor> {
         self.beta.as_ref()
@@ -177,10 +171,11 @@ impl BatchNorm {
             .map(|running| &running.num_batches_tracked)
     }
 
-    /// Training: normalizes by the batch's statistics and moves the running ones, where there are
+    /// Training: normalizes by the statistics of x and moves the running ones, where there are
     /// any. Returns y and what the backward needs.
     ///
-    /// Fails with [`Error::OneValuePerChannel`] for an x with one value per channel.
+    /// Batch, renorm and instance norm fail with [`Error::OneValuePerChannel`] for an x with one value
+    /// for each of their statistics.
     pub fn forward_train(
         &self,
         recorder: &mut Recorder<'_>,
@@ -194,7 +189,7 @@ impl BatchNorm {
     }
 
     /// Inference: normalizes by the running statistics, in one dispatch that keeps nothing.
-    /// Without running statistics it normalizes by those of the batch.
+    /// Without running statistics it normalizes by those of x.
     pub fn infer(&self, recorder: &mut Recorder<'_>, x: &Tensor) -> Result<Tensor> {
         let y = recorder.device().empty(x.shape(), x.dtype())?;
         self.infer_to(recorder, x, &y)?;
@@ -214,7 +209,7 @@ impl BatchNorm {
         x: &Tensor,
         mode: Mode,
     ) -> Result<(Tensor, Saved)> {
-        let view = self.check(x)?;
+        let spec = self.check(x)?;
         let state = self.state(recorder.device(), x)?;
         let y = recorder.device().empty(x.shape(), x.dtype())?;
         self.record(recorder, x, &y, Some(&state), mode)?;
@@ -222,7 +217,8 @@ impl BatchNorm {
             state,
             statistics: mode.statistics,
             shape: x.shape().clone(),
-            view,
+            count: spec.statistics(mode.statistics),
+            limits: self.options.limits(),
         };
         Ok((y, saved))
     }
@@ -301,11 +297,12 @@ impl BatchNorm {
         dx: Option<&Tensor>,
         wanted: Wanted,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let view = self.check(x)?;
-        if (x.shape(), view) != (&saved.shape, saved.view) {
+        let spec = self.check(x)?;
+        let count = spec.statistics(saved.statistics);
+        if (x.shape(), count) != (&saved.shape, saved.count) {
             let expected = format!(
-                "what the forward had: {} with {} channels",
-                saved.shape, saved.view.count
+                "what the forward had: {} with {} statistics",
+                saved.shape, saved.count
             );
             return Err(Error::Shape {
                 name: "x",
@@ -314,7 +311,7 @@ impl BatchNorm {
             });
         }
         let parameter = |wanted: bool| -> Result<Option<Tensor>> {
-            let empty = || recorder.device().empty([self.channels], DType::F32);
+            let empty = || recorder.device().empty(&self.parameters, DType::F32);
             wanted.then(empty).transpose()
         };
         let (dgamma, dbeta) = (parameter(wanted.dgamma)?, parameter(wanted.dbeta)?);
@@ -327,21 +324,21 @@ impl BatchNorm {
             dgamma: dgamma.as_ref(),
             dbeta: dbeta.as_ref(),
         };
-        functional::backward(recorder, &tensors, &self.options, saved.statistics)?;
+        // A schedule may have moved the limits since.
+        let options = self.options.with_limits(saved.limits);
+        functional::backward(recorder, &tensors, &options, saved.statistics)?;
         Ok((dgamma, dbeta))
     }
 
-    /// Refuses an x whose channels are not this layer's, in the words of the one who called it.
-    fn check(&self, x: &Tensor) -> Result<View> {
-        let axis = self.options.channel_axis;
-        let view = View::channels(x.shape(), axis)?;
-        if view.count == self.channels {
-            return Ok(view);
+    /// Refuses an x that the layer's parameters are not for, in the words of the one who called it.
+    fn check(&self, x: &Tensor) -> Result<Spec> {
+        let spec = self.options.specify(x.shape())?;
+        if spec.parameters == self.parameters {
+            return Ok(spec);
         }
-        let expected = format!("{} channels along dimension {axis}", self.channels);
         Err(Error::Shape {
             name: "x",
-            expected,
+            expected: self.options.expected(&self.parameters),
             got: x.shape().clone(),
         })
     }
@@ -353,12 +350,39 @@ impl BatchNorm {
 }
 
 impl Saved {
+    /// What a forward by the statistics of x has left in `state`.
+    pub(super) fn of_batch(state: Tensor, shape: Shape, count: usize) -> Self {
+        Self {
+            state,
+            statistics: Statistics::Batch,
+            shape,
+            count,
+            limits: None,
+        }
+    }
+
+    pub(super) fn state(&self) -> &Tensor {
+        &self.state
+    }
+
+    /// Refuses a tensor that is not shaped as the forward's was.
+    pub(super) fn expect_shape(&self, name: &'static str, shape: &Shape) -> Result<()> {
+        if *shape == self.shape {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            name,
+            expected: format!("what the forward had: {}", self.shape),
+            got: shape.clone(),
+        })
+    }
+
     /// Downloads the statistics that the forward used; waits for the GPU.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn statistics(&self, device: &Device) -> Result<SavedStatistics> {
         Ok(functional::statistics(
             &device.download(&self.state)?,
-            self.view.count,
+            self.count,
         ))
     }
 
@@ -366,7 +390,14 @@ impl Saved {
     pub async fn statistics_async(&self, device: &Device) -> Result<SavedStatistics> {
         Ok(functional::statistics(
             &device.download_async(&self.state).await?,
-            self.view.count,
+            self.count,
         ))
     }
+}
+
+fn filled(device: &Device, shape: &Shape, value: f32) -> Result<Tensor> {
+    // The device refuses what is too large before the host has to hold it.
+    let tensor = device.empty(shape, DType::F32)?;
+    device.write(&tensor, &vec![value; shape.numel()])?;
+    Ok(tensor)
 }

@@ -1,0 +1,14 @@
+// A gain for each element of a slot: gamma [inner], in whole words, or 1 where there is none.
+@group(0) @binding(5) var<storage, read_write> gamma: array<Stored>;
+
+fn gain(slot: u32) -> f32 {
+    return 1.0;
+}
+
+// Word `word` of a slot, times its gains.
+fn gained(v: Word, word: u32) -> Word {
+    if has(HAS_GAMMA) {
+        return v * unpack(gamma[word]);
+    }
+    return v;
+}
