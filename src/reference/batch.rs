@@ -22,7 +22,8 @@ pub struct BatchNorm<'a> {
     pub eps: f64,
 }
 
-/// What [`BatchNorm::forward`] returns.
+/// What [`BatchNorm::forward`] returns, and that of the norms of single samples, where a statistic
+/// is that of a row, a group or an instance instead of a channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forward {
     /// The output (the shape of x).
@@ -40,9 +41,9 @@ pub struct Forward {
 pub struct Gradients {
     /// The gradient with respect to x (the shape of x).
     pub dx: Vec<f64>,
-    /// The gradient with respect to gamma (C), also where there is no gamma.
+    /// The gradient with respect to gamma (its length), also where there is no gamma.
     pub dgamma: Vec<f64>,
-    /// The gradient with respect to beta (C), also where there is no beta.
+    /// The gradient with respect to beta (its length), also where there is no beta.
     pub dbeta: Vec<f64>,
 }
 
@@ -121,6 +122,28 @@ impl BatchNorm<'_> {
         let mut dx = Vec::with_capacity(x.len());
         for (dy, c) in dy.iter().zip(channels(self.shape, self.axis)) {
             dx.push(dy * self.gamma_of(c) * rstd[c]);
+        }
+        Gradients { dx, dgamma, dbeta }
+    }
+
+    /// The sums of [`backward`](Self::backward) with the magnitudes of all their terms, which is
+    /// what their rounding errors have to be measured against.
+    ///
+    /// # Panics
+    ///
+    /// If lengths do not fit each other, see [`BatchNorm`].
+    #[must_use]
+    pub fn magnitudes(&self, x: &[f64], dy: &[f64]) -> Gradients {
+        let batch = moments(x, self.shape, self.axis);
+        let n = batch.n as f64;
+        let rstd = self.rstd(&batch.var);
+        let size = |values: &[f64]| -> Vec<f64> { values.iter().map(|v| v.abs()).collect() };
+        let (xhat, dy) = (size(&self.xhat(x, &batch.mean, &batch.var)), size(dy));
+        let (dgamma, dbeta) = self.parameter_gradients(&xhat, &dy);
+        let mut dx = Vec::with_capacity(x.len());
+        for ((dy, xhat), c) in dy.iter().zip(&xhat).zip(channels(self.shape, self.axis)) {
+            let inner = dy + dbeta[c] / n + xhat * dgamma[c] / n;
+            dx.push(self.gamma_of(c).abs() * rstd[c] * inner);
         }
         Gradients { dx, dgamma, dbeta }
     }

@@ -1,4 +1,14 @@
-//! The oracle: batch normalization in plain float64 loops, written to be read and believed.
+//! The oracle: batch normalization and its relatives in plain float64 loops, written to be read and
+//! believed.
+//!
+//! | | its statistics are those of | gamma and beta are those of |
+//! |---|---|---|
+//! | [`BatchNorm`], [`BatchRenorm`] | a channel of the whole batch | a channel |
+//! | [`LayerNorm`], [`RmsNorm`] | a row, the last dimensions | a place in the row |
+//! | [`GroupNorm`] | some channels of a sample | a channel |
+//! | [`InstanceNorm`] | a channel of a sample | a channel |
+//! | [`WeightNorm`] | a slice of a weight | a slice, as the length g |
+//! | [`SpectralNorm`] | a whole weight | |
 //!
 //! The variance that normalizes a batch is the biased one, `Σ(x − mean)² / n` over the n elements
 //! of a channel, and eps is added to it before the root: `rstd = 1 / √(var + eps)`. The variance
@@ -41,8 +51,23 @@ use std::iter::repeat_n;
 use crate::Shape;
 
 mod batch;
+mod group;
+mod instance;
+mod layer;
+mod per_sample;
+mod renorm;
+mod rms;
+mod spectral;
+mod weight;
 
 pub use batch::{BatchNorm, Forward, Gradients};
+pub use group::GroupNorm;
+pub use instance::InstanceNorm;
+pub use layer::LayerNorm;
+pub use renorm::{BatchRenorm, Renormalized};
+pub use rms::RmsNorm;
+pub use spectral::{Spectral, SpectralNorm};
+pub use weight::{WeightGradients, WeightNorm};
 
 /// The channel of every element, in memory order.
 ///
@@ -73,14 +98,14 @@ pub fn channel_sums(terms: &[f64], shape: &Shape, axis: usize) -> Vec<f64> {
     sums
 }
 
-/// What [`moments`] returns: the statistics of a batch.
+/// What [`moments`] and [`InstanceNorm::averaged_moments`] return: the statistics of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments {
     /// The mean of each channel (C).
     pub mean: Vec<f64>,
     /// The biased variance of each channel (C).
     pub var: Vec<f64>,
-    /// How many elements each channel has: N·S.
+    /// How many elements each statistic is of: N·S.
     pub n: usize,
 }
 

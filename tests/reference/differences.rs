@@ -25,7 +25,7 @@ const CASES: [(&[usize], usize); 13] = [
 
 /// The gradient of `f` at `at` by central differences. With this step the error of truncation and
 /// that of rounding are both around 1e-10 for numbers around 1.
-fn central_differences(at: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+pub(crate) fn central_differences(at: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
     const STEP: f64 = 1e-5;
     let mut at = at.to_vec();
     let mut gradient = Vec::with_capacity(at.len());

@@ -8,6 +8,7 @@ use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 
 mod differences;
+mod family_differences;
 mod golden;
 mod properties;
 mod worked;
