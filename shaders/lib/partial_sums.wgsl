@@ -12,8 +12,8 @@ fn share_of_sums(statistic: u32, first: u32, ways: u32) -> vec2<f32> {
         let end = min(begin + 32u * ways, statistic_partials());
         for (var i = begin; i < end; i += ways) {
             var part = state[statistic_partial(statistic, i)].xy;
-            if has(GROUPED) && has(HAS_GAMMA) {
-                part *= gamma[partial_gain(statistic, i)];
+            if has(GROUPED) {
+                part *= gain_at(partial_gain(statistic, i));
             }
             sums += part;
         }

@@ -7,9 +7,9 @@ use crate::case::{Case, Expected, Inputs, Outputs};
 /// y, dx, rstd and running variance: relative L2. One f32 rounding is 6e-8.
 const L2: f64 = 3e-7;
 /// mean and running mean, by |mean| + std; dgamma and dbeta, by the sum of their terms' sizes.
-const SUM: f64 = 2e-7;
+pub(crate) const SUM: f64 = 2e-7;
 /// dgamma and dbeta over all channels where they do not cancel: relative L2.
-const SUM_L2: f64 = 1e-6;
+pub(crate) const SUM_L2: f64 = 1e-6;
 
 /// The errors of one case, each in the measure of its bound.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,6 +62,16 @@ fn hold(case: &Case, name: &str, error: f64, bound: f64) -> f64 {
         "{case:?}: {name} is off by {error:.2e}, bound {bound:.0e}"
     );
     error
+}
+
+/// Holds every error against the bound beside it.
+pub(crate) fn hold_all(case: &impl std::fmt::Debug, errors: &[(&str, (f64, f64))]) {
+    for (name, (error, bound)) in errors {
+        assert!(
+            error <= bound,
+            "{case:?}: {name} is off by {error:.2e}, bound {bound:.0e}"
+        );
+    }
 }
 
 /// Holds y, the statistics and the running update against their bounds.
@@ -173,7 +183,7 @@ pub(crate) fn l2(got: &[f32], want: &[f64], sizes: &[f64]) -> f64 {
 }
 
 /// The largest error by its own size.
-fn worst(got: &[f32], want: &[f64], sizes: &[f64]) -> f64 {
+pub(crate) fn worst(got: &[f32], want: &[f64], sizes: &[f64]) -> f64 {
     assert_eq!(got.len(), want.len());
     let errors = got.iter().zip(want).zip(sizes);
     errors

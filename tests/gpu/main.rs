@@ -17,6 +17,8 @@ mod conditioning;
 mod devices;
 mod errors;
 mod exact;
+mod family;
+mod family_case;
 mod guarded;
 mod huge;
 mod layer;

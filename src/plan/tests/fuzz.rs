@@ -74,7 +74,9 @@ fn draw_options(rng: &mut Pcg64, view: View, limits: &Limits) -> PlanOptions {
     let options = PlanOptions { strategy, class };
     // What the operations refuse is never planned.
     let refused = match strategy {
-        Some(Strategy::SplitColumns) => !matches!(Plan::refusal(slots(view), options, limits), Ok(None)),
+        Some(Strategy::SplitColumns) => {
+            !matches!(Plan::refusal(slots(view), options, limits), Ok(None))
+        }
         _ => false,
     };
     PlanOptions {

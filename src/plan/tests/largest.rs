@@ -113,7 +113,8 @@ fn resident_lanes_hold_no_more_than_their_class_unrolls() {
         for slot in 1..3000 {
             for view in [view(slot, 8, 1), view(1, 8, slot)] {
                 let options = forced(Some(Strategy::Resident));
-                let plan = Plan::new(slots(view), pass, options, &limits(class)).expect("a small plan");
+                let plan =
+                    Plan::new(slots(view), pass, options, &limits(class)).expect("a small plan");
                 let words = match plan.form {
                     Form::HeldRows(words) | Form::HeldColumns(words) => words as usize,
                     _ => continue,

@@ -29,7 +29,10 @@ fn mark(marks: &mut [bool], i: usize, what: &str) {
 impl Ledger {
     pub(super) fn new(plan: &Plan, view: View) -> Self {
         let partials = plan.partials as usize * view.count;
-        assert_eq!(plan.state_len(plan.slots as usize), 4 * (1 + view.count + partials));
+        assert_eq!(
+            plan.state_len(plan.slots as usize),
+            4 * (1 + view.count + partials)
+        );
         Self {
             view,
             counted: vec![false; view.numel()],

@@ -85,7 +85,8 @@ fn windows_change_nothing_of_that() {
             for strategy in strategies(slots(view)) {
                 let options = forced(strategy);
                 for pass in [Pass::Flat, Pass::Backward] {
-                    let plan = Plan::new(slots(view), pass, options, &limits).expect("a small plan");
+                    let plan =
+                        Plan::new(slots(view), pass, options, &limits).expect("a small plan");
                     invariants::check(&plan, view, pass, &limits);
                     replay(&plan, view);
                     windows = windows.max(plan.cuts.len());
@@ -116,7 +117,12 @@ fn windows_of_several_slices_number_them_without_a_gap() {
             };
             let view = view(outer, count, inner);
             for strategy in strategies(slots(view)) {
-                let plan = Plan::new(slots(view), Pass::CumulativeForward, forced(strategy), &limits);
+                let plan = Plan::new(
+                    slots(view),
+                    Pass::CumulativeForward,
+                    forced(strategy),
+                    &limits,
+                );
                 let plan = plan.expect("a small plan");
                 invariants::check(&plan, view, Pass::CumulativeForward, &limits);
                 replay(&plan, view);

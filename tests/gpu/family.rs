@@ -1,0 +1,286 @@
+//! Batch norm's relatives against float64: every norm with every strategy that applies, for both
+//! classes of device, on shapes around every boundary.
+
+use proptest::prelude::*;
+use wgnorm::{
+    BatchRenormOptions, Device, DeviceClass, Error, GroupNormOptions, InstanceNormOptions,
+    LayerNormOptions, Mode, PlanOptions, RmsNormOptions, Shape, Strategy, WeightNormOptions,
+};
+
+use crate::device;
+use crate::family_case::{Case, Norm};
+use crate::plans::CLASSES;
+
+const STRATEGIES: [Option<Strategy>; 4] = [
+    None,
+    Some(Strategy::SplitRows),
+    Some(Strategy::SplitColumns),
+    Some(Strategy::Resident),
+];
+
+fn plans(device: &Device, case: &Case) -> Vec<PlanOptions> {
+    let all = CLASSES.into_iter().flat_map(|class| {
+        STRATEGIES.map(|strategy| PlanOptions {
+            strategy,
+            class: Some(class),
+        })
+    });
+    let applies = |plan: &PlanOptions| match case.clone().planned(*plan).state_len(device) {
+        Ok(_) => true,
+        Err(Error::Strategy { .. }) => false,
+        Err(error) => panic!("{case:?}: {error}"),
+    };
+    all.filter(applies).collect()
+}
+
+fn check_all(case: &Case) {
+    let Some(device) = device() else { return };
+    for plan in plans(device, case) {
+        case.clone().planned(plan).check(device);
+    }
+}
+
+fn layer(normalized_dims: usize) -> Norm {
+    Norm::Layer(LayerNormOptions {
+        normalized_dims,
+        ..LayerNormOptions::default()
+    })
+}
+
+fn rms(normalized_dims: usize) -> Norm {
+    Norm::Rms(RmsNormOptions {
+        normalized_dims,
+        ..RmsNormOptions::default()
+    })
+}
+
+fn group(groups: usize, channel_axis: usize) -> Norm {
+    Norm::Group(GroupNormOptions {
+        groups,
+        channel_axis,
+        ..GroupNormOptions::default()
+    })
+}
+
+fn instance(channel_axis: usize) -> Norm {
+    Norm::Instance(InstanceNormOptions {
+        channel_axis,
+        ..InstanceNormOptions::default()
+    })
+}
+
+fn renorm(channel_axis: usize) -> Norm {
+    Norm::Renorm(BatchRenormOptions {
+        channel_axis,
+        ..BatchRenormOptions::default()
+    })
+}
+
+fn weight(dim: usize) -> Norm {
+    Norm::Weight(WeightNormOptions {
+        dim,
+        ..WeightNormOptions::default()
+    })
+}
+
+#[test]
+fn rows_of_every_length() {
+    for len in [
+        2, 3, 4, 5, 7, 8, 31, 32, 50, 64, 65, 100, 256, 257, 1000, 1024, 1025,
+    ] {
+        for rows in [1, 2, 5, 33] {
+            check_all(&Case::new(layer(1), [rows, len]));
+            check_all(&Case::new(rms(1), [rows, len]));
+        }
+    }
+    for len in [4096, 4100, 8192, 8196, 8193] {
+        check_all(&Case::new(layer(1), [3, len]));
+        check_all(&Case::new(rms(1), [3, len]));
+    }
+}
+
+#[test]
+fn rows_of_one_value_and_of_several_dimensions() {
+    // The variance of one value is 0, and so is y without its beta.
+    check_all(&Case::new(rms(1), [5, 1]));
+    for dims in 1..=4 {
+        check_all(&Case::new(layer(dims), [3, 4, 5, 6]));
+        check_all(&Case::new(rms(dims), [3, 4, 5, 6]));
+    }
+    check_all(&Case::new(layer(1), [1000]));
+    check_all(&Case::new(layer(2), [2, 700, 8, 8]));
+}
+
+#[test]
+fn many_rows() {
+    check_all(&Case::new(layer(1), [5000, 64]));
+    check_all(&Case::new(rms(1), [3001, 36]));
+    check_all(&Case::new(layer(1), [2, 1 << 18]));
+    check_all(&Case::new(layer(1), [70_000, 4]));
+}
+
+#[test]
+fn groups_channels_first_and_last() {
+    for (channels, groups) in [
+        (1, 1),
+        (4, 1),
+        (4, 2),
+        (6, 3),
+        (8, 8),
+        (32, 4),
+        (50, 5),
+        (64, 1),
+    ] {
+        for (height, width) in [(1, 2), (7, 7), (8, 8), (5, 3), (28, 28)] {
+            for samples in [1, 3] {
+                let first = [samples, channels, height, width];
+                let last = [samples, height, width, channels];
+                check_all(&Case::new(group(groups, 1), first));
+                check_all(&Case::new(group(groups, 3), last));
+                check_all(&Case::new(
+                    group(groups, 2),
+                    [samples, height, channels, width],
+                ));
+            }
+        }
+    }
+    check_all(&Case::new(group(2, 1), [4, 8]));
+    check_all(&Case::new(group(4, 1), [2, 16, 4, 5, 6]));
+}
+
+#[test]
+fn instances_channels_first_and_last() {
+    for channels in [1, 2, 3, 4, 8, 50, 64] {
+        for (height, width) in [(1, 2), (7, 7), (8, 8), (5, 3), (28, 28)] {
+            for samples in [1, 3] {
+                let first = [samples, channels, height, width];
+                let last = [samples, height, width, channels];
+                check_all(&Case::new(instance(1), first));
+                check_all(&Case::new(instance(3), last));
+                check_all(&Case::new(instance(2), [samples, height, channels, width]));
+            }
+        }
+    }
+}
+
+#[test]
+fn instances_with_running_statistics() {
+    for (shape, axis) in [([4, 6, 5, 5], 1), ([3, 7, 8, 8], 3), ([2, 3, 64, 64], 1)] {
+        let case = Case::new(instance(axis), shape);
+        let modes = [Mode::TRAIN, Mode::EVAL, Mode::RECOMPUTE];
+        for mode in modes {
+            check_all(&Case {
+                mode,
+                ..case.clone()
+            });
+        }
+    }
+}
+
+#[test]
+fn renorm_with_tight_and_wide_limits() {
+    for (shape, axis) in [
+        (vec![8, 5], 1),
+        (vec![4, 6, 7, 7], 1),
+        (vec![4, 7, 7, 6], 3),
+        (vec![16, 64, 8, 8], 1),
+        (vec![64, 4, 4, 32], 3),
+        (vec![2, 3, 100, 100], 1),
+        (vec![300, 130], 1),
+    ] {
+        for (r_max, d_max) in [(1.0, 0.0), (1.1, 0.2), (3.0, 5.0)] {
+            let norm = Norm::Renorm(BatchRenormOptions {
+                channel_axis: axis,
+                r_max,
+                d_max,
+                ..BatchRenormOptions::default()
+            });
+            for mode in [Mode::TRAIN, Mode::RECOMPUTE] {
+                let case = Case::new(norm.clone(), &shape);
+                check_all(&Case { mode, ..case });
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_along_any_dimension() {
+    for dim in 0..4 {
+        check_all(&Case::new(weight(dim), [6, 5, 3, 3]));
+        check_all(&Case::new(weight(dim), [16, 8, 4, 4]));
+    }
+    check_all(&Case::new(weight(0), [512, 64, 3, 3]));
+    check_all(&Case::new(weight(0), [7, 1]));
+    check_all(&Case::new(weight(1), [300, 1000]));
+}
+
+#[test]
+fn means_far_above_the_deviations() {
+    for offset in [1e3, 1e5, 1e7] {
+        let cases = [
+            Case::new(layer(1), [64, 1024]),
+            Case::new(layer(1), [17, 500]),
+            Case::new(group(4, 1), [3, 16, 13, 13]),
+            Case::new(group(4, 3), [3, 13, 13, 16]),
+            Case::new(instance(1), [3, 5, 32, 32]),
+            Case::new(instance(3), [3, 32, 32, 5]),
+            Case::new(renorm(1), [8, 6, 16, 16]),
+        ];
+        for case in cases {
+            check_all(&Case { offset, ..case });
+        }
+    }
+}
+
+#[test]
+fn parameters_are_optional_independently() {
+    for (gamma, beta) in [(false, false), (true, false), (false, true)] {
+        let cases = [
+            Case::new(layer(1), [9, 100]),
+            Case::new(rms(1), [9, 64]),
+            Case::new(group(2, 1), [3, 4, 6, 6]),
+            Case::new(instance(1), [3, 4, 6, 6]),
+            Case::new(renorm(1), [9, 4, 6, 6]),
+        ];
+        for case in cases {
+            check_all(&Case {
+                gamma,
+                beta,
+                ..case
+            });
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_norm_of_any_shape(
+        dims in proptest::collection::vec(1usize..20, 2..5),
+        (which, axis, groups) in (0usize..6, 0usize..5, 1usize..5),
+        seed in any::<u64>(),
+        gpu in any::<bool>(),
+    ) {
+        let rank = dims.len();
+        let axis_from_1 = 1 + axis % (rank - 1);
+        let mut dims = dims;
+        let norm = match which {
+            0 => layer(1 + axis % rank),
+            1 => rms(1 + axis % rank),
+            2 => {
+                dims[axis_from_1] = (dims[axis_from_1] / groups).max(1) * groups;
+                group(groups, axis_from_1)
+            }
+            3 => instance(axis_from_1),
+            4 => renorm(axis % rank),
+            _ => weight(axis % rank),
+        };
+        let class = if gpu { DeviceClass::Gpu } else { DeviceClass::Cpu };
+        let plan = PlanOptions { class: Some(class), strategy: None };
+        let case = Case { seed, ..Case::new(norm, Shape::from(dims)) }.planned(plan);
+        if let Some(device) = device() && case.has_values() {
+            case.check(device);
+        }
+    }
+}

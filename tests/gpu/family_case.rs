@@ -1,0 +1,517 @@
+//! One forward and backward of batch norm's relatives on guarded tensors, and their float64 twins.
+
+use rand::{RngExt, SeedableRng};
+use rand_distr::{Distribution, StandardNormal};
+use rand_pcg::Pcg64;
+use wgnorm::functional::{self, Backward, Forward, NormOptions, Running};
+use wgnorm::{
+    BatchRenormOptions, DType, Device, GroupNormOptions, InstanceNormOptions, LayerNormOptions,
+    Mode, PlanOptions, RmsNormOptions, Shape, Statistics, WeightNormOptions, reference,
+};
+
+use crate::bounds::{SUM, SUM_L2, hold_all, l2, worst};
+use crate::guarded::Guarded;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Norm {
+    Layer(LayerNormOptions),
+    Rms(RmsNormOptions),
+    Group(GroupNormOptions),
+    Instance(InstanceNormOptions),
+    Renorm(BatchRenormOptions),
+    Weight(WeightNormOptions),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) norm: Norm,
+    pub(crate) shape: Shape,
+    pub(crate) mode: Mode,
+    pub(crate) gamma: bool,
+    pub(crate) beta: bool,
+    /// |mean| / std of every statistic of x.
+    pub(crate) offset: f64,
+    pub(crate) seed: u64,
+}
+
+/// Inputs or outputs, as f32 or f64.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Values<T> {
+    pub(crate) y: Vec<T>,
+    pub(crate) mean: Vec<T>,
+    pub(crate) rstd: Vec<T>,
+    pub(crate) running_mean: Vec<T>,
+    pub(crate) running_var: Vec<T>,
+    pub(crate) dx: Vec<T>,
+    pub(crate) dgamma: Vec<T>,
+    pub(crate) dbeta: Vec<T>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Inputs {
+    pub(crate) x: Vec<f32>,
+    dy: Vec<f32>,
+    gamma: Vec<f32>,
+    beta: Vec<f32>,
+    running_mean: Vec<f32>,
+    running_var: Vec<f32>,
+}
+
+/// What float64 says, and the sizes of the terms of its sums.
+struct Expected {
+    values: Values<f64>,
+    std: Vec<f64>,
+    terms: reference::Gradients,
+}
+
+macro_rules! with_options {
+    ($norm:expr, $options:ident => $body:expr) => {
+        match $norm {
+            Norm::Layer($options) => $body,
+            Norm::Rms($options) => $body,
+            Norm::Group($options) => $body,
+            Norm::Instance($options) => $body,
+            Norm::Renorm($options) => $body,
+            Norm::Weight($options) => $body,
+        }
+    };
+}
+
+impl Case {
+    pub(crate) fn new(norm: Norm, shape: impl Into<Shape>) -> Self {
+        let has_beta = !matches!(norm, Norm::Weight(_));
+        let mode = if matches!(norm, Norm::Renorm(_)) {
+            Mode::TRAIN
+        } else {
+            Mode::RECOMPUTE
+        };
+        Self {
+            norm,
+            shape: shape.into(),
+            mode,
+            gamma: true,
+            beta: has_beta,
+            offset: 0.3,
+            seed: 1,
+        }
+    }
+
+    pub(crate) fn planned(mut self, plan: PlanOptions) -> Self {
+        with_options!(&mut self.norm, options => options.plan = plan);
+        self
+    }
+
+    pub(crate) fn state_len(&self, device: &Device) -> wgnorm::Result<usize> {
+        with_options!(&self.norm, options => functional::state_len(device, &self.shape, options))
+    }
+
+    /// The index of the statistic of every element.
+    fn statistics(&self) -> Vec<usize> {
+        let (shape, gamma, beta) = (&self.shape, None, None);
+        match &self.norm {
+            Norm::Layer(options) => self.layer(options, gamma, beta).statistics(),
+            Norm::Rms(options) => self.rms(options, gamma, beta).statistics(),
+            Norm::Group(options) => self.group(options, gamma, beta).statistics(),
+            Norm::Instance(options) => self.instance(options, gamma, beta).statistics(),
+            Norm::Renorm(options) => reference::channels(shape, options.channel_axis).collect(),
+            Norm::Weight(options) => reference::channels(shape, options.dim).collect(),
+        }
+    }
+
+    /// Elements of gamma and beta, and of the running statistics.
+    fn parameters(&self) -> (usize, usize) {
+        let dims = self.shape.dims();
+        let last = |k: usize| dims[dims.len() - k..].iter().product();
+        match &self.norm {
+            Norm::Layer(options) => (last(options.normalized_dims), 0),
+            Norm::Rms(options) => (last(options.normalized_dims), 0),
+            Norm::Group(options) => (dims[options.channel_axis], 0),
+            Norm::Instance(options) => (dims[options.channel_axis], dims[options.channel_axis]),
+            Norm::Renorm(options) => (dims[options.channel_axis], dims[options.channel_axis]),
+            Norm::Weight(options) => (dims[options.dim], 0),
+        }
+    }
+
+    pub(crate) fn inputs(&self) -> Inputs {
+        let mut rng = Pcg64::seed_from_u64(self.seed);
+        let statistics = self.statistics();
+        let count = statistics.iter().max().map_or(0, |most| most + 1);
+        let (parameters, channels) = self.parameters();
+        let mut uniform = |n: usize, low: f64, high: f64| -> Vec<f64> {
+            (0..n).map(|_| rng.random_range(low..high)).collect()
+        };
+        let (std, sign) = (uniform(count, 0.5, 2.0), uniform(count, -1.0, 1.0));
+        let (gamma, beta) = (
+            uniform(parameters, 0.5, 1.5),
+            uniform(parameters, -0.5, 0.5),
+        );
+        let running_mean = uniform(channels, -0.5, 0.5);
+        let running_var = uniform(channels, 0.5, 2.0);
+        let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+        let x = statistics
+            .iter()
+            .map(|&c| (std[c] * (normal() + self.offset * sign[c].signum())) as f32)
+            .collect();
+        // A mean of its own keeps sum dy from cancelling.
+        let dy = statistics.iter().map(|_| (normal() + 0.5) as f32).collect();
+        let f32s = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
+        Inputs {
+            x,
+            dy,
+            gamma: f32s(gamma),
+            beta: f32s(beta),
+            running_mean: f32s(running_mean),
+            running_var: f32s(running_var),
+        }
+    }
+
+    /// Runs the case, checks canaries and poison, and that a second run gives the same bits.
+    pub(crate) fn run(&self, device: &Device, inputs: &Inputs) -> Values<f32> {
+        with_options!(&self.norm, options => {
+            let first = self.run_once(device, inputs, options);
+            let again = self.run_once(device, inputs, options);
+            let bits = |v: &Values<f32>| -> Vec<u32> {
+                let all = [&v.y, &v.dx, &v.dgamma, &v.dbeta, &v.running_mean, &v.running_var];
+                all.into_iter().flatten().map(|v| v.to_bits()).collect()
+            };
+            assert!(bits(&first) == bits(&again), "{self:?}: two runs differ");
+            first
+        })
+    }
+
+    fn run_once(
+        &self,
+        device: &Device,
+        inputs: &Inputs,
+        options: &impl NormOptions,
+    ) -> Values<f32> {
+        let [x, dy] = [&inputs.x, &inputs.dy].map(|v| Guarded::input(device, v, &self.shape));
+        let [y, dx] = [(); 2].map(|()| Guarded::poisoned(device, &self.shape));
+        let [gamma, beta] = [&inputs.gamma, &inputs.beta].map(|v| Guarded::vector(device, v));
+        let parameters = Shape::from([inputs.gamma.len()]);
+        let [dgamma, dbeta] = [(); 2].map(|()| Guarded::poisoned(device, &parameters));
+        let running = [&inputs.running_mean, &inputs.running_var].map(|v| {
+            let placeholder = vec![0.0];
+            Guarded::vector(device, if v.is_empty() { &placeholder } else { v })
+        });
+        let tracked = Guarded::new(device, &[3], Shape::from([1]), DType::U32);
+        let len = functional::state_len(device, &self.shape, options).unwrap();
+        let state = Guarded::poisoned(device, &Shape::from([len]));
+        let has_running = !inputs.running_mean.is_empty();
+        let has_beta = !matches!(self.norm, Norm::Weight(_));
+        let forward = Forward {
+            x: &x.tensor,
+            y: &y.tensor,
+            state: Some(&state.tensor),
+            gamma: self.gamma.then_some(&gamma.tensor),
+            beta: self.beta.then_some(&beta.tensor),
+            running: has_running.then_some(Running {
+                mean: &running[0].tensor,
+                var: &running[1].tensor,
+                num_batches_tracked: Some(&tracked.tensor),
+            }),
+        };
+        let backward = Backward {
+            x: &x.tensor,
+            dy: &dy.tensor,
+            state: &state.tensor,
+            gamma: self.gamma.then_some(&gamma.tensor),
+            dx: Some(&dx.tensor),
+            dgamma: Some(&dgamma.tensor),
+            dbeta: has_beta.then_some(&dbeta.tensor),
+        };
+        let mut recorder = device.recorder();
+        functional::forward(&mut recorder, &forward, options, self.mode).unwrap();
+        functional::backward(&mut recorder, &backward, options, self.mode.statistics).unwrap();
+        recorder.submit().unwrap();
+        for (name, input) in [("x", &x), ("dy", &dy), ("gamma", &gamma), ("beta", &beta)] {
+            input.expect_untouched(device, name);
+        }
+        let moved = self.mode.update_running && has_running;
+        assert_eq!(tracked.words(device)[0], 3 + u32::from(moved), "{self:?}");
+        let state: Vec<f32> = state
+            .words(device)
+            .into_iter()
+            .map(f32::from_bits)
+            .collect();
+        let count = match self.mode.statistics {
+            Statistics::Running => inputs.running_mean.len(),
+            Statistics::Batch => self.statistics().iter().max().map_or(0, |most| most + 1),
+        };
+        let saved = functional::statistics(&state, count);
+        Values {
+            y: y.output(device),
+            mean: saved.mean,
+            rstd: saved.rstd,
+            running_mean: running[0].output(device)[..inputs.running_mean.len()].to_vec(),
+            running_var: running[1].output(device)[..inputs.running_var.len()].to_vec(),
+            dx: dx.output(device),
+            dgamma: dgamma.output(device),
+            dbeta: if has_beta {
+                dbeta.output(device)
+            } else {
+                vec![]
+            },
+        }
+    }
+
+    fn layer<'a>(
+        &'a self,
+        options: &LayerNormOptions,
+        gamma: Option<&'a [f64]>,
+        beta: Option<&'a [f64]>,
+    ) -> reference::LayerNorm<'a> {
+        reference::LayerNorm {
+            shape: &self.shape,
+            normalized_dims: options.normalized_dims,
+            gamma,
+            beta,
+            eps: options.eps,
+        }
+    }
+
+    fn rms<'a>(
+        &'a self,
+        options: &RmsNormOptions,
+        gamma: Option<&'a [f64]>,
+        beta: Option<&'a [f64]>,
+    ) -> reference::RmsNorm<'a> {
+        reference::RmsNorm {
+            shape: &self.shape,
+            normalized_dims: options.normalized_dims,
+            gamma,
+            beta,
+            eps: options.eps,
+        }
+    }
+
+    fn group<'a>(
+        &'a self,
+        options: &GroupNormOptions,
+        gamma: Option<&'a [f64]>,
+        beta: Option<&'a [f64]>,
+    ) -> reference::GroupNorm<'a> {
+        reference::GroupNorm {
+            shape: &self.shape,
+            axis: options.channel_axis,
+            groups: options.groups,
+            gamma,
+            beta,
+            eps: options.eps,
+        }
+    }
+
+    fn instance<'a>(
+        &'a self,
+        options: &InstanceNormOptions,
+        gamma: Option<&'a [f64]>,
+        beta: Option<&'a [f64]>,
+    ) -> reference::InstanceNorm<'a> {
+        reference::InstanceNorm {
+            shape: &self.shape,
+            axis: options.channel_axis,
+            gamma,
+            beta,
+            eps: options.eps,
+        }
+    }
+
+    fn expected(&self, inputs: &Inputs) -> Expected {
+        let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+        let (x, dy) = (wide(&inputs.x), wide(&inputs.dy));
+        let (gammas, betas) = (wide(&inputs.gamma), wide(&inputs.beta));
+        let gamma = self.gamma.then_some(&gammas[..]);
+        let beta = self.beta.then_some(&betas[..]);
+        let running = [wide(&inputs.running_mean), wide(&inputs.running_var)];
+        macro_rules! plain {
+            ($oracle:expr) => {{
+                let oracle = $oracle;
+                let gradients = oracle.backward(&x, &dy);
+                expected(
+                    oracle.forward(&x),
+                    gradients,
+                    oracle.magnitudes(&x, &dy),
+                    running,
+                )
+            }};
+        }
+        match &self.norm {
+            Norm::Layer(options) => plain!(self.layer(options, gamma, beta)),
+            Norm::Rms(options) => plain!(self.rms(options, gamma, beta)),
+            Norm::Group(options) => plain!(self.group(options, gamma, beta)),
+            Norm::Instance(options) if self.mode.statistics == Statistics::Running => {
+                let oracle = reference::BatchNorm {
+                    shape: &self.shape,
+                    axis: options.channel_axis,
+                    gamma,
+                    beta,
+                    eps: options.eps,
+                };
+                let [mean, var] = &running;
+                let y = oracle.normalize(&x, mean, var);
+                let rstd = var.iter().map(|v| 1.0 / (v + options.eps).sqrt()).collect();
+                let (mean, var) = (mean.clone(), var.clone());
+                let gradients = oracle.backward_frozen(&x, &dy, &mean, &var);
+                let forward = reference::Forward { y, mean, var, rstd };
+                let terms = oracle.magnitudes(&x, &dy);
+                expected(forward, gradients, terms, running)
+            }
+            Norm::Instance(options) => {
+                let oracle = self.instance(options, gamma, beta);
+                let [mut mean, mut var] = running;
+                if self.mode.update_running {
+                    let average = oracle.averaged_moments(&x);
+                    let unbiased = reference::unbiased(&average.var, average.n);
+                    reference::update_running(&mut mean, &average.mean, 0.1);
+                    reference::update_running(&mut var, &unbiased, 0.1);
+                }
+                let terms = oracle.magnitudes(&x, &dy);
+                expected(
+                    oracle.forward(&x),
+                    oracle.backward(&x, &dy),
+                    terms,
+                    [mean, var],
+                )
+            }
+            Norm::Renorm(options) => {
+                self.expected_renorm(options, (&x, &dy), [gamma, beta], running)
+            }
+            Norm::Weight(options) => {
+                let oracle = reference::WeightNorm {
+                    shape: &self.shape,
+                    dim: options.dim,
+                };
+                let ones = vec![1.0; inputs.gamma.len()];
+                let g = gamma.unwrap_or(&ones);
+                let norms = oracle.norms(&x);
+                let forward = reference::Forward {
+                    y: oracle.forward(&x, g),
+                    mean: vec![0.0; norms.len()],
+                    var: norms.iter().map(|n| n * n).collect(),
+                    rstd: norms.iter().map(|n| 1.0 / n).collect(),
+                };
+                let gradients = |g: reference::WeightGradients| reference::Gradients {
+                    dx: g.dv,
+                    dgamma: g.dg,
+                    dbeta: vec![],
+                };
+                let (own, terms) = (oracle.backward(&x, g, &dy), oracle.magnitudes(&x, g, &dy));
+                expected(forward, gradients(own), gradients(terms), running)
+            }
+        }
+    }
+
+    fn expected_renorm(
+        &self,
+        options: &BatchRenormOptions,
+        (x, dy): (&[f64], &[f64]),
+        [gamma, beta]: [Option<&[f64]>; 2],
+        [mut mean, mut var]: [Vec<f64>; 2],
+    ) -> Expected {
+        let oracle = reference::BatchRenorm {
+            shape: &self.shape,
+            axis: options.channel_axis,
+            gamma,
+            beta,
+            eps: options.eps,
+            r_max: options.r_max,
+            d_max: options.d_max,
+        };
+        let forward = oracle.forward(x, &mean, &var);
+        let gradients = oracle.backward(x, dy, &mean, &var);
+        let terms = oracle.magnitudes(x, dy, &mean, &var);
+        if self.mode.update_running {
+            let n = x.len() / forward.mean.len();
+            let unbiased = reference::unbiased(&forward.var, n);
+            reference::update_running(&mut mean, &forward.mean, 0.01);
+            reference::update_running(&mut var, &unbiased, 0.01);
+        }
+        let forward = reference::Forward {
+            y: forward.y,
+            mean: forward.mean,
+            var: forward.var,
+            rstd: forward.rstd,
+        };
+        expected(forward, gradients, terms, [mean, var])
+    }
+
+    /// Whether every statistic has the two values that make a variance.
+    pub(crate) fn has_values(&self) -> bool {
+        let count = self.statistics().iter().max().map_or(1, |most| most + 1);
+        self.shape.numel() > count
+    }
+
+    /// Runs the case on random inputs and holds every output against its bound.
+    pub(crate) fn check(&self, device: &Device) {
+        let inputs = self.inputs();
+        let got = self.run(device, &inputs);
+        let Expected {
+            values: want,
+            std,
+            terms,
+        } = self.expected(&inputs);
+        let add = |a: &[f64], b: &[f64]| -> Vec<f64> {
+            a.iter().zip(b).map(|(a, b)| a.abs() + b.abs()).collect()
+        };
+        let n = self.shape.numel() / want.mean.len().max(1);
+        // With few values for each statistic most of dy is taken out again, so dx cancels.
+        let dx_sizes = if n < 16 { &terms.dx } else { &want.dx };
+        // A gain of few elements has an xhat that may be near 0, whose error is by x.
+        let gains = if terms.dbeta.is_empty() {
+            terms.dgamma.clone()
+        } else {
+            add(&terms.dgamma, &terms.dbeta)
+        };
+        let running = add(&want.running_mean, &vec![1.0; want.running_mean.len()]);
+        let sums = |got: &[f32], want: &[f64], terms: &[f64]| (worst(got, want, terms), SUM);
+        let errors = [
+            ("y", (l2(&got.y, &want.y, &want.y), 3e-7)),
+            ("mean", sums(&got.mean, &want.mean, &add(&want.mean, &std))),
+            ("rstd", (l2(&got.rstd, &want.rstd, &want.rstd), 3e-7)),
+            (
+                "running_mean",
+                sums(&got.running_mean, &want.running_mean, &running),
+            ),
+            (
+                "running_var",
+                (
+                    l2(&got.running_var, &want.running_var, &want.running_var),
+                    3e-7,
+                ),
+            ),
+            ("dx", (l2(&got.dx, &want.dx, dx_sizes), 3e-7)),
+            (
+                "dgamma",
+                (l2(&got.dgamma, &want.dgamma, &terms.dgamma), SUM),
+            ),
+            (
+                "dgamma's worst",
+                (worst(&got.dgamma, &want.dgamma, &gains), SUM_L2),
+            ),
+            ("dbeta", sums(&got.dbeta, &want.dbeta, &terms.dbeta)),
+        ];
+        hold_all(self, &errors);
+    }
+}
+
+fn expected(
+    forward: reference::Forward,
+    gradients: reference::Gradients,
+    terms: reference::Gradients,
+    [running_mean, running_var]: [Vec<f64>; 2],
+) -> Expected {
+    Expected {
+        std: forward.var.iter().map(|var| var.sqrt()).collect(),
+        values: Values {
+            y: forward.y,
+            mean: forward.mean,
+            rstd: forward.rstd,
+            running_mean,
+            running_var,
+            dx: gradients.dx,
+            dgamma: gradients.dgamma,
+            dbeta: gradients.dbeta,
+        },
+        terms,
+    }
+}
