@@ -9,6 +9,7 @@ use rand_pcg::Pcg64;
 
 mod differences;
 mod family_differences;
+mod family_golden;
 mod golden;
 mod properties;
 mod worked;
