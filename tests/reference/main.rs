@@ -9,7 +9,10 @@ use rand_pcg::Pcg64;
 
 mod differences;
 mod family_differences;
+mod family_edges;
 mod family_golden;
+mod family_properties;
+mod family_worked;
 mod golden;
 mod properties;
 mod worked;

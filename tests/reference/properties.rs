@@ -126,7 +126,7 @@ fn an_empty_batch_has_no_y_and_zero_parameter_gradients() {
 }
 
 /// Asserts that `call` panics and names the argument `name` in its message.
-fn assert_refused<T>(name: &str, call: impl FnOnce() -> T + UnwindSafe) {
+pub(crate) fn assert_refused<T>(name: &str, call: impl FnOnce() -> T + UnwindSafe) {
     let Err(panic) = catch_unwind(call) else {
         panic!("{name} was accepted");
     };
@@ -165,6 +165,7 @@ fn arguments_that_do_not_fit_panic_by_name() {
         assert_refused("of mean", || layer.normalize(&x, wrong, &c));
         assert_refused("of var", || layer.normalize(&x, &c, wrong));
         assert_refused("of dy", || layer.backward(&x, wrong));
+        assert_refused("of dy", || layer.magnitudes(&x, wrong));
         assert_refused("of dy", || layer.backward_frozen(&x, wrong, &c, &c));
         assert_refused("of terms", || reference::channel_sums(wrong, shape, 1));
         assert_refused("of batch", || {
