@@ -31,6 +31,8 @@ mod errors;
 mod launch;
 #[path = "norms/measure.rs"]
 mod measure;
+#[path = "norms/norm.rs"]
+mod norm;
 #[path = "norms/operands.rs"]
 mod operands;
 #[path = "norms/probe.rs"]
@@ -47,6 +49,8 @@ mod suite;
 mod targets;
 #[path = "norms/verify.rs"]
 mod verify;
+#[path = "norms/verify_relatives.rs"]
+mod verify_relatives;
 
 use std::error::Error;
 use std::process::ExitCode;

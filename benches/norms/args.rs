@@ -6,15 +6,19 @@ use clap::{Parser, ValueEnum};
 use wgnorm::Strategy;
 
 use crate::case::{Layout, Op};
+use crate::norm::Norm;
 use crate::suite::{Dims, Suite};
 
-/// Times batch norm against a copy of the same size, after verifying it against float64.
+/// Times the norms against a copy of the same size, after verifying it against float64.
 #[derive(Debug, Parser)]
 #[command(name = "norms", bin_name = "cargo bench --")]
 pub(crate) struct Args {
     /// Run only what has this in its name, for example `forward/n32c64`; a name reads
     /// suite/norm/operation/shape/layout
     pub(crate) filter: Option<String>,
+    /// Run only this norm, or --shape with it; repeatable [default: batch for --shape]
+    #[arg(long, value_enum)]
+    pub(crate) norm: Vec<Norm>,
     /// Run only this operation; repeatable
     #[arg(long, value_enum)]
     pub(crate) op: Vec<Op>,

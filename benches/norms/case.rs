@@ -2,8 +2,9 @@
 
 use clap::ValueEnum;
 use wgnorm::functional::Operation;
-use wgnorm::{BatchNormOptions, PlanOptions, Shape, Strategy};
+use wgnorm::{PlanOptions, Shape, Strategy};
 
+use crate::norm::{Norm, Options};
 use crate::suite::Dims;
 
 /// Where the channels lie in memory.
@@ -64,6 +65,7 @@ impl Op {
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) suite: &'static str,
+    pub(crate) norm: Norm,
     pub(crate) dims: Dims,
     pub(crate) layout: Layout,
     /// None leaves the choice to the planner.
@@ -81,19 +83,24 @@ impl Case {
         Shape::from(dims)
     }
 
-    pub(crate) fn options(&self) -> BatchNormOptions {
-        let channel_axis = match self.layout {
+    pub(crate) fn channel_axis(&self) -> usize {
+        match self.layout {
             Layout::ChannelsFirst => 1,
             Layout::ChannelsLast => self.dims.0.len() - 1,
-        };
-        BatchNormOptions {
-            channel_axis,
-            plan: PlanOptions {
-                strategy: self.strategy,
-                ..PlanOptions::default()
-            },
-            ..BatchNormOptions::default()
         }
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        let plan = PlanOptions {
+            strategy: self.strategy,
+            ..PlanOptions::default()
+        };
+        self.norm.options(self.channel_axis(), plan)
+    }
+
+    /// Whether the norm has running statistics to infer by; else inference is its forward.
+    pub(crate) fn has_running(&self) -> bool {
+        self.norm == Norm::Batch
     }
 
     pub(crate) fn channels(&self) -> usize {
@@ -113,7 +120,7 @@ impl Case {
     /// What the filter looks at.
     pub(crate) fn name(&self, op: Op) -> String {
         let layout = self.layout.name();
-        let (suite, op) = (self.suite, op.name());
-        format!("{suite}/batch/{op}/{}/{layout}", self.dims.letters())
+        let (suite, norm, op) = (self.suite, self.norm.name(), op.name());
+        format!("{suite}/{norm}/{op}/{}/{layout}", self.dims.letters())
     }
 }

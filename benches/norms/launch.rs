@@ -90,6 +90,7 @@ pub(crate) fn measure(gpu: &Gpu, samples: Samples) -> Outcome<Launch> {
 
 fn case(dims: &[usize]) -> Case {
     Case {
+        norm: crate::norm::Norm::Batch,
         suite: "launch",
         dims: Dims(dims.to_vec()),
         layout: Layout::ChannelsFirst,

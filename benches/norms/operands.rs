@@ -3,10 +3,11 @@
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
-use wgnorm::functional::{self, Backward, Forward, Running};
-use wgnorm::{BatchNormOptions, DType, Mode, Recorder, Result, Statistics, Tensor, reference};
+use wgnorm::functional::{Backward, Forward, Running};
+use wgnorm::{DType, Mode, Recorder, Result, Tensor, reference};
 
 use crate::case::{Case, Op};
+use crate::norm::Options;
 
 /// The inputs of a case on the host.
 pub(crate) struct Inputs {
@@ -31,7 +32,7 @@ impl Inputs {
         let (running_mean, running_var) = (uniform(-0.5, 0.5), uniform(0.5, 2.0));
         let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };
         let shape = case.device_shape();
-        let channels = reference::channels(&shape, case.options().channel_axis);
+        let channels = reference::channels(&shape, case.channel_axis());
         let x = channels.map(|c| std[c] * normal() + mean[c]).collect();
         // A mean of its own keeps sum dy from cancelling.
         let dy = (0..shape.numel()).map(|_| normal() + 0.5).collect();
@@ -48,7 +49,8 @@ impl Inputs {
 
 /// All tensors that the operations of a case use.
 pub(crate) struct Operands {
-    options: BatchNormOptions,
+    options: Options,
+    has_running: bool,
     pub(crate) x: Tensor,
     pub(crate) dy: Tensor,
     pub(crate) y: Tensor,
@@ -68,7 +70,7 @@ impl Operands {
         let (shape, options) = (&case.device_shape(), case.options());
         let channels = [case.channels()];
         let vector = |values: &[f32]| device.upload(values, channels);
-        let len = functional::state_len(device, shape, &options)?;
+        let len = options.state_len(device, shape)?;
         Ok(Self {
             x: device.upload(&inputs.x, shape)?,
             dy: device.upload(&inputs.dy, shape)?,
@@ -82,6 +84,7 @@ impl Operands {
             tracked: device.upload(&[0u32], [1])?,
             dgamma: device.empty(channels, DType::F32)?,
             dbeta: device.empty(channels, DType::F32)?,
+            has_running: case.has_running(),
             options,
         })
     }
@@ -89,7 +92,10 @@ impl Operands {
     pub(crate) fn record(&self, recorder: &mut Recorder<'_>, op: Op) -> Result<()> {
         match op {
             Op::Inference => self.forward(recorder, Mode::EVAL, None),
-            Op::Forward => self.forward(recorder, Mode::TRAIN, Some(&self.state)),
+            Op::Forward if self.has_running => {
+                self.forward(recorder, Mode::TRAIN, Some(&self.state))
+            }
+            Op::Forward => self.forward(recorder, Mode::RECOMPUTE, Some(&self.state)),
             Op::Backward => self.backward(recorder),
         }
     }
@@ -106,13 +112,13 @@ impl Operands {
             state,
             gamma: Some(&self.gamma),
             beta: Some(&self.beta),
-            running: Some(Running {
+            running: self.has_running.then_some(Running {
                 mean: &self.running_mean,
                 var: &self.running_var,
                 num_batches_tracked: Some(&self.tracked),
             }),
         };
-        functional::forward(recorder, &tensors, &self.options, mode)
+        self.options.forward(recorder, &tensors, mode)
     }
 
     fn backward(&self, recorder: &mut Recorder<'_>) -> Result<()> {
@@ -125,6 +131,6 @@ impl Operands {
             dgamma: Some(&self.dgamma),
             dbeta: Some(&self.dbeta),
         };
-        functional::backward(recorder, &tensors, &self.options, Statistics::Batch)
+        self.options.backward(recorder, &tensors)
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use wgnorm::functional::{self, Cost};
+use wgnorm::functional::Cost;
 use wgnorm::wgpu;
 
 use crate::Outcome;
@@ -60,8 +60,8 @@ pub(crate) fn run(
             }
             // What the library refuses on this device is not measured.
             Err(error) if error.is::<wgnorm::Error>() => {
-                let (suite, dims, layout) = (case.suite, &case.dims, case.layout.name());
-                session.say(format!("\n{suite}: {dims} {layout}: skipped: {error}"));
+                let name = case.name(case.ops[0]);
+                session.say(format!("\n{name}: skipped: {error}"));
             }
             Err(error) => return Err(error),
         }
@@ -125,7 +125,7 @@ impl<'a> Session<'a> {
         let device = &self.gpu.device;
         // Before anything is drawn or held, the library may say that it cannot do this.
         let (shape, options) = (case.device_shape(), case.options());
-        functional::state_len(device, &shape, &options)?;
+        options.state_len(device, &shape)?;
         let inputs = Inputs::random(case, self.seed);
         let operands = Operands::upload(device, case, &inputs)?;
         let verdicts = verify(device, case, &inputs, &operands)?;
@@ -139,7 +139,7 @@ impl<'a> Session<'a> {
                 self.say(format!("{name}: WRONG: {failure} (--seed {seed})"));
             }
             if verdict.failures.is_empty() {
-                let cost = functional::cost(device, &shape, &options, op.operation())?;
+                let cost = options.cost(device, &shape, op.operation())?;
                 right.push((op, verdict, cost));
             } else {
                 wrong += 1;
@@ -230,7 +230,7 @@ impl<'a> Session<'a> {
         let fastest = medians.fold(f64::INFINITY, f64::min);
         Row {
             suite: case.suite.to_owned(),
-            norm: "batch",
+            norm: case.norm.name(),
             op: op.name().to_owned(),
             shape: case.dims.0.clone(),
             layout: case.layout.name().to_owned(),

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use crate::Outcome;
 use crate::args::Args;
 use crate::case::{Case, Layout, Op};
+use crate::norm::Norm;
 
 /// The logical dimensions N, C, … of a shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub(crate) enum Suite {
     Targets,
     /// The shape that is all launch
     Tiny,
+    /// Layer, RMS, group and instance norm
+    Relatives,
     /// The activations of ResNet-50 for 32 images of 224 x 224
     Resnet50,
 }
@@ -89,12 +92,36 @@ impl Suite {
             Self::Quick => "quick",
             Self::Targets => "targets",
             Self::Tiny => "tiny",
+            Self::Relatives => "relatives",
             Self::Resnet50 => "resnet50",
         }
     }
 
-    fn shapes(self) -> &'static [&'static [usize]] {
+    /// The norms and the shapes that they are measured on.
+    fn shapes(self) -> Vec<(Norm, Dims)> {
+        let rows = [Norm::Layer, Norm::Rms];
+        let planes = [
+            (Norm::Group, vec![32, 64, 56, 56]),
+            (Norm::Instance, vec![8, 64, 128, 128]),
+        ];
         match self {
+            Self::Relatives => [vec![4096, 1024], vec![65536, 256]]
+                .into_iter()
+                .flat_map(|dims| rows.map(|norm| (norm, dims.clone())))
+                .chain(planes)
+                .map(|(norm, dims)| (norm, Dims(dims)))
+                .collect(),
+            _ => self
+                .batch_shapes()
+                .iter()
+                .map(|dims| (Norm::Batch, Dims(dims.to_vec())))
+                .collect(),
+        }
+    }
+
+    fn batch_shapes(self) -> &'static [&'static [usize]] {
+        match self {
+            Self::Relatives => &[],
             Self::Quick => &[
                 &[8, 64, 28, 28],
                 &[16, 50, 13, 13],
@@ -131,7 +158,7 @@ impl Suite {
     }
 }
 
-/// The suites that were asked for; the targets bring the tiny shape along.
+/// The suites that were asked for; the targets bring the other norms and the tiny shape along.
 fn suites(args: &Args) -> Vec<Suite> {
     let mut suites = args.suite.clone();
     if suites.is_empty() && args.shape.is_empty() {
@@ -141,8 +168,9 @@ fn suites(args: &Args) -> Vec<Suite> {
             Suite::Targets
         });
     }
-    if suites.contains(&Suite::Targets) && !suites.contains(&Suite::Tiny) {
-        suites.push(Suite::Tiny);
+    if suites.contains(&Suite::Targets) {
+        let more = [Suite::Relatives, Suite::Tiny];
+        suites.extend(more.into_iter().filter(|suite| !args.suite.contains(suite)));
     }
     suites
 }
@@ -154,22 +182,30 @@ pub(crate) fn wants_launch(args: &Args) -> bool {
 
 /// All that the arguments ask for; an error where that is nothing.
 pub(crate) fn cases(args: &Args) -> Outcome<Vec<Case>> {
-    let mut shapes: Vec<(&'static str, Dims)> = Vec::new();
+    let mut shapes: Vec<(&'static str, Norm, Dims)> = Vec::new();
     for suite in suites(args) {
-        let dims = suite.shapes().iter().map(|dims| Dims(dims.to_vec()));
-        shapes.extend(dims.map(|dims| (suite.name(), dims)));
+        let all = suite.shapes().into_iter();
+        shapes.extend(all.map(|(norm, dims)| (suite.name(), norm, dims)));
     }
-    shapes.extend(args.shape.iter().map(|dims| ("custom", dims.clone())));
+    let norms = match args.norm.as_slice() {
+        [] => &[Norm::Batch],
+        norms => norms,
+    };
+    for dims in &args.shape {
+        shapes.extend(norms.iter().map(|&norm| ("custom", norm, dims.clone())));
+    }
+    shapes.retain(|(_, norm, _)| args.norm.is_empty() || args.norm.contains(norm));
     let strategies = match args.strategy.as_slice() {
         [] => vec![None],
         forced => forced.iter().copied().map(Some).collect(),
     };
     let mut cases = Vec::new();
-    for (suite, dims) in &shapes {
-        for layout in layouts(dims) {
+    for (suite, norm, dims) in &shapes {
+        for layout in layouts(*norm, dims) {
             for &strategy in &strategies {
                 let mut case = Case {
                     suite,
+                    norm: *norm,
                     dims: dims.clone(),
                     layout,
                     strategy,
@@ -189,15 +225,19 @@ pub(crate) fn cases(args: &Args) -> Outcome<Vec<Case>> {
     Ok(cases)
 }
 
-/// Where there is nothing behind the channels, both layouts are one.
-fn layouts(dims: &Dims) -> Vec<Layout> {
+/// Where there is nothing behind the channels, or no channel, both layouts are one.
+fn layouts(norm: Norm, dims: &Dims) -> Vec<Layout> {
     match dims.0.len() {
+        _ if norm.is_of_rows() => vec![Layout::ChannelsFirst],
         2 => vec![Layout::ChannelsFirst],
         _ => vec![Layout::ChannelsFirst, Layout::ChannelsLast],
     }
 }
 
 fn selects(args: &Args, case: &Case, op: Op) -> bool {
+    if op == Op::Inference && !case.has_running() {
+        return false;
+    }
     let filter = args.filter.as_ref();
     filter.is_none_or(|filter| case.name(op).contains(filter.as_str()))
         && (args.op.is_empty() || args.op.contains(&op))

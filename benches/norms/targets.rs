@@ -47,13 +47,20 @@ pub(crate) fn is_split(strategy: &str) -> bool {
     strategy.contains("split")
 }
 
+/// Whether a row is held against the figures of two dispatches: gains of single elements need both sums
+/// along the rows and sums across them.
+fn is_split_row(row: &Row) -> bool {
+    let across = matches!(row.norm, "layer" | "rms") && row.op == Op::Backward.name();
+    across || is_split(&row.strategy)
+}
+
 /// The figure for a row; none for the tiny shape, which has those of [`launch`] instead.
 pub(crate) fn figure(row: &Row, is_cpu: bool) -> Option<f64> {
     if row.suite == "tiny" {
         return None;
     }
     let fits =
-        |figure: &&Figure| figure.op.name() == row.op && figure.is_split == is_split(&row.strategy);
+        |figure: &&Figure| figure.op.name() == row.op && figure.is_split == is_split_row(row);
     let figure = FIGURES.iter().find(fits)?;
     let plane = &row.shape[2..];
     let is_odd = !plane.is_empty() && plane.iter().all(|dim| dim % 2 == 1);

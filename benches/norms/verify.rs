@@ -4,7 +4,9 @@ use wgnorm::{Device, functional, reference};
 
 use crate::case::{Case, Op};
 use crate::errors::{L2, SUM, SUM_L2, l2, norm, worst};
+use crate::norm::Norm;
 use crate::operands::{Inputs, Operands};
+use crate::verify_relatives;
 
 /// What became of one operation.
 #[derive(Clone, Debug, Default)]
@@ -16,14 +18,14 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    fn hold(&mut self, name: &str, error: f64, bound: f64) {
+    pub(crate) fn hold(&mut self, name: &str, error: f64, bound: f64) {
         if error > bound {
             let failure = format!("{name} is off by {error:.2e}, bound {bound:.0e}");
             self.failures.push(failure);
         }
     }
 
-    fn main(name: &str, error: f64) -> Self {
+    pub(crate) fn main(name: &str, error: f64) -> Self {
         let mut verdict = Self {
             max_error: error,
             failures: Vec::new(),
@@ -75,6 +77,9 @@ pub(crate) fn verify(
             continue;
         }
         let verdict = match op {
+            _ if case.norm != Norm::Batch => {
+                verify_relatives::verdict(device, case, inputs, operands, op)?
+            }
             Op::Inference => oracle.inference(inputs, &device.download(output)?),
             Op::Forward => oracle.forward(device, inputs, operands)?,
             Op::Backward => oracle.backward(device, inputs, operands)?,
@@ -86,14 +91,15 @@ pub(crate) fn verify(
 
 impl<'a> Oracle<'a> {
     fn new(case: &'a Case, inputs: &Inputs) -> Self {
-        let (shape, options) = (case.device_shape(), case.options());
+        let (shape, axis) = (case.device_shape(), case.channel_axis());
         let x = wide(&inputs.x);
         Self {
             case,
-            batch: reference::moments(&x, &shape, options.channel_axis),
+            batch: reference::moments(&x, &shape, axis),
             shape,
-            axis: options.channel_axis,
-            eps: options.eps,
+            axis,
+            // The default of the options.
+            eps: 1e-5,
             x,
             gamma: wide(&inputs.gamma),
             beta: wide(&inputs.beta),
@@ -227,6 +233,6 @@ impl Verdict {
     }
 }
 
-fn wide(values: &[f32]) -> Vec<f64> {
+pub(crate) fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| value.into()).collect()
 }
