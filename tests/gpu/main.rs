@@ -17,6 +17,7 @@ mod conditioning;
 mod devices;
 mod errors;
 mod exact;
+mod groups;
 mod guarded;
 mod huge;
 mod layer;
