@@ -1,6 +1,6 @@
 //! Bind groups that are kept for the next time: which are found, and when they go.
 
-use wgnorm::{BatchNorm, BatchNormOptions, DType, Device, Error, Tensor, wgpu};
+use wgnorm::{BatchNorm, BatchNormOptions, DType, Device, Error, Mode, Tensor, wgpu};
 
 use crate::device;
 use crate::others::MAPS_STORAGE;
@@ -142,6 +142,22 @@ fn a_tensor_in_the_memory_of_another_has_its_own_values() {
             // The pool's buffers go, and what comes next is a new one.
             drop(y);
             device.release_pooled_memory();
+        }
+    }
+}
+
+#[test]
+fn options_that_change_are_not_mistaken_for_those_before() {
+    let Some(device) = device() else { return };
+    let mut tensors = Tensors::new(device);
+    tensors.mode = Mode::EVAL;
+    device.write(&tensors.x, &[2.0f32; 12]).unwrap();
+    // Mean, variance, gamma and beta are 1.
+    for (eps, expected) in [(1e-9, 2.0), (3.0, 1.5), (1e-9, 2.0f32)] {
+        tensors.options.eps = eps;
+        tensors.forward().unwrap();
+        for y in device.download::<f32>(&tensors.y).unwrap() {
+            assert!((y - expected).abs() < 1e-6, "{y} is not {expected}");
         }
     }
 }
