@@ -120,6 +120,10 @@ impl Tensor {
     /// cannot tell a buffer that even comes from another `wgpu::Instance`, and panics or mistakes
     /// it for another one). A
     /// [`download`](Device::download) also needs `COPY_SRC`, a [`write`](Device::write) `COPY_DST`.
+    ///
+    /// Operations that are repeated with one tensor find what they bound before, and so are faster
+    /// to record than with a new tensor each time. A buffer that was destroyed in between is then
+    /// refused when the commands are submitted.
     pub fn from_buffer(
         device: &Device,
         buffer: wgpu::Buffer,
