@@ -1,12 +1,12 @@
 //! The device: a wgpu device and queue with the caches that make a warm step free of creation.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::groups::Groups;
 use super::limits::{BINDINGS, FEATURES};
-use super::pipeline::{Pipeline, PipelineKey, Program, layout_entry};
-use super::pool::{Pool, Storage};
+use super::pipeline::{Pipelines, layout_entry};
+use super::pool::{Memory, Pool, Storage, fresh_id};
 use super::scope::scoped;
 use super::tensor::{DType, Element};
 use super::{Limits, Recorder, Tensor, adapter};
@@ -31,9 +31,6 @@ pub struct Device {
     pub(super) inner: Arc<Inner>,
 }
 
-/// A pipeline, once somebody has compiled it.
-type Slot = Arc<Mutex<Option<Arc<Pipeline>>>>;
-
 #[derive(Debug)]
 pub(super) struct Inner {
     /// No two devices of a process have the same.
@@ -46,15 +43,15 @@ pub(super) struct Inner {
     pub(super) staging: Pool,
     /// The layout of one storage buffer, to ask wgpu whether a buffer can be bound here at all.
     probe: wgpu::BindGroupLayout,
-    pipelines: Mutex<HashMap<PipelineKey, Slot>>,
-    parameters: Mutex<HashMap<Box<[u8]>, wgpu::Buffer>>,
+    pub(super) pipelines: Pipelines,
+    /// What a dispatch binds, once it was bound.
+    pub(super) groups: Arc<Groups>,
+    parameters: Mutex<HashMap<Box<[u8]>, Arc<Memory>>>,
     /// What an absent optional tensor is bound to: a range of its own for every binding number.
     placeholder: wgpu::Buffer,
     lost: Arc<Mutex<Option<String>>>,
 }
 
-/// How many devices there were.
-static DEVICES: AtomicU64 = AtomicU64::new(0);
 /// The bytes that each binding number has in the placeholder buffer: the largest offset alignment
 /// that WebGPU allows.
 pub(super) const PLACEHOLDER_BYTES: u64 = 256;
@@ -149,14 +146,15 @@ impl Device {
         })?;
         Ok(Self {
             inner: Arc::new(Inner {
-                id: DEVICES.fetch_add(1, Ordering::Relaxed),
+                id: fresh_id(),
                 device,
                 queue,
                 limits,
                 pool: Arc::default(),
                 staging: Pool::default(),
                 probe,
-                pipelines: Mutex::default(),
+                pipelines: Pipelines::default(),
+                groups: Arc::default(),
                 parameters: Mutex::default(),
                 placeholder,
                 lost,
@@ -218,11 +216,11 @@ impl Device {
             });
         }
         let rounded = Pool::rounded(bytes).min(limit);
-        let buffer = match self.inner.pool.take(rounded) {
-            Some(buffer) => buffer,
-            None => self.create_buffer("wgnorm.tensor", rounded, TENSOR_USAGE)?,
+        let memory = match self.inner.pool.take(rounded) {
+            Some(memory) => memory,
+            None => self.create_memory("wgnorm.tensor", rounded, TENSOR_USAGE)?,
         };
-        let storage = Storage::pooled(buffer, Arc::downgrade(&self.inner.pool));
+        let storage = Storage::pooled(memory, Arc::downgrade(&self.inner.pool));
         Ok(Tensor::new(self, storage, 0, shape, dtype))
     }
 
@@ -259,24 +257,30 @@ impl Device {
     }
 
     /// A new buffer; where memory is short, after freeing what the pools keep.
-    pub(super) fn create_buffer(
+    pub(super) fn create_memory(
         &self,
         label: &str,
         size: u64,
         usage: wgpu::BufferUsages,
-    ) -> Result<wgpu::Buffer> {
+    ) -> Result<Arc<Memory>> {
         let create = || {
             self.scoped(label, size, || {
                 new_buffer(&self.inner.device, label, size, usage)
             })
         };
-        match create() {
+        let buffer = match create() {
             Err(Error::OutOfMemory { .. }) => {
                 self.release_pooled_memory();
                 create()
             }
             other => other,
-        }
+        };
+        Ok(self.remember(buffer?))
+    }
+
+    /// A buffer under an identity that bind groups are found by.
+    pub(super) fn remember(&self, buffer: wgpu::Buffer) -> Arc<Memory> {
+        Memory::new(buffer, Arc::downgrade(&self.inner.groups))
     }
 
     /// Runs `create` in error scopes, see [`scope`](super::scope); what fails because the device
@@ -328,44 +332,24 @@ impl Device {
         &self.inner.placeholder
     }
 
-    /// The pipeline of `key`, compiled on first use.
-    pub(super) fn pipeline(
-        &self,
-        key: PipelineKey,
-        program: impl FnOnce() -> Program,
-    ) -> Result<Arc<Pipeline>> {
-        // Compiling takes long, so only those wait for it who need this very pipeline.
-        let slot = Arc::clone(lock(&self.inner.pipelines).entry(key).or_default());
-        let mut slot = lock(&slot);
-        if let Some(pipeline) = &*slot {
-            return Ok(Arc::clone(pipeline));
-        }
-        let program = program();
-        let label = format!("wgnorm.{}", program.name);
-        let pipeline = self.scoped(&label, 0, || {
-            Pipeline::compile(&self.inner.device, &label, program)
-        })?;
-        Ok(Arc::clone(slot.insert(Arc::new(pipeline))))
-    }
-
     /// A uniform buffer with these bytes. Blocks never change and are found by their content, so
     /// an operation that is repeated creates none and no recorded step can see another's values.
-    pub(super) fn parameters(&self, bytes: &[u8]) -> Result<wgpu::Buffer> {
+    pub(super) fn parameters(&self, bytes: &[u8]) -> Result<Arc<Memory>> {
         let mut parameters = lock(&self.inner.parameters);
-        if let Some(buffer) = parameters.get(bytes) {
-            return Ok(buffer.clone());
+        if let Some(block) = parameters.get(bytes) {
+            return Ok(Arc::clone(block));
         }
         if parameters.len() >= PARAMETER_BLOCKS {
             parameters.clear();
         }
         let size = bytes.len() as u64;
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let buffer = self.create_buffer("wgnorm.parameters", size, usage)?;
+        let block = self.create_memory("wgnorm.parameters", size, usage)?;
         self.scoped("wgnorm.parameters", size, || {
-            self.inner.queue.write_buffer(&buffer, 0, bytes);
+            self.inner.queue.write_buffer(&block.buffer, 0, bytes);
         })?;
-        parameters.insert(bytes.into(), buffer.clone());
-        Ok(buffer)
+        parameters.insert(bytes.into(), Arc::clone(&block));
+        Ok(block)
     }
 }
 

@@ -2,7 +2,9 @@
 //! one function that waits.
 
 mod adapter;
+mod bind;
 mod device;
+mod groups;
 mod limits;
 mod pipeline;
 mod pool;

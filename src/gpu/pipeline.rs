@@ -1,5 +1,19 @@
 //! Compiled kernels and what identifies them.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::Device;
+use super::device::lock;
+use super::pool::fresh_id;
+use crate::Result;
+
+/// A pipeline, once somebody has compiled it.
+type Slot = Arc<Mutex<Option<Arc<Pipeline>>>>;
+
+/// The compiled pipelines of a device.
+pub(super) type Pipelines = Mutex<HashMap<PipelineKey, Slot>>;
+
 /// How a kernel uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -39,10 +53,33 @@ pub(crate) struct Program {
 
 #[derive(Debug)]
 pub(super) struct Pipeline {
+    pub(super) id: u64,
     pub(super) label: String,
     pub(super) compiled: wgpu::ComputePipeline,
     pub(super) layout: wgpu::BindGroupLayout,
     pub(super) bindings: Vec<Binding>,
+}
+
+impl Device {
+    /// The pipeline of `key`, compiled on first use.
+    pub(super) fn pipeline(
+        &self,
+        key: PipelineKey,
+        program: impl FnOnce() -> Program,
+    ) -> Result<Arc<Pipeline>> {
+        // Compiling takes long, so only those wait for it who need this very pipeline.
+        let slot = Arc::clone(lock(&self.inner.pipelines).entry(key).or_default());
+        let mut slot = lock(&slot);
+        if let Some(pipeline) = &*slot {
+            return Ok(Arc::clone(pipeline));
+        }
+        let program = program();
+        let label = format!("wgnorm.{}", program.name);
+        let pipeline = self.scoped(&label, 0, || {
+            Pipeline::compile(&self.inner.device, &label, program)
+        })?;
+        Ok(Arc::clone(slot.insert(Arc::new(pipeline))))
+    }
 }
 
 impl Pipeline {
@@ -80,6 +117,7 @@ impl Pipeline {
             cache: None,
         });
         Self {
+            id: fresh_id(),
             label: label.to_owned(),
             compiled,
             layout,

@@ -2,12 +2,13 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 #[cfg(not(target_arch = "wasm32"))]
 use std::task::Poll;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
-use super::pool::Pool;
+use super::pool::{Memory, Pool};
 use super::{Device, Element, Tensor};
 use crate::{Error, Result};
 
@@ -16,7 +17,7 @@ type Answer = Option<Result<(), wgpu::BufferAsyncError>>;
 
 /// A copy of a tensor on its way to the host.
 struct Readback {
-    staging: wgpu::Buffer,
+    staging: Arc<Memory>,
     mapped: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
     #[cfg_attr(
         target_arch = "wasm32",
@@ -113,7 +114,7 @@ impl Device {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = match self.inner.staging.take(rounded) {
             Some(staging) => staging,
-            None => self.create_buffer("wgnorm.readback", rounded, usage)?,
+            None => self.create_memory("wgnorm.readback", rounded, usage)?,
         };
         let (sender, mapped) = oneshot_channel();
         let submission = self.scoped("reading a tensor back", bytes, || {
@@ -121,14 +122,17 @@ impl Device {
                 label: Some("wgnorm.readback"),
             };
             let mut encoder = device.create_command_encoder(&descriptor);
-            encoder.copy_buffer_to_buffer(tensor.raw_buffer(), tensor.offset(), &staging, 0, bytes);
+            let (from, to) = (tensor.raw_buffer(), &staging.buffer);
+            encoder.copy_buffer_to_buffer(from, tensor.offset(), to, 0, bytes);
             self.inner.queue.submit([encoder.finish()])
         })?;
         let asked = self.scoped("reading a tensor back", bytes, || {
-            staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
-                // The receiver may have been dropped with its future; then nobody wants to know.
-                drop(sender.send(result));
-            });
+            staging
+                .buffer
+                .map_async(wgpu::MapMode::Read, ..bytes, move |result| {
+                    // The receiver may have been dropped with its future; then nobody wants to know.
+                    drop(sender.send(result));
+                });
         });
         if let Err(error) = asked {
             // Nothing is wrong with this buffer, unless the device that made it had gone before.
@@ -198,7 +202,8 @@ impl Device {
             return Err(self.lost().unwrap_or(Error::DeviceLost { reason }));
         }
         let bytes = ..tensor.bytes();
-        let view = readback.staging.get_mapped_range(bytes).map_err(|error| {
+        let staging = &readback.staging.buffer;
+        let view = staging.get_mapped_range(bytes).map_err(|error| {
             // Nobody else knows this buffer, so it can only have gone with its device.
             let reason = error.to_string();
             self.lost().unwrap_or(Error::DeviceLost { reason })
@@ -206,7 +211,7 @@ impl Device {
         let used = tensor.shape().numel() * size_of::<T>();
         let values = bytemuck::pod_collect_to_vec(&view[..used]);
         drop(view);
-        readback.staging.unmap();
+        staging.unmap();
         self.inner.staging.give(readback.staging);
         Ok(values)
     }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::device::PLACEHOLDER_BYTES;
-use super::pipeline::{Access, Pipeline, PipelineKey, Program};
+use super::pipeline::{Pipeline, PipelineKey, Program};
 use super::pool::Storage;
 use super::{Device, Tensor};
 use crate::{Error, Result};
@@ -50,7 +49,9 @@ struct Pass {
 impl Pass {
     fn end(&mut self) -> Result<()> {
         let commands = self.commands.take();
-        self.device.scoped("recording", 0, || drop(commands))
+        self.device
+            .scoped("recording", 0, || drop(commands))
+            .inspect_err(|_| self.device.distrust_groups())
     }
 }
 
@@ -112,9 +113,11 @@ impl Recorder<'static> {
                 message: message.to_owned(),
             });
         };
-        self.device.scoped(NAME, 0, || {
-            self.device.wgpu_queue().submit([encoder.finish()]);
-        })
+        self.device
+            .scoped(NAME, 0, || {
+                self.device.wgpu_queue().submit([encoder.finish()]);
+            })
+            .inspect_err(|_| self.device.distrust_groups())
     }
 }
 
@@ -161,7 +164,7 @@ impl<'e> Recorder<'e> {
         let windows: Vec<_> = windows.collect();
         let mut tensors = d.tensors.to_vec();
         tensors.extend(windows.iter().map(|(number, window)| (*number, window)));
-        let group = self.bind(&pipeline, &parameters, &tensors)?;
+        let group = self.device.bind(&pipeline, &parameters, &tensors)?;
         let storages = tensors
             .iter()
             .map(|(_, tensor)| Arc::clone(tensor.storage()));
@@ -209,72 +212,4 @@ impl<'e> Recorder<'e> {
             Encoder::Caller(_) => storage.never_reuse(),
         }
     }
-
-    fn bind(
-        &self,
-        pipeline: &Pipeline,
-        parameters: &wgpu::Buffer,
-        tensors: &[(u32, &Tensor)],
-    ) -> Result<wgpu::BindGroup> {
-        let mut entries = vec![wgpu::BindGroupEntry {
-            binding: 0,
-            resource: parameters.as_entire_binding(),
-        }];
-        for binding in &pipeline.bindings {
-            let tensor = tensors.iter().find(|(number, _)| *number == binding.number);
-            let resource = match tensor {
-                Some((_, tensor)) => tensor.binding(binding.name)?,
-                None => self.placeholder(binding.number),
-            };
-            entries.push(wgpu::BindGroupEntry {
-                binding: binding.number,
-                resource,
-            });
-        }
-        debug_assert!(
-            disjoint(pipeline, tensors),
-            "{}: WebGPU forbids to bind written memory twice",
-            pipeline.label
-        );
-        let device = self.device.wgpu_device();
-        let bound = self.device.scoped(&pipeline.label, 0, || {
-            device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(&pipeline.label),
-                layout: &pipeline.layout,
-                entries: &entries,
-            })
-        });
-        bound.map_err(|error| self.blame(pipeline, tensors, error))
-    }
-
-    /// Says which tensor it was that wgpu refused to bind.
-    fn blame(&self, pipeline: &Pipeline, tensors: &[(u32, &Tensor)], error: Error) -> Error {
-        let refused = tensors.iter().find_map(|(number, tensor)| {
-            let binding = pipeline.bindings.iter().find(|b| b.number == *number)?;
-            tensor.expect_bindable(binding.name, &self.device).err()
-        });
-        refused.unwrap_or(error)
-    }
-
-    fn placeholder(&self, number: u32) -> wgpu::BindingResource<'_> {
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: self.device.placeholder(),
-            offset: u64::from(number) * PLACEHOLDER_BYTES,
-            size: wgpu::BufferSize::new(PLACEHOLDER_BYTES),
-        })
-    }
-}
-
-/// Whether no binding that is written shares memory with another one. wgpu lets it pass natively,
-/// a browser does not.
-fn disjoint(pipeline: &Pipeline, tensors: &[(u32, &Tensor)]) -> bool {
-    let is_written = |number| {
-        let binding = pipeline.bindings.iter().find(|b| b.number == number);
-        binding.is_some_and(|b| b.access == Access::ReadWrite)
-    };
-    tensors.iter().enumerate().all(|(i, (a, first))| {
-        let rest = &tensors[i + 1..];
-        rest.iter()
-            .all(|(b, second)| !first.overlaps(second) || !(is_written(*a) || is_written(*b)))
-    })
 }

@@ -120,6 +120,10 @@ impl Tensor {
     /// cannot tell a buffer that even comes from another `wgpu::Instance`, and panics or mistakes
     /// it for another one). A
     /// [`download`](Device::download) also needs `COPY_SRC`, a [`write`](Device::write) `COPY_DST`.
+    ///
+    /// Operations that are repeated with one tensor find what they bound before, and so are faster
+    /// to record than with a new tensor each time. A buffer that was destroyed in between is then
+    /// refused when the commands are submitted.
     pub fn from_buffer(
         device: &Device,
         buffer: wgpu::Buffer,
@@ -146,7 +150,8 @@ impl Tensor {
                 size,
             });
         }
-        let tensor = Self::new(device, Storage::foreign(buffer), offset, shape, dtype);
+        let storage = Storage::foreign(device.remember(buffer));
+        let tensor = Self::new(device, storage, offset, shape, dtype);
         tensor.expect_usage("buffer", wgpu::BufferUsages::STORAGE)?;
         tensor.expect_bindable("buffer", device)?;
         Ok(tensor)
@@ -169,7 +174,7 @@ impl Tensor {
     #[must_use]
     pub fn buffer(&self) -> &wgpu::Buffer {
         self.storage.never_reuse();
-        &self.storage.buffer
+        self.raw_buffer()
     }
 
     /// The same memory under another shape of as many elements.
@@ -220,7 +225,7 @@ impl Tensor {
     }
 
     pub(crate) fn same_buffer(&self, other: &Self) -> bool {
-        self.storage.buffer == other.storage.buffer
+        self.raw_buffer() == other.raw_buffer()
     }
 
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
@@ -282,22 +287,16 @@ impl Tensor {
         })
     }
 
-    /// What a kernel is given of the tensor. A mapped buffer would be refused only at submission,
-    /// where nobody knows its name any more.
-    pub(super) fn binding(&self, name: &'static str) -> Result<wgpu::BindingResource<'_>> {
-        let range = self.range();
-        let mapped = self.storage.is_foreign()
-            && range
-                .buffer
-                .get_mapped_range(self.offset..self.offset + 4)
-                .is_ok();
-        if mapped {
+    /// A mapped buffer would be refused only at submission, where nobody knows its name any more.
+    pub(super) fn expect_unmapped(&self, name: &'static str) -> Result<()> {
+        if self.storage.is_mapped(self.offset) {
             return Err(Error::Mapped { name });
         }
-        Ok(wgpu::BindingResource::Buffer(range))
+        Ok(())
     }
 
-    fn range(&self) -> wgpu::BufferBinding<'_> {
+    /// What a kernel is given of the tensor.
+    pub(super) fn range(&self) -> wgpu::BufferBinding<'_> {
         wgpu::BufferBinding {
             buffer: self.raw_buffer(),
             offset: self.offset,
@@ -306,7 +305,7 @@ impl Tensor {
     }
 
     pub(super) fn raw_buffer(&self) -> &wgpu::Buffer {
-        &self.storage.buffer
+        &self.storage.memory.buffer
     }
 
     pub(super) fn storage(&self) -> &Arc<Storage> {

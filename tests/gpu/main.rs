@@ -19,6 +19,7 @@ mod errors;
 mod exact;
 mod family;
 mod family_case;
+mod groups;
 mod guarded;
 mod huge;
 mod layer;

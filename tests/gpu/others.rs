@@ -7,8 +7,11 @@ use wgnorm::{Device, wgpu};
 
 use crate::device;
 
-/// A device of its own instance on the adapter of the tests' own device.
-fn make(change: impl FnOnce(&mut wgpu::DeviceDescriptor<'_>)) -> Option<Device> {
+/// A device of its own instance on the adapter of the tests' own device, if that has the features.
+fn make(
+    features: wgpu::Features,
+    change: impl FnOnce(&mut wgpu::DeviceDescriptor<'_>),
+) -> Option<Device> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let wanted = device()?.wgpu_device().adapter_info();
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -16,9 +19,11 @@ fn make(change: impl FnOnce(&mut wgpu::DeviceDescriptor<'_>)) -> Option<Device> 
     let backends = wgpu::Backends::from(wanted.backend);
     let adapter = pollster::block_on(instance.enumerate_adapters(backends))
         .into_iter()
-        .find(|adapter| adapter.get_info().name == wanted.name)?;
+        .find(|adapter| adapter.get_info().name == wanted.name)
+        .filter(|adapter| adapter.features().contains(features))?;
     let mut descriptor = wgpu::DeviceDescriptor {
         label: Some("another"),
+        required_features: features,
         required_limits: adapter.limits(),
         ..wgpu::DeviceDescriptor::default()
     };
@@ -37,11 +42,14 @@ pub(crate) static BINDS_16384: LazyLock<Option<Device>> = LazyLock::new(|| binds
 /// It has the features of the tests' own device, so that windows meet every kind of word.
 fn binds(bytes: u64) -> Option<Device> {
     let features = device()?.wgpu_device().features();
-    make(|descriptor| {
-        descriptor.required_features = features;
+    make(features, |descriptor| {
         descriptor.required_limits.max_storage_buffer_binding_size = bytes;
     })
 }
 
 /// A device without any optional feature: no 64-bit words, no subgroups.
-pub(crate) static WITHOUT_FEATURES: LazyLock<Option<Device>> = LazyLock::new(|| make(|_| {}));
+pub(crate) static WITHOUT_FEATURES: LazyLock<Option<Device>> =
+    LazyLock::new(|| make(wgpu::Features::empty(), |_| {}));
+/// A device that can map the buffers that it binds.
+pub(crate) static MAPS_STORAGE: LazyLock<Option<Device>> =
+    LazyLock::new(|| make(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS, |_| {}));

@@ -167,9 +167,9 @@ fn threads_share_a_device() {
             })
             .collect::<Vec<_>>()
     };
-    let serial: Vec<_> = (0..4).map(run).collect();
+    let serial: Vec<_> = (0..8).map(run).collect();
     let parallel: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4).map(|seed| scope.spawn(move || run(seed))).collect();
+        let threads: Vec<_> = (0..8).map(|seed| scope.spawn(move || run(seed))).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap())
