@@ -1,7 +1,7 @@
 //! What the planner chooses, and that it obeys.
 
 use super::{Cpu, Error, Gpu, Limits, PASSES, Pass, Plan, PlanOptions, Strategy, View};
-use super::{forced, limits, view};
+use super::{forced, limits, slots, view};
 use crate::gpu::DeviceClass;
 use crate::plan::{Form, Reduce, Word};
 
@@ -64,7 +64,11 @@ fn resident_slots_end_where_the_registers_do() {
             let fits = (is_resident(Pass::Forward), is_resident(Pass::Backward));
             let expected = (words <= forward, words <= backward);
             assert_eq!(fits, expected, "{words} words on {class:?}");
-            let refusal = Plan::refusal(slots(view), forced(Some(Strategy::Resident)), &limits(class));
+            let refusal = Plan::refusal(
+                slots(view),
+                forced(Some(Strategy::Resident)),
+                &limits(class),
+            );
             let refusal = refusal.expect("no size is too large");
             assert_eq!(refusal.is_none(), words <= backward);
         }
@@ -104,7 +108,8 @@ fn words_straddle_slots_only_where_rows_are_longer_than_they() {
             for (outer, count) in [(8, 8), (3, 5), (1, 4)] {
                 let view = view(outer, count, inner);
                 let rows = forced(Some(Strategy::SplitRows));
-                let plan = Plan::new(slots(view), Pass::Flat, rows, &limits(class)).expect("a plan");
+                let plan =
+                    Plan::new(slots(view), Pass::Flat, rows, &limits(class)).expect("a plan");
                 let whole = inner.is_multiple_of(4);
                 let ragged = !whole && inner > 4 && view.numel().is_multiple_of(4);
                 assert_eq!(plan.form == Form::Ragged, ragged, "{view:?}");
@@ -130,7 +135,12 @@ fn a_workgroup_is_one_subgroup_only_where_it_is_as_wide() {
             subgroups: widths,
             ..limits(class)
         };
-        let plan = Plan::new(view(32, 64, 3136), Pass::Forward, forced(None), &limits);
+        let plan = Plan::new(
+            slots(view(32, 64, 3136)),
+            Pass::Forward,
+            forced(None),
+            &limits,
+        );
         assert_eq!(plan.expect("a plan").reduce, reduce);
     }
 }
@@ -156,7 +166,8 @@ fn forced_strategies_are_obeyed_or_refused() {
         assert_eq!(refused(view, Some(Strategy::Resident)), long, "{view:?}");
         for strategy in super::strategies(slots(view)) {
             for pass in PASSES {
-                let plan = Plan::new(slots(view), pass, forced(strategy), &limits(Gpu)).expect("a plan");
+                let plan =
+                    Plan::new(slots(view), pass, forced(strategy), &limits(Gpu)).expect("a plan");
                 let held = matches!(pass, Pass::Forward | Pass::Backward) && !long;
                 match strategy {
                     Some(Strategy::Resident) => {
@@ -175,7 +186,8 @@ fn plans_depend_on_nothing_but_their_arguments() {
     for view in [view(32, 64, 49), view(1000, 50, 1), view(1, 1, 1 << 26)] {
         for class in [Gpu, Cpu] {
             for pass in PASSES {
-                let plan = || Plan::new(slots(view), pass, forced(None), &limits(class)).expect("a plan");
+                let plan =
+                    || Plan::new(slots(view), pass, forced(None), &limits(class)).expect("a plan");
                 assert_eq!(plan(), plan());
             }
         }
@@ -189,7 +201,8 @@ fn refusals_carry_both_numbers() {
             max_groups,
             ..limits(Cpu)
         };
-        let error = Plan::new(slots(view), Pass::Forward, forced(None), &limits).expect_err("too large");
+        let error =
+            Plan::new(slots(view), Pass::Forward, forced(None), &limits).expect_err("too large");
         let Error::TooLarge {
             name,
             needed,
