@@ -158,9 +158,9 @@ fn statistic_partials() -> u32 {
     return params.merged;
 }
 
-// The gain of the slot that partial i of a statistic is of.
-fn partial_gain(statistic: u32, i: u32) -> u32 {
-    return gain_of(statistic * params.fan + i % params.fan);
+// The slot that partial i of a statistic is of.
+fn partial_slot(statistic: u32, i: u32) -> u32 {
+    return statistic * params.fan + i % params.fan;
 }
 
 fn row_columns() -> u32 {

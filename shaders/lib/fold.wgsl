@@ -1,5 +1,5 @@
 // What has a value for every sample, folded to one for each gain or channel: `count` of them in each of
-// `batches` samples. The host half of Params is src/kernels/fold.rs.
+// `batches` samples. The host half of Params is src/kernels/params.rs.
 struct Params {
     grid_width: u32,
     groups: u32,

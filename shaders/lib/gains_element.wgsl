@@ -5,10 +5,6 @@ fn gain(slot: u32) -> f32 {
     return 1.0;
 }
 
-fn gain_at(i: u32) -> f32 {
-    return 1.0;
-}
-
 // Word `word` of a slot, times its gains.
 fn gained(v: Word, word: u32) -> Word {
     if has(HAS_GAMMA) {

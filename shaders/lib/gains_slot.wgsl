@@ -2,12 +2,8 @@
 @group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
 
 fn gain(slot: u32) -> f32 {
-    return gain_at(gain_of(slot));
-}
-
-fn gain_at(i: u32) -> f32 {
     if has(HAS_GAMMA) {
-        return gamma[i];
+        return gamma[gain_of(slot)];
     }
     return 1.0;
 }

@@ -4,15 +4,90 @@
 //! it does find something.
 
 mod backends;
+mod flags;
 mod headers;
 mod reflection;
 
 use std::collections::HashSet;
 
-use super::io::Place;
+use super::fold::Fold;
+use super::io::{Linked, Place};
+use super::params::FoldParams;
 use super::{
-    Flags, Form, Io, Kernel, Output, Reduce, Word, backward_dx, backward_resident, backward_sums,
-    forward_resident, moments, normalize,
+    ColumnsParams, Flags, Form, Io, Kernel, Output, Reduce, RowsParams, Word, backward_dx,
+    backward_resident, backward_sums, fold_statistics, fold_sums, forward_resident, gain_sums,
+    moments, normalize,
+};
+use crate::gpu::Program;
+
+/// A kernel of either kind, which most checks see alike.
+#[derive(Clone, Copy)]
+enum Subject {
+    /// It walks over activations.
+    Walk(&'static Kernel),
+    /// It folds what samples have left. Of a choice of snippets it sees how lanes add up.
+    Fold(&'static Fold),
+}
+
+impl Subject {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Walk(kernel) => kernel.name,
+            Self::Fold(fold) => fold.name,
+        }
+    }
+
+    fn body(self) -> &'static str {
+        match self {
+            Self::Walk(kernel) => kernel.body,
+            Self::Fold(fold) => fold.body,
+        }
+    }
+
+    fn flags(self) -> Flags {
+        match self {
+            Self::Walk(kernel) => kernel.flags,
+            Self::Fold(fold) => fold.flags,
+        }
+    }
+
+    fn program(self, io: Io) -> Program {
+        match self {
+            Self::Walk(kernel) => kernel.program(io, workgroup(io), kernel.flags),
+            Self::Fold(fold) => fold.program(io.reduce, workgroup(io), fold.flags),
+        }
+    }
+
+    /// The fields of its uniform block, and the size of that.
+    fn parameters(self) -> (&'static [(&'static str, &'static str, usize)], usize) {
+        match self {
+            Self::Fold(_) => (FoldParams::FIELDS, size_of::<FoldParams>()),
+            Self::Walk(kernel) if kernel.name.ends_with("_rows") => {
+                (RowsParams::FIELDS, size_of::<RowsParams>())
+            }
+            Self::Walk(_) => (ColumnsParams::FIELDS, size_of::<ColumnsParams>()),
+        }
+    }
+
+    fn variants(self) -> Vec<Io> {
+        match self {
+            Self::Walk(kernel) => variants(kernel),
+            Self::Fold(_) => REDUCES.map(|reduce| Io { reduce, ..NEUTRAL }).to_vec(),
+        }
+    }
+}
+
+const WORDS: [Word; 3] = [Word::F32, Word::F32x4, Word::U64x2];
+const REDUCES: [Reduce; 3] = [Reduce::Shared, Reduce::Subgroups, Reduce::OneSubgroup];
+
+/// The choice of snippets that asks for nothing.
+const NEUTRAL: Io = Io {
+    word: Word::F32,
+    form: Form::Whole,
+    reduce: Reduce::Shared,
+    element_gains: false,
+    x: Place::Absent,
+    dy: Place::Absent,
 };
 
 /// The workgroups of a GPU, or those of a software driver: one subgroup, or several words for each lane.
@@ -34,7 +109,14 @@ fn kernels() -> Vec<&'static Kernel> {
     ]
     .into_iter()
     .flat_map(|kernels| [&kernels.rows, &kernels.columns])
+    .chain([&gain_sums::KERNEL])
     .collect()
+}
+
+fn subjects() -> Vec<Subject> {
+    let folds = [&fold_statistics::KERNEL, &fold_sums::KERNEL];
+    let walks = kernels().into_iter().map(Subject::Walk);
+    walks.chain(folds.map(Subject::Fold)).collect()
 }
 
 /// How the planner lets words lie for a kernel.
@@ -52,29 +134,26 @@ fn forms(kernel: &Kernel) -> Vec<Form> {
 }
 
 /// Every choice of snippets that the host half can ask for: all forms and words with tensors of their
-/// own, and all places of the tensors with the first form.
+/// own, and all places of the tensors with the first form; both with each kind of gains.
 fn variants(kernel: &Kernel) -> Vec<Io> {
     let forms = forms(kernel);
     let own = Io {
-        word: Word::F32,
         form: forms[0],
-        reduce: Reduce::Shared,
         x: Place::Own,
         dy: if kernel.reads_dy {
             Place::Own
         } else {
             Place::Absent
         },
+        ..NEUTRAL
     };
     let mut variants = Vec::new();
     for (x, dy) in places(kernel) {
-        let words = [Word::F32, Word::F32x4, Word::U64x2];
-        variants.extend(words.map(|word| Io { word, x, dy, ..own }));
+        variants.extend(WORDS.map(|word| Io { word, x, dy, ..own }));
     }
     for &form in &forms {
-        for word in [Word::F32, Word::F32x4, Word::U64x2] {
-            let reduces = [Reduce::Shared, Reduce::Subgroups, Reduce::OneSubgroup];
-            variants.extend(reduces.map(|reduce| Io {
+        for word in WORDS {
+            variants.extend(REDUCES.map(|reduce| Io {
                 word,
                 form,
                 reduce,
@@ -84,8 +163,21 @@ fn variants(kernel: &Kernel) -> Vec<Io> {
     }
     // A word of one element cannot straddle two slots.
     variants.retain(|io| io.form != Form::Ragged || io.word != Word::F32);
+    if kernel.gains != Linked::Nothing {
+        let rows = variants.iter().copied().filter(has_whole_rows);
+        let elements = rows.map(|io| Io {
+            element_gains: true,
+            ..io
+        });
+        variants.extend(elements.collect::<Vec<_>>());
+    }
     variants.dedup();
     variants
+}
+
+/// Whether the planner lets elements of a slot have gains of their own there.
+fn has_whole_rows(io: &Io) -> bool {
+    matches!(io.form, Form::Whole | Form::HeldRows(_))
 }
 
 /// Where x and dy can lie.
@@ -110,12 +202,12 @@ fn places(kernel: &Kernel) -> Vec<(Place, Place)> {
 }
 
 /// Runs a check over every variant of every kernel and fails with all that it found.
-fn for_every_variant(check: impl Fn(&Kernel, Io) -> Vec<String>) {
+fn for_every_variant(check: impl Fn(Subject, Io) -> Vec<String>) {
     let mut found = Vec::new();
-    for kernel in kernels() {
-        for io in variants(kernel) {
-            for defect in check(kernel, io) {
-                found.push(format!("{} with {io:?}: {defect}", kernel.name));
+    for subject in subjects() {
+        for io in subject.variants() {
+            for defect in check(subject, io) {
+                found.push(format!("{} with {io:?}: {defect}", subject.name()));
             }
         }
     }
@@ -146,14 +238,22 @@ fn every_variant_has_a_number_of_its_own() {
 }
 
 #[test]
-fn kernels_name_the_flags_that_they_look_at() {
+fn only_rows_of_whole_words_have_gains_of_their_elements() {
     for kernel in kernels() {
-        for (name, flag) in Flags::NAMED {
-            let looks = kernel.body.contains(&format!("has({name})"));
-            assert!(!looks || kernel.flags.has(flag), "{}: {name}", kernel.name);
-            // The weight of a batch is chosen in a snippet.
-            let named = kernel.flags.has(flag) && flag != Flags::CUMULATIVE;
-            assert!(!named || looks, "{} does not look at {name}", kernel.name);
+        let links = |io: &Io| {
+            let program = kernel.program(*io, workgroup(*io), kernel.flags);
+            let text = program.sources.concat();
+            text.contains("var<storage, read_write> gamma: array<Stored>")
+        };
+        let variants = variants(kernel);
+        let linked: Vec<_> = variants.iter().filter(|io| links(io)).collect();
+        let rows = kernel.name.ends_with("_rows");
+        let expected = rows && kernel.gains != Linked::Nothing;
+        assert_eq!(!linked.is_empty(), expected, "{}", kernel.name);
+        assert!(linked.iter().all(|io| io.element_gains), "{}", kernel.name);
+        for word in WORDS {
+            let has_word = linked.iter().any(|io| io.word == word);
+            assert_eq!(has_word, expected, "{} of {word:?}", kernel.name);
         }
     }
 }

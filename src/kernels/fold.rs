@@ -1,10 +1,11 @@
 //! Dispatches that fold what every sample has left in the state; the WGSL half is
 //! shaders/lib/fold.wgsl. They see no activation and one buffer of partials, whatever its geometry.
 
+use super::params::FoldParams;
 use super::{Flags, Numbers};
 use crate::Result;
 use crate::gpu::{Access, Binding, Dispatch, PipelineKey, Prepared, Program, Recorder, Tensor};
-use crate::plan::{Geometry, Plan, Reduce};
+use crate::plan::{Plan, Reduce};
 
 /// A kernel with one workgroup per channel.
 pub(super) struct Fold {
@@ -13,50 +14,6 @@ pub(super) struct Fold {
     pub(super) lib: &'static [&'static str],
     pub(super) flags: Flags,
     pub(super) bindings: &'static [(u32, &'static str)],
-}
-
-super::params::params! {
-    /// `Params` of shaders/lib/fold.wgsl.
-    FoldParams {
-        grid_width: u32,
-        groups: u32,
-        count: u32,
-        batches: u32,
-        saved: u32,
-        partials: u32,
-        slot_step: u32,
-        partial_step: u32,
-        eps: f32,
-        old_weight: f32,
-        new_weight: f32,
-        correction: f32,
-    }
-}
-
-impl FoldParams {
-    fn new(plan: &Plan, groups: u32, grid: [u32; 2], numbers: &Numbers) -> Self {
-        let count = plan.gain_count();
-        let by_columns = |cut: &crate::plan::Cut| matches!(cut.geometry, Geometry::Columns(_));
-        let (slot_step, partial_step) = if plan.cuts.iter().any(by_columns) {
-            (1, count)
-        } else {
-            (plan.partials, 1)
-        };
-        Self {
-            grid_width: grid[0],
-            groups,
-            count,
-            batches: plan.slots / count,
-            saved: numbers.saved,
-            partials: plan.partials,
-            slot_step,
-            partial_step,
-            eps: numbers.eps,
-            old_weight: numbers.old_weight,
-            new_weight: numbers.new_weight,
-            correction: numbers.n / numbers.running_divisor,
-        }
-    }
 }
 
 impl Fold {

@@ -1,8 +1,8 @@
-//! The uniform blocks of the two strategies; the WGSL halves are `Params` in shaders/lib/rows.wgsl
-//! and shaders/lib/columns.wgsl. The contract test compares names, order, types and offsets.
+//! The uniform blocks; the WGSL halves are `Params` in shaders/lib/rows.wgsl, columns.wgsl and
+//! fold.wgsl. The contract test compares names, order, types and offsets.
 
 use super::Flags;
-use crate::plan::{Columns, Cut, Plan, Rows, UNIT};
+use crate::plan::{Columns, Cut, Geometry, Plan, Rows, UNIT};
 
 /// What an operation tells its kernels beside the geometry.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +37,6 @@ macro_rules! params {
         }
     };
 }
-
-pub(crate) use params;
 
 params! {
     /// `Params` of shaders/lib/rows.wgsl.
@@ -178,6 +176,50 @@ impl ColumnsParams {
             running_divisor: numbers.running_divisor,
             r_max: numbers.r_max,
             d_max: numbers.d_max,
+        }
+    }
+}
+
+params! {
+    /// `Params` of shaders/lib/fold.wgsl.
+    FoldParams {
+        grid_width: u32,
+        groups: u32,
+        count: u32,
+        batches: u32,
+        saved: u32,
+        partials: u32,
+        slot_step: u32,
+        partial_step: u32,
+        eps: f32,
+        old_weight: f32,
+        new_weight: f32,
+        correction: f32,
+    }
+}
+
+impl FoldParams {
+    pub(super) fn new(plan: &Plan, groups: u32, grid: [u32; 2], numbers: &Numbers) -> Self {
+        let count = plan.gain_count();
+        let by_columns = |cut: &Cut| matches!(cut.geometry, Geometry::Columns(_));
+        let (slot_step, partial_step) = if plan.cuts.iter().any(by_columns) {
+            (1, count)
+        } else {
+            (plan.partials, 1)
+        };
+        Self {
+            grid_width: grid[0],
+            groups,
+            count,
+            batches: plan.slots / count,
+            saved: numbers.saved,
+            partials: plan.partials,
+            slot_step,
+            partial_step,
+            eps: numbers.eps,
+            old_weight: numbers.old_weight,
+            new_weight: numbers.new_weight,
+            correction: numbers.n / numbers.running_divisor,
         }
     }
 }

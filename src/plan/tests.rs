@@ -11,6 +11,7 @@ mod policy;
 mod replay;
 mod rows;
 mod shaders;
+mod slots;
 mod small;
 mod windows;
 

@@ -143,8 +143,8 @@ fn write_hlsl(program: &Program, io: Io, module: &Module, info: &ModuleInfo) -> 
 
 #[test]
 fn every_back_end_takes_every_program() {
-    for_every_variant(|kernel, io| {
-        let program = kernel.program(io, workgroup(io), kernel.flags);
+    for_every_variant(|subject, io| {
+        let program = subject.program(io);
         defects(&program, io, workgroup(io), &program.sources.concat())
     });
 }

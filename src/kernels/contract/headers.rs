@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::{Kernel, moments};
-use super::{assert_found, kernels, spoiled, variants, workgroup};
+use super::super::moments;
+use super::{Subject, assert_found, spoiled, subjects};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -27,17 +27,19 @@ fn shaders(folder: &str) -> BTreeMap<String, String> {
 
 /// The stems of the snippets that the variants of a kernel are linked with, its body not among
 /// them.
-fn linked(kernel: &Kernel, lib: &BTreeMap<String, String>) -> BTreeSet<String> {
-    let sources = variants(kernel)
-        .into_iter()
-        .flat_map(|io| kernel.program(io, workgroup(io), kernel.flags).sources);
+fn linked(subject: Subject, lib: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let variants = subject.variants().into_iter();
+    let sources: BTreeSet<_> = variants
+        .flat_map(|io| subject.program(io).sources)
+        .filter(|source| *source != subject.body())
+        .collect();
     sources
-        .filter(|source| *source != kernel.body)
+        .into_iter()
         .map(|source| {
             let mut twins = lib.iter().filter(|(_, text)| *text == source);
             match (twins.next(), twins.next()) {
                 (Some((stem, _)), None) => stem.clone(),
-                _ => panic!("{} is linked with text that is no one snippet", kernel.name),
+                _ => panic!("{} is linked with no one snippet", subject.name()),
             }
         })
         .collect()
@@ -67,16 +69,21 @@ fn names_snippet(entry: &str, stem: &str) -> bool {
     }
 }
 
-fn defects(kernel: &Kernel, body: &str, linked: &BTreeSet<String>, host_half: &str) -> Vec<String> {
+fn defects(
+    subject: Subject,
+    body: &str,
+    linked: &BTreeSet<String>,
+    host_half: &str,
+) -> Vec<String> {
     let header = header(body);
     let mut found = Vec::new();
 
-    let stem = kernel.name.trim_end_matches("_rows");
+    let stem = subject.name().trim_end_matches("_rows");
     let host = format!("src/kernels/{}.rs", stem.trim_end_matches("_columns"));
     if !header.contains(&format!("Host half: {host}. ")) {
         found.push(format!("the header does not say Host half: {host}"));
     }
-    let shader = format!("shaders/{}.wgsl", kernel.name);
+    let shader = format!("shaders/{}.wgsl", subject.name());
     if !host_half
         .lines()
         .take_while(|line| line.starts_with("//!"))
@@ -97,9 +104,9 @@ fn defects(kernel: &Kernel, body: &str, linked: &BTreeSet<String>, host_half: &s
         }
     }
 
-    let bound: BTreeSet<&str> = variants(kernel)
-        .into_iter()
-        .flat_map(|io| kernel.program(io, workgroup(io), kernel.flags).bindings)
+    let variants = subject.variants().into_iter();
+    let bound: BTreeSet<&str> = variants
+        .flat_map(|io| subject.program(io).bindings)
         .map(|binding| binding.name)
         .collect();
     let words: BTreeSet<&str> = header
@@ -114,8 +121,8 @@ fn defects(kernel: &Kernel, body: &str, linked: &BTreeSet<String>, host_half: &s
     found
 }
 
-fn host_half_of(kernel: &Kernel) -> String {
-    let stem = kernel.name.trim_end_matches("_rows");
+fn host_half_of(subject: Subject) -> String {
+    let stem = subject.name().trim_end_matches("_rows");
     let stem = stem.trim_end_matches("_columns");
     fs::read_to_string(root().join(format!("src/kernels/{stem}.rs")))
         .expect("every kernel has a host half")
@@ -125,23 +132,23 @@ fn host_half_of(kernel: &Kernel) -> String {
 fn headers_tell_the_truth() {
     let lib = shaders("shaders/lib");
     let mut found = Vec::new();
-    for kernel in kernels() {
+    for subject in subjects() {
         let defects = defects(
-            kernel,
-            kernel.body,
-            &linked(kernel, &lib),
-            &host_half_of(kernel),
+            subject,
+            subject.body(),
+            &linked(subject, &lib),
+            &host_half_of(subject),
         );
-        found.extend(defects.iter().map(|d| format!("{}: {d}", kernel.name)));
+        found.extend(defects.iter().map(|d| format!("{}: {d}", subject.name())));
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]
 fn spoiled_headers_are_found() {
-    let kernel = &moments::KERNELS.rows;
-    let linked = linked(kernel, &shaders("shaders/lib"));
-    let host_half = host_half_of(kernel);
+    let subject = Subject::Walk(&moments::KERNELS.rows);
+    let linked = linked(subject, &shaders("shaders/lib"));
+    let host_half = host_half_of(subject);
     for (from, to, expected) in [
         ("moments.rs", "moment.rs", "does not say Host half"),
         ("Lib: ", "Lib: columns, ", "\"columns\", which is never"),
@@ -150,12 +157,12 @@ fn spoiled_headers_are_found() {
         ("tracked [1]", "count [1]", "does not explain tracked"),
         ("// Grid", "// Shape", "describe the Grid"),
     ] {
-        let body = spoiled(kernel.body, from, to);
-        assert_found(&defects(kernel, &body, &linked, &host_half), expected);
+        let body = spoiled(subject.body(), from, to);
+        assert_found(&defects(subject, &body, &linked, &host_half), expected);
     }
     let anonymous = spoiled(&host_half, "moments_rows.wgsl", "rows.wgsl");
     assert_found(
-        &defects(kernel, kernel.body, &linked, &anonymous),
+        &defects(subject, subject.body(), &linked, &anonymous),
         "does not begin with the name of shaders/moments_rows.wgsl",
     );
 }
@@ -163,11 +170,11 @@ fn spoiled_headers_are_found() {
 #[test]
 fn every_shader_is_linked() {
     let bodies: BTreeSet<_> = shaders("shaders").into_values().collect();
-    let used: BTreeSet<_> = kernels().iter().map(|k| k.body.to_owned()).collect();
+    let used: BTreeSet<_> = subjects().iter().map(|s| s.body().to_owned()).collect();
     assert_eq!(bodies, used, "a kernel without its file, or the reverse");
 
     let lib = shaders("shaders/lib");
-    let used: BTreeSet<_> = kernels().iter().flat_map(|k| linked(k, &lib)).collect();
+    let used: BTreeSet<_> = subjects().iter().flat_map(|&s| linked(s, &lib)).collect();
     let all: BTreeSet<_> = lib.into_keys().collect();
     assert_eq!(all, used, "a snippet that no variant is linked with");
 }

@@ -6,8 +6,8 @@ use naga::{
     StorageAccess, TypeInner,
 };
 
-use super::super::{ColumnsParams, Flags, Form, Io, Kernel, Reduce, RowsParams, Word, moments};
-use super::{assert_found, for_every_variant, spoiled, variants, workgroup};
+use super::super::{Flags, Form, Io, Reduce, Word, backward_sums, fold_sums, moments};
+use super::{Subject, assert_found, for_every_variant, spoiled};
 use crate::gpu::{Access, Program};
 
 /// What WebGPU grants without asking for more.
@@ -61,7 +61,7 @@ fn name_of(name: Option<&String>) -> &str {
 }
 
 /// All that the shader and its host half disagree about.
-fn defects(kernel: &Kernel, io: Io, program: &Program, source: &str) -> Vec<String> {
+fn defects(subject: Subject, io: Io, program: &Program, source: &str) -> Vec<String> {
     let shader = match Shader::new(source, io) {
         Ok(shader) => shader,
         Err(error) => return vec![error],
@@ -69,8 +69,8 @@ fn defects(kernel: &Kernel, io: Io, program: &Program, source: &str) -> Vec<Stri
     let mut found = Vec::new();
     check_entry_point(&shader, program, &mut found);
     check_bindings(&shader, program, &mut found);
-    check_parameters(kernel, &shader, &mut found);
-    check_constants(io, &shader, program, &mut found);
+    check_parameters(subject, &shader, &mut found);
+    check_constants(subject, io, &shader, program, &mut found);
     found
 }
 
@@ -131,12 +131,8 @@ fn check_bindings(shader: &Shader, program: &Program, found: &mut Vec<String>) {
 }
 
 /// Compares names, order, types and offsets of the uniform's fields.
-fn check_parameters(kernel: &Kernel, shader: &Shader, found: &mut Vec<String>) {
-    let (fields, size) = if kernel.name.ends_with("_rows") {
-        (RowsParams::FIELDS, size_of::<RowsParams>())
-    } else {
-        (ColumnsParams::FIELDS, size_of::<ColumnsParams>())
-    };
+fn check_parameters(subject: Subject, shader: &Shader, found: &mut Vec<String>) {
+    let (fields, size) = subject.parameters();
     let Some((_, params, _)) = shader.resources().find(|(.., name)| *name == "params") else {
         found.push("no params".into());
         return;
@@ -176,7 +172,13 @@ fn check_parameters(kernel: &Kernel, shader: &Shader, found: &mut Vec<String>) {
 const DERIVED: [&str; 3] = ["ROWS", "PAIRS", "ENTRIES"];
 
 /// Compares the overrides, the flags and the width of a word.
-fn check_constants(io: Io, shader: &Shader, program: &Program, found: &mut Vec<String>) {
+fn check_constants(
+    subject: Subject,
+    io: Io,
+    shader: &Shader,
+    program: &Program,
+    found: &mut Vec<String>,
+) {
     let given: Vec<_> = program.constants.iter().map(|(name, _)| *name).collect();
     let overrides: Vec<_> = shader
         .module
@@ -191,13 +193,10 @@ fn check_constants(io: Io, shader: &Shader, program: &Program, found: &mut Vec<S
         found.push(format!("there is no override {name}"));
     }
     let reads_flags = shader.constants().any(|(name, _)| name == "HAS_GAMMA");
-    let mut expected = vec![("WIDTH", io.word.width() as u32)];
-    expected.extend(match io.form {
-        Form::Whole | Form::Ragged => vec![],
-        Form::Span(words) => vec![("SPAN", words)],
-        Form::HeldRows(words) => vec![("HELD", words)],
-        Form::HeldColumns(words) => vec![("SPAN", 1), ("HELD", words)],
-    });
+    let mut expected = match subject {
+        Subject::Walk(_) => constants_of(io),
+        Subject::Fold(_) => vec![],
+    };
     if reads_flags {
         expected.extend(Flags::NAMED.map(|(name, flag)| (name, flag.0)));
     }
@@ -213,19 +212,31 @@ fn check_constants(io: Io, shader: &Shader, program: &Program, found: &mut Vec<S
     }
 }
 
+/// The constants that a choice of snippets brings.
+fn constants_of(io: Io) -> Vec<(&'static str, u32)> {
+    let mut constants = vec![("WIDTH", io.word.width() as u32)];
+    constants.extend(match io.form {
+        Form::Whole | Form::Ragged => vec![],
+        Form::Span(words) => vec![("SPAN", words)],
+        Form::HeldRows(words) => vec![("HELD", words)],
+        Form::HeldColumns(words) => vec![("SPAN", 1), ("HELD", words)],
+    });
+    constants
+}
+
 #[test]
 fn shaders_and_host_halves_agree() {
-    for_every_variant(|kernel, io| {
-        let program = kernel.program(io, workgroup(io), kernel.flags);
-        defects(kernel, io, &program, &program.sources.concat())
+    for_every_variant(|subject, io| {
+        let program = subject.program(io);
+        defects(subject, io, &program, &program.sources.concat())
     });
 }
 
 #[test]
 fn spoiled_shaders_are_found() {
-    let kernel = &moments::KERNELS.rows;
-    let io = variants(kernel)[0];
-    let program = kernel.program(io, workgroup(io), kernel.flags);
+    let subject = Subject::Walk(&moments::KERNELS.rows);
+    let io = subject.variants()[0];
+    let program = subject.program(io);
     for (from, to, expected) in [
         // The entry point.
         ("fn moments_rows", "fn moment_rows", "called moment_rows"),
@@ -253,17 +264,17 @@ fn spoiled_shaders_are_found() {
         (
             "    eps: f32,\n    old_weight: f32,",
             "    old_weight: f32,\n    eps: f32,",
-            "field 19 of Params is Some((\"old_weight\"",
+            "field 23 of Params is Some((\"old_weight\"",
         ),
         (
             "    eps: f32,",
             "    @align(16) eps: f32,",
-            "Some((\"eps\", \"f32\", 80))",
+            "Some((\"eps\", \"f32\", 96))",
         ),
         (
             "    running_divisor: f32,",
             "    running_divisor: f32, more: vec4<f32>,",
-            "Params has 112 bytes, the host half 92",
+            "Params has 144 bytes, the host half 116",
         ),
         // Overrides and constants.
         (
@@ -293,6 +304,56 @@ fn spoiled_shaders_are_found() {
         ("alias Word = f32", "enable f16; alias Word = f16", "f16"),
     ] {
         let source = spoiled(&program.sources.concat(), from, to);
-        assert_found(&defects(kernel, io, &program, &source), expected);
+        assert_found(&defects(subject, io, &program, &source), expected);
+    }
+}
+
+#[test]
+fn spoiled_gains_and_folds_are_found() {
+    let sums = Subject::Walk(&backward_sums::KERNELS.rows);
+    let elements = sums.variants().into_iter().find(|io| io.element_gains);
+    let elements = elements.expect("a variant with gains of elements");
+    let fold = Subject::Fold(&fold_sums::KERNEL);
+    let shared = fold.variants()[0];
+    for (subject, io, from, to, expected) in [
+        (
+            sums,
+            elements,
+            "v * unpack(gamma[word])",
+            "v",
+            "gamma is bound but never used",
+        ),
+        (
+            sums,
+            elements,
+            "@binding(5)",
+            "@binding(6)",
+            "does not declare (5, \"gamma\"",
+        ),
+        (
+            fold,
+            shared,
+            "dgamma[gain] = sums.y;",
+            "",
+            "dgamma is bound but never used",
+        ),
+        (
+            fold,
+            shared,
+            "slot_step",
+            "slot_steps",
+            "field 6 of Params is Some((\"slot_steps\", \"u32\", 24))",
+        ),
+        (
+            fold,
+            shared,
+            "override FLAGS",
+            "const FLAGS",
+            "no override FLAGS",
+        ),
+    ] {
+        let program = subject.program(io);
+        let source = spoiled(&program.sources.concat(), from, to);
+        assert_found(&defects(subject, io, &program, &source), expected);
     }
 }

@@ -2,10 +2,12 @@
 //! `shaders/*_columns.wgsl`.
 
 use super::params::ColumnsParams;
+use super::slots::Slots;
 use super::{Cut, Form, NUMBERS, Pass, Plan, field, sample_at};
 use crate::plan::Columns;
 
 pub(super) struct Slice {
+    batch: u32,
     pub(super) index: u32,
     pub(super) first_column: u32,
     row_begin: u32,
@@ -29,10 +31,16 @@ pub(super) struct Params {
     pub(super) span: u32,
     pub(super) groups: u32,
     pub(super) grid_width: u32,
+    pub(super) slots_of: Slots,
     pub(super) count: u32,
     pub(super) partials: u32,
+    merged: u32,
+    first_batch: u32,
+    slices: u32,
     first_slice: u32,
+    pub(super) first_row: u32,
     shift: u32,
+    rows: u32,
     row_words: u32,
     tile_words: u32,
     tile_lanes: u32,
@@ -60,10 +68,16 @@ impl Params {
             },
             groups: get("groups"),
             grid_width: get("grid_width"),
+            slots_of: Slots::new(plan, get("fan"), get("gains")),
             count: get("count"),
             partials: get("partials"),
+            merged: get("merged"),
+            first_batch: get("first_batch"),
+            slices: get("slices"),
             first_slice: get("first_slice"),
+            first_row: get("first_row"),
             shift: get("shift"),
+            rows: get("rows"),
             row_words: get("row_words"),
             tile_words: get("tile_words"),
             tile_lanes: get("tile_lanes"),
@@ -80,10 +94,13 @@ impl Params {
     }
 
     pub(super) fn slice_of(&self, group: u32) -> Slice {
-        let i = group / self.blocks;
-        let block = group - i * self.blocks;
-        let row_begin = i * self.slice_rows + i.min(self.more_rows);
+        let slice = group / self.blocks;
+        let block = group - slice * self.blocks;
+        let batch = slice / self.slices;
+        let i = slice - batch * self.slices;
+        let row_begin = batch * self.rows + i * self.slice_rows + i.min(self.more_rows);
         Slice {
+            batch: self.first_batch + batch,
             index: self.first_slice + i,
             first_column: block * self.tile_words * self.width,
             row_begin,
@@ -115,20 +132,45 @@ impl Params {
     }
 
     pub(super) fn word_of(&self, walk: &Walk, row: u32, i: u32) -> u32 {
-        let at = if i < self.span {
+        self.shift
+            + self.row_of(walk, row, i) * self.row_words
+            + Self::span_word(walk, i % self.span)
+    }
+
+    pub(super) fn row_of(&self, walk: &Walk, row: u32, i: u32) -> u32 {
+        if i < self.span {
             row
         } else {
             (row + i / self.span * walk.row_step).min(walk.last_row)
-        };
-        self.shift + at * self.row_words + Self::span_word(walk, i % self.span)
+        }
     }
 
     pub(super) fn is_new(&self, walk: &Walk, row: u32, i: u32) -> bool {
         i < self.span || row + i / self.span * walk.row_step < walk.row_end
     }
 
-    pub(super) fn channel_of(&self, column: u32) -> u32 {
-        column % self.count
+    pub(super) fn slot_of(&self, slice: &Slice, column: u32) -> u32 {
+        slice.batch * self.count + column % self.count
+    }
+
+    pub(super) fn statistic_partial(&self, statistic: u32, i: u32) -> u32 {
+        if !self.slots_of.is_grouped() {
+            return i * self.count + statistic;
+        }
+        let fan = self.slots_of.fan;
+        let first = statistic * fan;
+        let batch = first / self.count;
+        let row = batch * self.partials + i / fan;
+        row * self.count + first - batch * self.count + i % fan
+    }
+
+    pub(super) fn statistic_partials(&self) -> u32 {
+        self.merged
+    }
+
+    pub(super) fn partial_slot(&self, statistic: u32, i: u32) -> u32 {
+        let fan = self.slots_of.fan;
+        statistic * fan + i % fan
     }
 
     fn row_columns(&self) -> u32 {
@@ -148,7 +190,7 @@ impl Params {
     }
 
     pub(super) fn merge_ways(&self) -> u32 {
-        self.merged_lanes().min(self.partials)
+        self.merged_lanes().min(self.merged)
     }
 
     pub(super) fn merged_column(&self, slice: &Slice, word: u32, c: u32) -> u32 {
@@ -182,7 +224,8 @@ impl Params {
     }
 
     pub(super) fn column_partial(&self, slice: &Slice, i: u32) -> u32 {
-        slice.index * self.all_columns() + slice.first_column + i
+        let before = slice.batch * self.partials * self.count;
+        before + slice.index * self.all_columns() + slice.first_column + i
     }
 
     /// The elements that `column_pivot` looks at.
@@ -251,7 +294,7 @@ pub(super) fn iterations(plan: &Plan, cut: &Cut, columns: &Columns, pass: Pass) 
     }
     let flushes = (rows.div_ceil(CHUNK) + rows.div_ceil(32 * CHUNK)) * (1 + span);
     let ways = u64::from(params.merge_ways()).max(1);
-    let share = u64::from(params.partials).div_ceil(ways);
+    let share = u64::from(params.merged).div_ceil(ways);
     let merge = (ways * merged).div_ceil(workgroup) * (1 + share + share.div_ceil(32));
     let tree = merge_tree(ways, merged, workgroup);
     let moments = 13 * each + 2 * own + walk(false) + flushes + lanes_tree;

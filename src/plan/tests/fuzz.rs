@@ -3,8 +3,8 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use super::{Cpu, Error, Gpu, Limits, PASSES, Pass, Plan, PlanOptions, Strategy, View};
-use super::{invariants, view};
+use super::{Cpu, Error, Gpu, Limits, PASSES, Pass, Plan, PlanOptions, Reduction, Strategy, View};
+use super::{invariants, slots, view};
 
 /// A dimension of about `max` at most: of any size, but often one, odd or whole vec4s.
 fn dimension(rng: &mut Pcg64, max: usize) -> usize {
@@ -124,7 +124,7 @@ fn fuzz(seed: u64, plans: usize) {
         let _planned = Planned(view, pass, options, limits);
         match Plan::new(slots(view), pass, options, &limits) {
             Ok(plan) => {
-                check(&plan, view, pass, options, &limits);
+                check(&plan, slots(view), pass, options, &limits);
                 resident += usize::from(plan.strategy == Strategy::Resident);
                 many += usize::from(plan.cuts.len() > 1);
                 large += usize::from(plan.cuts.len() > 256);
@@ -139,10 +139,10 @@ fn fuzz(seed: u64, plans: usize) {
     assert!(reached.iter().all(|n| n * 100 > plans), "{reached:?}");
 }
 
-fn check(plan: &Plan, view: View, pass: Pass, options: PlanOptions, limits: &Limits) {
-    let iterations = invariants::check(plan, view, pass, limits);
+fn check(plan: &Plan, reduction: Reduction, pass: Pass, options: PlanOptions, limits: &Limits) {
+    let iterations = invariants::check(plan, reduction, pass, limits);
     if options.class.unwrap_or(limits.class) == Cpu {
-        invariants::check_iterations(plan, view, pass, iterations);
+        invariants::check_iterations(plan, reduction, pass, iterations);
     }
     match options.strategy {
         None | Some(Strategy::Resident) => {}

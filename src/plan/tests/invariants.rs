@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{Cut, Form, Geometry, Limits, MAX_ITERATIONS, Pass, Plan, Rows, View};
-use super::{columns, rows};
+use super::{
+    Cut, Form, Gains, Geometry, Limits, MAX_ITERATIONS, Pass, Plan, Reduction, Rows, View,
+};
+use super::{columns, rows, slots::Fold};
 use crate::plan::{Columns, Reduce, Strategy, Word};
 
 /// Every whole number up to this one is an f32: what the kernels write as `n` of a partial.
@@ -16,19 +18,12 @@ const MAX_SHARED_BYTES: u64 = 12_288;
 const MAX_INVOCATIONS: u32 = 256;
 
 /// Checks all that is cheap; returns the most iterations of any lane.
-pub(super) fn check(plan: &Plan, view: View, pass: Pass, limits: &Limits) -> u64 {
-    assert_eq!(plan.count as usize, view.count);
-    assert_eq!(plan.slot_len, view.slot_len() as u64);
-    assert!(plan.workgroup.is_power_of_two() && plan.workgroup <= MAX_INVOCATIONS);
-    assert_eq!(
-        plan.state_len(plan.slots as usize) as u64,
-        4 * (1 + u64::from(plan.count) * (1 + u64::from(plan.partials)))
-    );
-    // Where the state fits a binding, each of its partials has an index.
-    let vectors = plan.state_len(plan.slots as usize) as u64 / 4;
-    assert!(vectors * 16 > limits.max_binding_bytes || vectors <= u32::MAX.into());
+pub(super) fn check(plan: &Plan, reduction: Reduction, pass: Pass, limits: &Limits) -> u64 {
+    let view = reduction.folded().view;
+    check_slots(plan, reduction, limits);
     check_strategy(plan, view, pass);
-    let (mut next, mut longest) = (0, 0);
+    let (mut next, mut longest) = (0, fold_iterations(plan));
+    let mut slots = 0;
     let mut slices: HashMap<u32, u64> = HashMap::new();
     for cut in &plan.cuts {
         let (elements, iterations, partials) = match &cut.geometry {
@@ -41,15 +36,21 @@ pub(super) fn check(plan: &Plan, view: View, pass: Pass, limits: &Limits) -> u64
         assert_eq!(begin, next, "the window begins where the last one ends");
         next = begin + elements;
         check_grid(cut, limits);
+        check_place(plan, cut, view, begin);
         // The slices of a slot are numbered without a gap, window by window.
-        let (first_slot, first_partial) = first_partial(plan, cut);
-        let so_far = slices.entry(first_slot).or_default();
-        assert_eq!(*so_far, first_partial, "the first partial of {cut:?}");
+        let first = first_partial(plan, cut);
+        let so_far = slices.entry(first.slot).or_default();
+        assert_eq!(*so_far, first.partial, "the first partial of {cut:?}");
         *so_far += partials;
+        slots += if first.partial == 0 { first.slots } else { 0 };
         longest = longest.max(iterations);
     }
     assert_eq!(next, view.numel() as u64, "the windows' end");
-    if plan.strategy == Strategy::Resident || pass == Pass::Flat {
+    assert_eq!(slots, plan.slots.into(), "the windows' slots");
+    if plan.strategy == Strategy::Resident {
+        let folds = matches!(plan.gains, Gains::Period(_));
+        assert_eq!(plan.partials, u32::from(folds));
+    } else if pass == Pass::Flat {
         assert_eq!(plan.partials, 0);
     } else {
         let all = slices.values().all(|&n| n == plan.partials.into());
@@ -59,16 +60,47 @@ pub(super) fn check(plan: &Plan, view: View, pass: Pass, limits: &Limits) -> u64
 }
 
 /// A lane of a software driver stops when it has looped too often.
-pub(super) fn check_iterations(plan: &Plan, view: View, pass: Pass, iterations: u64) {
+pub(super) fn check_iterations(plan: &Plan, reduction: Reduction, pass: Pass, iterations: u64) {
     assert!(
         iterations < MAX_ITERATIONS,
-        "{iterations} iterations of one lane: {view:?} {pass:?} {:?} {:?} {:?} in {} windows, {} partials",
+        "{iterations} iterations of one lane: {reduction:?} {pass:?} {:?} {:?} {:?} in {} windows, {} partials",
         plan.strategy,
         plan.word,
         plan.form,
         plan.cuts.len(),
         plan.partials
     );
+}
+
+fn check_slots(plan: &Plan, reduction: Reduction, limits: &Limits) {
+    let view = reduction.folded().view;
+    assert_eq!(view.numel(), reduction.view.numel());
+    assert_eq!(view.slots(), reduction.view.slots());
+    assert_eq!(plan.count as usize, view.count);
+    assert_eq!(plan.slots as usize, view.slots());
+    assert_eq!(plan.fan as usize, reduction.fan);
+    assert!(plan.slots.is_multiple_of(plan.gain_count()));
+    assert!(plan.workgroup.is_power_of_two() && plan.workgroup <= MAX_INVOCATIONS);
+    let statistics = plan.slots / plan.fan;
+    let partials = u64::from(plan.slots) * u64::from(plan.partials);
+    let vectors = 1 + u64::from(statistics) + partials;
+    let state_len = plan.state_len(statistics as usize) as u64;
+    assert_eq!(state_len, 4 * vectors);
+    // Where the state fits a binding, each of its partials has an index.
+    assert!(vectors * 16 > limits.max_binding_bytes || vectors <= u32::MAX.into());
+    let merged = u64::from(plan.partials) * u64::from(plan.fan);
+    assert!(
+        merged <= u32::MAX.into(),
+        "{merged} partials of a statistic"
+    );
+}
+
+/// The iterations of what folds samples, for those plans that have some.
+fn fold_iterations(plan: &Plan) -> u64 {
+    match plan.gains {
+        Gains::Period(_) => Fold::new(plan).iterations(),
+        _ => 0,
+    }
 }
 
 fn check_strategy(plan: &Plan, view: View, pass: Pass) {
@@ -81,6 +113,12 @@ fn check_strategy(plan: &Plan, view: View, pass: Pass) {
     if plan.form == Form::Ragged {
         assert_eq!(plan.word.width(), 4, "one element cannot straddle");
         assert!(view.inner >= 4, "a word straddles two slots at the most");
+        assert!(view.batch == 1, "and no two entries");
+    }
+    match plan.gains {
+        Gains::Elements => assert!(matches!(plan.form, Form::Whole | Form::HeldRows(_))),
+        Gains::Across => assert!(matches!(plan.form, Form::Span(_))),
+        Gains::Slots | Gains::Period(_) => {}
     }
     if plan.word != Word::F32 {
         assert!(view.numel().is_multiple_of(4), "the last word is whole");
@@ -105,11 +143,40 @@ fn copies(plan: &Plan, columns: &Columns) -> u64 {
     }
 }
 
-/// The first slot of a window, and the first partial of that slot in it.
-fn first_partial(plan: &Plan, cut: &Cut) -> (u32, u64) {
+/// Where a window begins among slots and partials.
+struct First {
+    slot: u32,
+    /// Its slots.
+    slots: u64,
+    partial: u64,
+}
+
+fn first_partial(plan: &Plan, cut: &Cut) -> First {
     match &cut.geometry {
-        Geometry::Rows(rows) => (rows.first_slot, rows.first_slice.into()),
-        Geometry::Columns(columns) => (0, u64::from(columns.first_slice) * copies(plan, columns)),
+        Geometry::Rows(rows) => First {
+            slot: rows.first_slot,
+            slots: rows.slots.into(),
+            partial: rows.first_slice.into(),
+        },
+        Geometry::Columns(columns) => First {
+            slot: columns.first_batch * plan.count,
+            slots: u64::from(columns.batches) * u64::from(plan.count),
+            partial: u64::from(columns.first_slice) * copies(plan, columns),
+        },
+    }
+}
+
+/// The first slot, batch entry and row of a window that begins with this element.
+fn check_place(plan: &Plan, cut: &Cut, view: View, begin: u64) {
+    let entry = view.slot_len() as u64 * view.count as u64;
+    let (batch, at) = (begin / entry, begin % entry);
+    let slot = batch * view.count as u64 + at / view.inner as u64 % view.count as u64;
+    assert_eq!(u64::from(first_partial(plan, cut).slot), slot, "{cut:?}");
+    if let Geometry::Columns(columns) = cut.geometry {
+        assert_eq!(at % view.count as u64, 0, "columns begin with a row");
+        if plan.gains == Gains::Across {
+            assert_eq!(u64::from(columns.first_row), at / view.count as u64);
+        }
     }
 }
 
@@ -153,7 +220,7 @@ fn check_grid(cut: &Cut, limits: &Limits) {
 fn check_rows(plan: &Plan, cut: &Cut, rows: &Rows, pass: Pass) -> (u64, u64, u64) {
     let outer = u64::from(rows.slot_words / rows.row_words);
     assert_eq!(rows.slot_words % rows.row_words, 0);
-    assert!(rows.first_slot + rows.slots <= plan.count);
+    assert!(rows.first_slot + rows.slots <= plan.slots);
     let whole = u64::from(rows.inner) / plan.word.width() as u64;
     let touched = match plan.form {
         Form::Ragged => (u64::from(rows.inner) + 6) / 4,
@@ -208,7 +275,13 @@ fn check_columns(plan: &Plan, cut: &Cut, columns: &Columns, pass: Pass) -> (u64,
         columns.blocks,
         columns.row_words.div_ceil(columns.tile_words)
     );
-    assert_eq!(cut.groups, columns.blocks * columns.slices);
+    assert_eq!(
+        cut.groups,
+        columns.blocks * columns.slices * columns.batches
+    );
+    if plan.gains == Gains::Across {
+        assert_eq!(row, plan.count.into(), "a row has one statistic");
+    }
     assert!((1..=columns.rows).contains(&columns.slices));
     let tile = u64::from(plan.workgroup) * width * u64::from(span);
     assert!(tile * ENTRY_BYTES <= MAX_SHARED_BYTES, "{tile} entries");
@@ -227,7 +300,7 @@ fn check_columns(plan: &Plan, cut: &Cut, columns: &Columns, pass: Pass) -> (u64,
         assert!(copies == 1, "a tile has all copies of its channels");
     }
     (
-        u64::from(columns.rows) * row,
+        u64::from(columns.batches) * u64::from(columns.rows) * row,
         columns::iterations(plan, cut, columns, pass),
         u64::from(columns.slices) * copies,
     )

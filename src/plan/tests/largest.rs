@@ -2,7 +2,7 @@
 //! lane that loops too often.
 
 use super::{Cpu, Error, Form, Geometry, Gpu, Limits, PASSES, Pass, Plan, Strategy, View};
-use super::{columns, forced, invariants, limits, rows, strategies, view};
+use super::{columns, forced, invariants, limits, rows, slots, strategies, view};
 
 /// The iterations of the loops over words alone, walked by the first lane of the first workgroup,
 /// whose slice is one of the longest.
@@ -34,12 +34,12 @@ fn longest(view: View, limits: &Limits) -> (u64, usize) {
         for pass in PASSES {
             match Plan::new(slots(view), pass, forced(strategy), limits) {
                 Ok(plan) => {
-                    let iterations = invariants::check(&plan, view, pass, limits);
+                    let iterations = invariants::check(&plan, slots(view), pass, limits);
                     let walked = walked(&plan);
                     let walked = if pass == Pass::Flat { 0 } else { walked };
                     assert!(walked <= iterations, "{walked} were announced {iterations}");
                     if plan.workgroup == 8 {
-                        invariants::check_iterations(&plan, view, pass, iterations);
+                        invariants::check_iterations(&plan, slots(view), pass, iterations);
                     }
                     (most, plans) = (most.max(iterations), plans + 1);
                 }

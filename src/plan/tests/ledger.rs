@@ -1,6 +1,7 @@
 //! What a replayed pass did to the elements, slots and partials of a tensor.
 
-use super::{Cut, Plan};
+use super::slots::Fold;
+use super::{Cut, Gains, Plan, Reduction};
 use crate::View;
 
 /// A lane among all workgroups of all windows.
@@ -13,10 +14,14 @@ pub(super) struct Lane {
 
 pub(super) struct Ledger {
     view: View,
+    fan: usize,
+    gains: Gains,
     counted: Vec<bool>,
     writers: Vec<Option<Lane>>,
+    /// Whether a statistic has an owner.
     owned: Vec<bool>,
-    partials: Vec<bool>,
+    /// The slots that partials are of.
+    partials: Vec<Option<u32>>,
 }
 
 /// Marks what must not be marked yet.
@@ -27,23 +32,31 @@ fn mark(marks: &mut [bool], i: usize, what: &str) {
 }
 
 impl Ledger {
-    pub(super) fn new(plan: &Plan, view: View) -> Self {
-        let partials = plan.partials as usize * view.count;
-        assert_eq!(
-            plan.state_len(plan.slots as usize),
-            4 * (1 + view.count + partials)
-        );
+    pub(super) fn new(plan: &Plan, reduction: Reduction) -> Self {
+        let Reduction { view, fan, gains } = reduction;
+        let partials = plan.partials as usize * view.slots();
+        let statistics = view.slots() / fan;
+        let vectors = 1 + statistics + partials;
+        assert_eq!(plan.state_len(statistics), 4 * vectors);
         Self {
             view,
+            fan,
+            gains,
             counted: vec![false; view.numel()],
             writers: vec![None; view.numel()],
-            owned: vec![false; view.count],
-            partials: vec![false; partials],
+            owned: vec![false; statistics],
+            partials: vec![None; partials],
         }
     }
 
     pub(super) fn slot(&self, element: u64) -> u32 {
-        (element as usize / self.view.inner % self.view.count) as u32
+        let entry = self.view.slot_len() * self.view.count;
+        let (batch, at) = (element as usize / entry, element as usize % entry);
+        (batch * self.view.count + at / self.view.inner % self.view.count) as u32
+    }
+
+    fn statistic(&self, slot: u32) -> usize {
+        slot as usize / self.fan
     }
 
     /// The element of the tensor that the kernel sees as that one of its binding.
@@ -76,17 +89,72 @@ impl Ledger {
         self.write(cut, seen, slot, lane);
     }
 
-    /// A workgroup saves the statistics of a slot, or writes the gradients of its parameters.
-    pub(super) fn own(&mut self, slot: u32) {
-        mark(&mut self.owned, slot as usize, "the owner of slot");
+    /// An element meets that one of the gains that elements of a slot have.
+    pub(super) fn gain(&self, cut: &Cut, seen: u32, gain: u32) {
+        if self.gains == Gains::Elements {
+            let own = Self::element(cut, seen) % self.view.inner as u64;
+            assert_eq!(own, gain.into(), "the gain of element {seen}");
+        }
+    }
+
+    /// An element meets the saved statistics of that row.
+    pub(super) fn row(&self, cut: &Cut, seen: u32, row: u32) {
+        if self.gains == Gains::Across {
+            let own = Self::element(cut, seen) / self.view.count as u64;
+            assert_eq!(own, row.into(), "the row of element {seen}");
+        }
+    }
+
+    /// A workgroup saves a statistic, or writes the gradients of its parameters.
+    pub(super) fn own(&mut self, statistic: u32) {
+        mark(
+            &mut self.owned,
+            statistic as usize,
+            "the owner of statistic",
+        );
     }
 
     /// A plan that merges nothing has no partials, and no kernel to leave them.
-    pub(super) fn leave_partial(&mut self, index: u32) {
+    pub(super) fn leave_partial(&mut self, index: u32, slot: u32) {
         if self.partials.is_empty() {
             return;
         }
-        mark(&mut self.partials, index as usize, "partial");
+        let i = index as usize;
+        assert!(i < self.partials.len(), "partial {i} does not exist");
+        let left = self.partials[i].replace(slot);
+        assert_eq!(left, None, "partial {i} of slot {slot} once more");
+    }
+
+    /// The merges of all statistics: `partial` gives the index of partial i of one, and the gain of its
+    /// slot. Each has to be of one of the statistic's slots, and none is left out or merged twice.
+    pub(super) fn merge(&self, each: u32, partial: impl Fn(u32, u32) -> (u32, u32)) {
+        let mut merged = vec![false; self.partials.len()];
+        for statistic in 0..self.owned.len() as u32 {
+            for i in 0..each {
+                let (index, gain) = partial(statistic, i);
+                mark(&mut merged, index as usize, "the merged partial");
+                let slot = self.partials[index as usize].expect("a partial that was left");
+                assert_eq!(self.statistic(slot), statistic as usize, "of slot {slot}");
+                if let Gains::Period(gains) = self.gains {
+                    assert_eq!(gain as usize, slot as usize % gains, "of slot {slot}");
+                }
+            }
+        }
+        assert!(merged.iter().all(|&merged| merged), "a partial is lost");
+    }
+
+    /// The sums over the slots of each gain, where several have one.
+    pub(super) fn fold(&self, fold: &Fold) {
+        let mut folded = vec![false; self.partials.len()];
+        for gain in 0..fold.count {
+            for i in 0..fold.gain_partials() {
+                let index = fold.gain_partial(gain, i) as usize;
+                mark(&mut folded, index, "the folded partial");
+                let slot = self.partials[index].expect("a partial that was left");
+                assert_eq!(slot % fold.count, gain, "of slot {slot}");
+            }
+        }
+        assert!(folded.iter().all(|&folded| folded), "a partial is lost");
     }
 
     pub(super) fn all_are_counted(&self) {
@@ -95,13 +163,13 @@ impl Ledger {
     }
 
     pub(super) fn all_partials_are_there(&self) {
-        let missing = self.partials.iter().position(|left| !left);
+        let missing = self.partials.iter().position(Option::is_none);
         assert_eq!(missing, None, "a partial is missing");
     }
 
     pub(super) fn all_are_owned(&self) {
         let missing = self.owned.iter().position(|owned| !owned);
-        assert_eq!(missing, None, "a slot has no owner");
+        assert_eq!(missing, None, "a statistic has no owner");
     }
 
     pub(super) fn all_are_written(&self) {

@@ -1,7 +1,7 @@
 //! What the planner chooses, and that it obeys.
 
 use super::{Cpu, Error, Gpu, Limits, PASSES, Pass, Plan, PlanOptions, Strategy, View};
-use super::{forced, limits, view};
+use super::{forced, limits, slots, view};
 use crate::gpu::DeviceClass;
 use crate::plan::{Form, Reduce, Word};
 
@@ -135,7 +135,12 @@ fn a_workgroup_is_one_subgroup_only_where_it_is_as_wide() {
             subgroups: widths,
             ..limits(class)
         };
-        let plan = Plan::new(view(32, 64, 3136), Pass::Forward, forced(None), &limits);
+        let plan = Plan::new(
+            slots(view(32, 64, 3136)),
+            Pass::Forward,
+            forced(None),
+            &limits,
+        );
         assert_eq!(plan.expect("a plan").reduce, reduce);
     }
 }

@@ -2,8 +2,8 @@
 //! element.
 
 use super::ledger::{Lane, Ledger};
-use super::{Cut, Form, Geometry, Plan, View};
-use super::{columns, rows};
+use super::{Cut, Form, Gains, Geometry, Plan, Reduction};
+use super::{columns, rows, slots::Fold};
 
 /// The groups of a grid, as `group_index` numbers them.
 fn groups(cut: &Cut, grid_width: u32, groups: u32) -> impl Iterator<Item = u32> {
@@ -13,9 +13,9 @@ fn groups(cut: &Cut, grid_width: u32, groups: u32) -> impl Iterator<Item = u32> 
         .filter(move |&group| group < groups)
 }
 
-pub(super) fn replay(plan: &Plan, view: View) {
+pub(super) fn replay(plan: &Plan, reduction: Reduction) {
     for sums in [rows::MOMENTS, rows::BACKWARD_SUMS] {
-        let mut ledger = Ledger::new(plan, view);
+        let mut ledger = Ledger::new(plan, reduction);
         for cut in &plan.cuts {
             match cut.geometry {
                 Geometry::Rows(geometry) => {
@@ -38,6 +38,32 @@ pub(super) fn replay(plan: &Plan, view: View) {
         ledger.all_are_owned();
         ledger.all_are_written();
         ledger.all_partials_are_there();
+        plan.cuts.iter().for_each(|cut| merge(plan, cut, &ledger));
+        if plan.partials > 0 && matches!(plan.gains, Gains::Period(_)) {
+            ledger.fold(&Fold::new(plan));
+        }
+    }
+}
+
+/// What the second dispatch over this window would read of the partials.
+fn merge(plan: &Plan, cut: &Cut, ledger: &Ledger) {
+    match &cut.geometry {
+        Geometry::Rows(geometry) => {
+            let p = rows::Params::new(plan, cut, geometry);
+            let partial = |statistic, i| {
+                let index = p.statistic_partial(statistic, i);
+                (index, p.slots_of.gain_of(p.partial_slot(statistic, i)))
+            };
+            ledger.merge(p.statistic_partials(), partial);
+        }
+        Geometry::Columns(geometry) => {
+            let p = columns::Params::new(plan, cut, geometry);
+            let partial = |statistic, i| {
+                let index = p.statistic_partial(statistic, i);
+                (index, p.slots_of.gain_of(p.partial_slot(statistic, i)))
+            };
+            ledger.merge(p.statistic_partials(), partial);
+        }
     }
 }
 
@@ -50,6 +76,7 @@ fn split_rows(p: &rows::Params, cut: &Cut, sums: rows::Sums, ledger: &mut Ledger
                 for component in p.members(cursor, end) {
                     let seen = p.word_of(cursor) * p.width + component;
                     ledger.count(cut, seen, slice.slot);
+                    ledger.gain(cut, seen, cursor.word * p.width + component);
                     n += 1;
                 }
             });
@@ -74,9 +101,9 @@ fn split_rows(p: &rows::Params, cut: &Cut, sums: rows::Sums, ledger: &mut Ledger
         for seen in p.samples(&slice) {
             assert_eq!(ledger.slot(Ledger::element(cut, seen)), slice.slot);
         }
-        ledger.leave_partial(slice.slot * p.partials + slice.index);
-        if slice.index == 0 {
-            ledger.own(slice.slot);
+        ledger.leave_partial(p.slot_partial(&slice), slice.slot);
+        if slice.index == 0 && p.slots_of.leads(slice.slot) {
+            ledger.own(p.slots_of.statistic_of(slice.slot));
         }
     }
 }
@@ -97,6 +124,7 @@ fn write_word(
             (slot + 1) % p.count
         };
         ledger.write_once(cut, seen, slot, lane);
+        ledger.gain(cut, seen, cursor.word * p.width + component);
     }
 }
 
@@ -123,10 +151,12 @@ fn hold_rows(p: &rows::Params, cut: &Cut, held: u32, ledger: &mut Ledger) {
                     let seen = p.word_of(cursor) * p.width + component;
                     ledger.count(cut, seen, slice.slot);
                     ledger.write_once(cut, seen, slice.slot, id);
+                    ledger.gain(cut, seen, cursor.word * p.width + component);
                 }
                 cursor = p.advance(cursor);
             }
             if run == 0 && slice.end > 0 {
+                ledger.leave_partial(p.slot_partial(&slice), slice.slot);
                 ledger.own(slice.slot);
             }
         }
@@ -178,8 +208,10 @@ fn sum_columns(
             }
             let own = p.merged_column(slice, columns::Params::span_word(&walk, j), c);
             assert_eq!(column, own, "the column whose pivot is taken");
-            let slot = p.channel_of(slice.first_column + column);
-            ledger.count(cut, p.word_of(&walk, row, i) * p.width + c, slot);
+            let slot = p.slot_of(slice, slice.first_column + column);
+            let seen = p.word_of(&walk, row, i) * p.width + c;
+            ledger.count(cut, seen, slot);
+            ledger.row(cut, seen, p.first_row + p.row_of(&walk, row, i));
         }
     }
     for j in (0..p.span).filter(|&j| p.is_in_tile(lane, j)) {
@@ -206,17 +238,17 @@ fn merge_columns(
     for (i, &n) in (0..).zip(&merged) {
         if p.is_column(slice, i) {
             assert_eq!(n, p.column_n(slice), "n of merged column {i}'s partial");
-            let slot = p.channel_of(slice.first_column + i);
+            let slot = p.slot_of(slice, slice.first_column + i);
             for seen in p.samples(slice, i) {
                 assert_eq!(ledger.slot(Ledger::element(cut, seen)), slot);
             }
-            if p.partials > 0 {
-                assert_eq!(p.column_partial(slice, i) % p.count, slot);
-                ledger.leave_partial(p.column_partial(slice, i));
-            }
+            ledger.leave_partial(p.column_partial(slice, i), slot);
         }
         if slice.index == 0 && slice.first_column + i < p.count {
-            ledger.own(slice.first_column + i);
+            let slot = p.slot_of(slice, slice.first_column + i);
+            if p.slots_of.leads(slot) {
+                ledger.own(p.slots_of.statistic_of(slot));
+            }
         }
     }
     if p.partials > 0 {
@@ -260,7 +292,7 @@ fn write_columns(
     for &(row, i) in words {
         let word = columns::Params::span_word(&walk, i % p.span);
         for c in 0..p.width {
-            let slot = p.channel_of(word * p.width + c);
+            let slot = p.slot_of(&slice, word * p.width + c);
             ledger.write(cut, p.word_of(&walk, row, i) * p.width + c, slot, id);
         }
     }

@@ -2,6 +2,7 @@
 //! `shaders/*_rows.wgsl`.
 
 use super::params::RowsParams;
+use super::slots::Slots;
 use super::{Cut, Form, NUMBERS, Pass, Plan, Rows, field, sample_at};
 
 pub(super) struct Slice {
@@ -14,7 +15,7 @@ pub(super) struct Slice {
 #[derive(Clone, Copy)]
 pub(super) struct Cursor {
     pub(super) at: u32,
-    word: u32,
+    pub(super) word: u32,
     row: u32,
 }
 
@@ -25,8 +26,10 @@ pub(super) struct Params {
     ragged: bool,
     pub(super) groups: u32,
     pub(super) grid_width: u32,
+    pub(super) slots_of: Slots,
     pub(super) count: u32,
-    pub(super) partials: u32,
+    partials: u32,
+    merged: u32,
     first_slot: u32,
     slots: u32,
     first_slice: u32,
@@ -54,8 +57,10 @@ impl Params {
             ragged: plan.form == Form::Ragged,
             groups: get("groups"),
             grid_width: get("grid_width"),
+            slots_of: Slots::new(plan, get("fan"), get("gains")),
             count: get("count"),
             partials: get("partials"),
+            merged: get("merged"),
             first_slot: get("first_slot"),
             slots: get("slots"),
             first_slice: get("first_slice"),
@@ -167,6 +172,22 @@ impl Params {
         !self.ragged || first + component < self.inner
     }
 
+    pub(super) fn slot_partial(&self, slice: &Slice) -> u32 {
+        slice.slot * self.partials + slice.index
+    }
+
+    pub(super) fn statistic_partial(&self, statistic: u32, i: u32) -> u32 {
+        statistic * self.merged + i
+    }
+
+    pub(super) fn partial_slot(&self, statistic: u32, i: u32) -> u32 {
+        statistic * self.slots_of.fan + i / self.partials
+    }
+
+    pub(super) fn statistic_partials(&self) -> u32 {
+        self.merged
+    }
+
     /// The elements that `slice_pivot` looks at.
     pub(super) fn samples(&self, slice: &Slice) -> impl Iterator<Item = u32> {
         (0..10).map(|i| {
@@ -257,7 +278,8 @@ pub(super) fn iterations(plan: &Plan, rows: &Rows, pass: Pass) -> u64 {
     if pass == Pass::Flat {
         return walk(2);
     }
-    let share = u64::from(plan.partials.div_ceil(plan.workgroup));
+    let merged = u64::from(plan.partials) * u64::from(plan.fan);
+    let share = merged.div_ceil(plan.workgroup.into());
     let share = share + share.div_ceil(32);
     let reduction = reduction(plan.workgroup);
     let slots = if plan.form == Form::Ragged { 2 } else { 1 };

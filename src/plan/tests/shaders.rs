@@ -39,7 +39,10 @@ fn the_twins_of_rows_know_their_shaders() {
             "let first = params.shift + (slice.slot - params.first_slot) * params.inner;",
             "let word = c.word + stride.step_words; let carry = word >= stride.row_words;",
             "c.row + stride.step_elements + select(0u, stride.row_stride, carry),",
-            "partial_index(slot * params.partials + slice)",
+            "return partial_index(slot * params.partials + slice);",
+            "return partial_index(statistic * params.merged + i);",
+            "return params.merged;",
+            "return statistic * params.fan + i / params.partials;",
         ],
     );
     holds(
@@ -89,23 +92,92 @@ fn the_twins_of_rows_know_their_shaders() {
 }
 
 #[test]
+fn the_twins_of_slots_and_folds_know_their_shaders() {
+    holds(
+        shader!("lib/slots"),
+        &[
+            "if has(GROUPED) { return slot / params.fan; } return slot;",
+            "return !has(GROUPED) || slot % params.fan == 0u;",
+            "if has(GROUPED) { return slot % params.gains; } return slot;",
+        ],
+    );
+    holds(
+        shader!("lib/state"),
+        &["return 1u + c;", "return 1u + params.saved + p;"],
+    );
+    for source in [shader!("lib/partial_moments"), shader!("lib/partial_sums")] {
+        holds(
+            source,
+            &[
+                "begin < statistic_partials(); begin += 32u * ways",
+                "min(begin + 32u * ways, statistic_partials()); \
+                 for (var i = begin; i < end; i += ways)",
+                "state[statistic_partial(statistic, i)]",
+            ],
+        );
+    }
+    holds(
+        shader!("lib/partial_sums"),
+        &["part *= gain(partial_slot(statistic, i));"],
+    );
+    holds(shader!("lib/gains_slot"), &["return gamma[gain_of(slot)];"]);
+    holds(
+        shader!("lib/gains_element"),
+        &["return v * unpack(gamma[word]);"],
+    );
+    holds(
+        shader!("fold_sums"),
+        &[
+            "let batch = i / params.partials; let partial = i - batch * params.partials; \
+             let before = batch * params.count * params.partials; return partial_index(\
+             before + gain * params.slot_step + partial * params.partial_step);",
+            "let n = params.batches * params.partials;",
+            "begin < n; begin += 32u * WORKGROUP",
+            "i < end; i += WORKGROUP",
+        ],
+    );
+    holds(
+        shader!("fold_statistics"),
+        &[
+            "begin < params.batches; begin += 32u * WORKGROUP",
+            "i < end; i += WORKGROUP",
+            "state[saved_index(i * params.count + c)]",
+        ],
+    );
+}
+
+#[test]
 fn the_twins_of_columns_know_their_shaders() {
     holds(
         shader!("lib/columns"),
         &[
             "const ROWS: u32 = max(4u / SPAN, 1u);",
-            "let begin = i * params.slice_rows + min(i, params.more_rows); \
+            "let slice = group / params.blocks; let block = group - slice * params.blocks; \
+             let batch = slice / params.slices; let i = slice - batch * params.slices; \
+             let begin = batch * params.rows + i * params.slice_rows + min(i, params.more_rows); \
              let end = begin + params.slice_rows + select(0u, 1u, i < params.more_rows);",
             "let works = word < word_end && row_lane < params.row_lanes && row_begin < slice.row_end;",
             "return first + (max(end, first + 1u) - 1u - first) / step * step;",
             "return min(walk.word + j * walk.word_step, walk.last_word);",
-            "let at = select(min(row + i / SPAN * walk.row_step, walk.last_row), row, i < SPAN); \
-             return walk.shift + at * walk.row_words + span_word(walk, i % SPAN);",
+            "params.first_batch + batch, params.first_slice + i, \
+             block * params.tile_words * WIDTH, begin, end,",
+            "return walk.shift + row_of(walk, row, i) * walk.row_words + span_word(walk, i % SPAN);",
+            "return select(min(row + i / SPAN * walk.row_step, walk.last_row), row, i < SPAN);",
+            "return column % params.count;",
+            "return slice.batch * params.count + channel_of(column);",
+            "if !has(GROUPED) { return partial_index(i * params.count + statistic); } \
+             let first = statistic * params.fan; let batch = first / params.count; \
+             let row = batch * params.partials + i / params.fan; \
+             return partial_index(\
+             row * params.count + first - batch * params.count + i % params.fan);",
+            "return params.merged;",
+            "return statistic * params.fan + i % params.fan;",
             "return i < SPAN || row + i / SPAN * walk.row_step < walk.row_end;",
             "return params.row_lanes * (params.tile_words * WIDTH / merged_columns());",
             "return (word * WIDTH + c - slice.first_column) % merged_columns();",
             "return (lane / params.tile_lanes * params.tile_words + word) * WIDTH + c;",
-            "partial_index(slice.index * all_columns() + slice.first_column + i)",
+            "let before = slice.batch * params.partials * params.count; return partial_index(\
+             before + slice.index * all_columns() + slice.first_column + i);",
         ],
     );
     for source in [shader!("moments_columns"), shader!("backward_sums_columns")] {
@@ -132,7 +204,7 @@ fn the_twins_of_columns_know_their_shaders() {
         shader!("lib/merge_tree"),
         &[
             "merge_tree(merged_lanes(), merged_columns(), lane);",
-            "return min(merged_lanes(), slot_partials());",
+            "return min(merged_lanes(), statistic_partials());",
             "merge_scratch[i] += merge_scratch[i + half * columns];",
         ],
     );

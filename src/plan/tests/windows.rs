@@ -1,7 +1,7 @@
 //! Tensors larger than one binding.
 
 use super::{Cpu, Gpu, Limits, Pass, Plan, PlanOptions, Strategy, View};
-use super::{forced, invariants, limits, view};
+use super::{forced, invariants, limits, slots, view};
 use crate::plan::windows;
 
 /// How a view may be cut into windows.
@@ -35,7 +35,7 @@ fn cut(view: View, max: usize) -> Kind {
 
 #[test]
 fn windows_are_cut_between_rows_then_slots_then_within_slots() {
-    assert_eq!(windows::cut(view(4, 8, 8, true), 256).len(), 1);
+    assert_eq!(windows::cut(view(4, 8, 8), 256, true).len(), 1);
     assert_eq!(cut(view(5, 8, 8), 256), Kind::ByRows);
     assert_eq!(cut(view(5, 8, 24), 256), Kind::ByRows);
     assert_eq!(cut(view(5, 8, 25), 256), Kind::BySlots);
@@ -64,9 +64,9 @@ fn no_window_of_a_long_slot_is_empty() {
                         max_binding_bytes: 1024,
                         ..limits(class)
                     };
-                    let plan = Plan::new(whole, Pass::Forward, forced(None), &limits);
+                    let plan = Plan::new(slots(whole), Pass::Forward, forced(None), &limits);
                     let plan = plan.expect("a small plan");
-                    invariants::check(&plan, whole, Pass::Forward, &limits);
+                    invariants::check(&plan, slots(whole), Pass::Forward, &limits);
                 }
             }
         }
@@ -88,7 +88,7 @@ fn a_binding_is_no_longer_than_the_device_allows() {
                 let view = view(outer, 66, inner);
                 let plan = Plan::new(slots(view), Pass::Flat, forced(None), &limits);
                 let plan = plan.expect("a small plan");
-                invariants::check(&plan, view, Pass::Flat, &limits);
+                invariants::check(&plan, slots(view), Pass::Flat, &limits);
             }
         }
     }
@@ -101,9 +101,9 @@ fn columns_need_whole_rows_in_every_window() {
         ..limits(Gpu)
     };
     let wide = view(3, 300, 1);
-    let plan = Plan::new(wide, Pass::Forward, PlanOptions::default(), &limits);
+    let plan = Plan::new(slots(wide), Pass::Forward, PlanOptions::default(), &limits);
     assert_eq!(plan.expect("a plan").strategy, Strategy::SplitRows);
     let columns = forced(Some(Strategy::SplitColumns));
-    let reason = Plan::refusal(wide, columns, &limits).expect("no size is too large");
+    let reason = Plan::refusal(slots(wide), columns, &limits).expect("no size is too large");
     assert!(reason.is_some(), "columns apply to no part of a row");
 }
