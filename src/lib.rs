@@ -81,7 +81,8 @@ pub use error::{Error, Result};
 pub use gpu::{DType, Device, DeviceClass, Element, Limits, Recorder, Tensor};
 pub use norm::{
     BatchNorm, BatchNormOptions, Gradients, Mode, Momentum, RunningVariance, Saved,
-    SavedStatistics, Statistics, Wanted, WantedGradients, functional,
+    SavedStatistics, SpectralNorm, SpectralNormOptions, SpectralSaved, Statistics, Wanted,
+    WantedGradients, functional, spectral,
 };
 pub use plan::{PlanOptions, Strategy};
 pub use shape::{Shape, View};

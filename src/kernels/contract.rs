@@ -5,6 +5,7 @@
 
 mod backends;
 mod headers;
+mod matrix;
 mod reflection;
 
 use std::collections::HashSet;

@@ -3,12 +3,19 @@
 
 mod flags;
 mod io;
+#[macro_use]
 mod params;
 
 pub(crate) mod backward_dx;
 pub(crate) mod backward_resident;
 pub(crate) mod backward_sums;
 pub(crate) mod forward_resident;
+pub(crate) mod matrix;
+pub(crate) mod matrix_divide;
+pub(crate) mod matrix_dot;
+pub(crate) mod matrix_merge;
+pub(crate) mod matrix_product;
+pub(crate) mod matrix_rank_one;
 pub(crate) mod moments;
 pub(crate) mod normalize;
 

@@ -5,6 +5,7 @@
 
 mod columns;
 mod layout;
+pub(crate) mod matrix;
 mod named;
 mod resident;
 mod rows;
@@ -99,6 +100,17 @@ pub(crate) enum Reduce {
     Subgroups,
     /// The workgroup is one subgroup.
     OneSubgroup,
+}
+
+impl Reduce {
+    /// What suits workgroups of that size on a device.
+    fn of(limits: &Limits, workgroup: u32) -> Self {
+        match limits.subgroups {
+            Some((least, most)) if least == most && most == workgroup => Self::OneSubgroup,
+            Some(_) => Self::Subgroups,
+            None => Self::Shared,
+        }
+    }
 }
 
 /// Which dispatches of a step a plan is for; those of one training step share its partials.
@@ -213,13 +225,7 @@ impl Plan {
             strategy: layout.strategy,
             word: layout.word,
             form: layout.form,
-            reduce: match limits.subgroups {
-                Some((least, most)) if least == most && most == layout.workgroup => {
-                    Reduce::OneSubgroup
-                }
-                Some(_) => Reduce::Subgroups,
-                None => Reduce::Shared,
-            },
+            reduce: Reduce::of(limits, layout.workgroup),
             workgroup: layout.workgroup,
             count: view.count as u32,
             slot_len: view.slot_len() as u64,

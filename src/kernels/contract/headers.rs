@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::{Kernel, moments};
-use super::{assert_found, kernels, spoiled, variants, workgroup};
+use super::{assert_found, kernels, matrix, spoiled, variants, workgroup};
+use crate::gpu::Program;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -25,19 +26,32 @@ fn shaders(folder: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// A kernel's name, its body and the programs of its variants.
+pub(super) type Described = (&'static str, &'static str, Vec<Program>);
+
+fn described(kernel: &Kernel) -> Described {
+    let variants = variants(kernel).into_iter();
+    let programs = variants.map(|io| kernel.program(io, workgroup(io), kernel.flags));
+    (kernel.name, kernel.body, programs.collect())
+}
+
+fn all() -> Vec<Described> {
+    let mut all: Vec<_> = kernels().into_iter().map(described).collect();
+    all.extend(matrix::described());
+    all
+}
+
 /// The stems of the snippets that the variants of a kernel are linked with, its body not among
 /// them.
-fn linked(kernel: &Kernel, lib: &BTreeMap<String, String>) -> BTreeSet<String> {
-    let sources = variants(kernel)
-        .into_iter()
-        .flat_map(|io| kernel.program(io, workgroup(io), kernel.flags).sources);
+fn linked((name, body, programs): &Described, lib: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let sources = programs.iter().flat_map(|program| &program.sources);
     sources
-        .filter(|source| *source != kernel.body)
+        .filter(|source| *source != body)
         .map(|source| {
-            let mut twins = lib.iter().filter(|(_, text)| *text == source);
+            let mut twins = lib.iter().filter(|(_, text)| text == source);
             match (twins.next(), twins.next()) {
                 (Some((stem, _)), None) => stem.clone(),
-                _ => panic!("{} is linked with text that is no one snippet", kernel.name),
+                _ => panic!("{name} is linked with text that is no one snippet"),
             }
         })
         .collect()
@@ -67,16 +81,21 @@ fn names_snippet(entry: &str, stem: &str) -> bool {
     }
 }
 
-fn defects(kernel: &Kernel, body: &str, linked: &BTreeSet<String>, host_half: &str) -> Vec<String> {
+fn defects(
+    (name, _, programs): &Described,
+    body: &str,
+    linked: &BTreeSet<String>,
+    host_half: &str,
+) -> Vec<String> {
     let header = header(body);
     let mut found = Vec::new();
 
-    let stem = kernel.name.trim_end_matches("_rows");
+    let stem = name.trim_end_matches("_rows");
     let host = format!("src/kernels/{}.rs", stem.trim_end_matches("_columns"));
     if !header.contains(&format!("Host half: {host}. ")) {
         found.push(format!("the header does not say Host half: {host}"));
     }
-    let shader = format!("shaders/{}.wgsl", kernel.name);
+    let shader = format!("shaders/{name}.wgsl");
     if !host_half
         .lines()
         .take_while(|line| line.starts_with("//!"))
@@ -97,9 +116,9 @@ fn defects(kernel: &Kernel, body: &str, linked: &BTreeSet<String>, host_half: &s
         }
     }
 
-    let bound: BTreeSet<&str> = variants(kernel)
-        .into_iter()
-        .flat_map(|io| kernel.program(io, workgroup(io), kernel.flags).bindings)
+    let bound: BTreeSet<&str> = programs
+        .iter()
+        .flat_map(|program| &program.bindings)
         .map(|binding| binding.name)
         .collect();
     let words: BTreeSet<&str> = header
@@ -114,8 +133,8 @@ fn defects(kernel: &Kernel, body: &str, linked: &BTreeSet<String>, host_half: &s
     found
 }
 
-fn host_half_of(kernel: &Kernel) -> String {
-    let stem = kernel.name.trim_end_matches("_rows");
+fn host_half_of((name, ..): &Described) -> String {
+    let stem = name.trim_end_matches("_rows");
     let stem = stem.trim_end_matches("_columns");
     fs::read_to_string(root().join(format!("src/kernels/{stem}.rs")))
         .expect("every kernel has a host half")
@@ -125,21 +144,19 @@ fn host_half_of(kernel: &Kernel) -> String {
 fn headers_tell_the_truth() {
     let lib = shaders("shaders/lib");
     let mut found = Vec::new();
-    for kernel in kernels() {
-        let defects = defects(
-            kernel,
-            kernel.body,
-            &linked(kernel, &lib),
-            &host_half_of(kernel),
-        );
-        found.extend(defects.iter().map(|d| format!("{}: {d}", kernel.name)));
+    for kernel in all() {
+        let (name, body, _) = kernel;
+        let linked = linked(&kernel, &lib);
+        let defects = defects(&kernel, body, &linked, &host_half_of(&kernel));
+        found.extend(defects.iter().map(|d| format!("{name}: {d}")));
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]
 fn spoiled_headers_are_found() {
-    let kernel = &moments::KERNELS.rows;
+    let kernel = &described(&moments::KERNELS.rows);
+    let (_, text, _) = kernel;
     let linked = linked(kernel, &shaders("shaders/lib"));
     let host_half = host_half_of(kernel);
     for (from, to, expected) in [
@@ -150,12 +167,12 @@ fn spoiled_headers_are_found() {
         ("tracked [1]", "count [1]", "does not explain tracked"),
         ("// Grid", "// Shape", "describe the Grid"),
     ] {
-        let body = spoiled(kernel.body, from, to);
+        let body = spoiled(text, from, to);
         assert_found(&defects(kernel, &body, &linked, &host_half), expected);
     }
     let anonymous = spoiled(&host_half, "moments_rows.wgsl", "rows.wgsl");
     assert_found(
-        &defects(kernel, kernel.body, &linked, &anonymous),
+        &defects(kernel, text, &linked, &anonymous),
         "does not begin with the name of shaders/moments_rows.wgsl",
     );
 }
@@ -163,11 +180,14 @@ fn spoiled_headers_are_found() {
 #[test]
 fn every_shader_is_linked() {
     let bodies: BTreeSet<_> = shaders("shaders").into_values().collect();
-    let used: BTreeSet<_> = kernels().iter().map(|k| k.body.to_owned()).collect();
+    let used: BTreeSet<_> = all()
+        .iter()
+        .map(|(_, body, _)| (*body).to_owned())
+        .collect();
     assert_eq!(bodies, used, "a kernel without its file, or the reverse");
 
     let lib = shaders("shaders/lib");
-    let used: BTreeSet<_> = kernels().iter().flat_map(|k| linked(k, &lib)).collect();
+    let used: BTreeSet<_> = all().iter().flat_map(|k| linked(k, &lib)).collect();
     let all: BTreeSet<_> = lib.into_keys().collect();
     assert_eq!(all, used, "a snippet that no variant is linked with");
 }

@@ -44,7 +44,7 @@ impl Shader {
     }
 
     /// Names and values of the module's u32 constants.
-    fn constants(&self) -> impl Iterator<Item = (&str, u32)> {
+    pub(super) fn constants(&self) -> impl Iterator<Item = (&str, u32)> {
         self.module.constants.iter().filter_map(|(_, constant)| {
             match self.module.global_expressions[constant.init] {
                 Expression::Literal(Literal::U32(value)) => {
@@ -74,7 +74,7 @@ fn defects(kernel: &Kernel, io: Io, program: &Program, source: &str) -> Vec<Stri
     found
 }
 
-fn check_entry_point(shader: &Shader, program: &Program, found: &mut Vec<String>) {
+pub(super) fn check_entry_point(shader: &Shader, program: &Program, found: &mut Vec<String>) {
     let [entry] = &shader.module.entry_points[..] else {
         found.push(format!(
             "{} entry points instead of one",
@@ -91,7 +91,7 @@ fn check_entry_point(shader: &Shader, program: &Program, found: &mut Vec<String>
 }
 
 /// Compares the sets of (binding, name, access), and looks for bindings that nobody uses.
-fn check_bindings(shader: &Shader, program: &Program, found: &mut Vec<String>) {
+pub(super) fn check_bindings(shader: &Shader, program: &Program, found: &mut Vec<String>) {
     let mut expected = vec![(0, "params", AddressSpace::Uniform)];
     expected.extend(program.bindings.iter().map(|binding| {
         let access = match binding.access {
@@ -132,11 +132,25 @@ fn check_bindings(shader: &Shader, program: &Program, found: &mut Vec<String>) {
 
 /// Compares names, order, types and offsets of the uniform's fields.
 fn check_parameters(kernel: &Kernel, shader: &Shader, found: &mut Vec<String>) {
-    let (fields, size) = if kernel.name.ends_with("_rows") {
-        (RowsParams::FIELDS, size_of::<RowsParams>())
+    if kernel.name.ends_with("_rows") {
+        check_fields(RowsParams::FIELDS, size_of::<RowsParams>(), shader, found);
     } else {
-        (ColumnsParams::FIELDS, size_of::<ColumnsParams>())
-    };
+        check_fields(
+            ColumnsParams::FIELDS,
+            size_of::<ColumnsParams>(),
+            shader,
+            found,
+        );
+    }
+}
+
+/// Compares them with the fields and the size of a block of the host's.
+pub(super) fn check_fields(
+    fields: &[(&str, &str, usize)],
+    size: usize,
+    shader: &Shader,
+    found: &mut Vec<String>,
+) {
     let Some((_, params, _)) = shader.resources().find(|(.., name)| *name == "params") else {
         found.push("no params".into());
         return;
@@ -175,8 +189,8 @@ fn check_parameters(kernel: &Kernel, shader: &Shader, found: &mut Vec<String>) {
 /// What the shaders compute of their other constants.
 const DERIVED: [&str; 3] = ["ROWS", "PAIRS", "ENTRIES"];
 
-/// Compares the overrides, the flags and the width of a word.
-fn check_constants(io: Io, shader: &Shader, program: &Program, found: &mut Vec<String>) {
+/// Compares the overrides.
+pub(super) fn check_overrides(shader: &Shader, program: &Program, found: &mut Vec<String>) {
     let given: Vec<_> = program.constants.iter().map(|(name, _)| *name).collect();
     let overrides: Vec<_> = shader
         .module
@@ -190,6 +204,11 @@ fn check_constants(io: Io, shader: &Shader, program: &Program, found: &mut Vec<S
     for name in given.iter().filter(|name| !overrides.contains(name)) {
         found.push(format!("there is no override {name}"));
     }
+}
+
+/// Compares the overrides, the flags and the width of a word.
+fn check_constants(io: Io, shader: &Shader, program: &Program, found: &mut Vec<String>) {
+    check_overrides(shader, program, found);
     let reads_flags = shader.constants().any(|(name, _)| name == "HAS_GAMMA");
     let mut expected = vec![("WIDTH", io.word.width() as u32)];
     expected.extend(match io.form {
