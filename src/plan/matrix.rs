@@ -94,7 +94,7 @@ const QUAD: usize = 4;
 /// Words in a row of the matrix that one lane may walk along, four rows at once, or down with up to
 /// eight words in each row: a lane of lavapipe silently stops after 65,535 loop iterations in all, and
 /// loops over a lane's words may count.
-const MAX_LANE_STEPS: usize = 8192;
+const MAX_LANE_STEPS: usize = 4096;
 const MAX_LANE_ROWS: usize = 4096;
 /// Iterations that a lane may spend on merging, for the same reason.
 const MAX_LANE_MERGES: usize = 32_768;
@@ -326,3 +326,6 @@ impl MatrixPlan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,8 @@ mod recording;
 mod resident;
 mod spectral;
 mod spectral_case;
+mod spectral_errors;
+mod spectral_layer;
 mod spectral_oracle;
 mod spectral_speed;
 mod spoilt;

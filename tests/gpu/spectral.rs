@@ -57,6 +57,22 @@ fn spectral_shapes_as_on_a_cpu() {
     check_all(DeviceClass::Cpu);
 }
 
+/// So long that one lane's share of a software driver's usual slices would be too much for it.
+#[test]
+fn spectral_shapes_with_long_lanes() {
+    let Some(device) = device() else { return };
+    for (dims, dim) in [
+        ([1, 5_000_000], 0),
+        ([5_000_000, 1], 0),
+        ([1_000_000, 5], 0),
+    ] {
+        for iterations in [0, 1] {
+            let case = Case::new(dims, dim, iterations).for_class(DeviceClass::Cpu);
+            println!("{dims:?}, dim {dim}: {:?}", case.check(device));
+        }
+    }
+}
+
 #[test]
 fn spectral_large_convolution() {
     let Some(device) = device() else { return };
