@@ -62,14 +62,12 @@ fn spectral_shapes_as_on_a_cpu() {
 fn spectral_shapes_with_long_lanes() {
     let Some(device) = device() else { return };
     for (dims, dim) in [
-        ([1, 5_000_000], 0),
-        ([5_000_000, 1], 0),
+        ([1, 5_000_001], 0),
+        ([5_000_001, 1], 0),
         ([1_000_000, 5], 0),
     ] {
-        for iterations in [0, 1] {
-            let case = Case::new(dims, dim, iterations).for_class(DeviceClass::Cpu);
-            println!("{dims:?}, dim {dim}: {:?}", case.check(device));
-        }
+        let case = Case::new(dims, dim, 1).for_class(DeviceClass::Cpu);
+        println!("{dims:?}, dim {dim}: {:?}", case.check(device));
     }
 }
 
