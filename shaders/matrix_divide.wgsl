@@ -63,11 +63,10 @@ fn matrix_divide(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
         return;
     }
     let squares = squares_of(here);
-    var divisor = squares.x;
+    var divisor = select(squares.x, squares.y, params.columns_last == 1u);
     if FIXED == 0u {
-        let last = select(squares.x, squares.y, params.columns_last == 1u);
         // The last vector divided by its norm, times the vector itself.
-        divisor = last / divisor_of(last);
+        divisor = divisor / divisor_of(divisor);
     }
     keep_vectors(squares, group * WORKGROUP + here.lane);
     if group == 0u && here.lane == 0u {

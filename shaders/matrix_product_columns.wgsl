@@ -1,36 +1,16 @@
 // The product of a row vector of norm 1 with a matrix: partial sums of each column.
 // Host half: src/kernels/matrix_product.rs. Lib: element_*, span_*, io_x*, reduce_*, barrier_*,
-// workgroup, matrix, matrix_norm, matrix_factor.
+// workgroup, matrix, matrix_norm, matrix_factor, matrix_tiles.
 //   x [outer][rows][row_words]  read
 //   row_vector [rows]           read; not yet divided by its norm
 //   partials [slices][columns]  written, words
 //   sums [partials]             read: what the squares of row_vector add up to
 // Grid: one workgroup per tile of columns and slice of rows, tiles beside each other.
-// Lanes lie along the columns, so that rows are read side by side, and walk down; lanes that share a
-// column take turns in the rows and add up at the end.
+// Lanes that share a column add up at the end, so that a workgroup leaves one partial of each.
 @group(0) @binding(4) var<storage, read_write> row_vector: array<f32>;
 @group(0) @binding(5) var<storage, read_write> partials: array<Stored>;
 
 var<workgroup> scratch: array<Word, WORKGROUP>;
-
-// Rows that a lane reads at once, so that it has four loads in flight.
-const ROWS: u32 = max(4u / SPAN, 1u);
-
-// The lane's j-th column; it may lie beyond the last one.
-fn column_of(tile: u32, lane: u32, j: u32) -> u32 {
-    return (tile * SPAN + j) * params.tile_lanes + lane % params.tile_lanes;
-}
-
-// Where the lane's columns begin in the first row; beyond the last column it is that one again.
-fn starts_of(tile: u32, lane: u32) -> array<u32, SPAN> {
-    var starts: array<u32, SPAN>;
-    for (var j = 0u; j < SPAN; j++) {
-        let column = min(column_of(tile, lane, j), params.columns - 1u);
-        let block = column / params.row_words;
-        starts[j] = column + block * (params.block_words - params.row_words);
-    }
-    return starts;
-}
 
 // The sums of this lane's columns, in three levels as in matrix_product_rows.wgsl.
 fn lane_sums(share: Share, tile: u32, lane: u32) -> array<Word, SPAN> {

@@ -33,8 +33,10 @@ pub(crate) struct MatrixDivide<'a> {
     pub(crate) state: &'a MatrixState,
     pub(crate) row_state: &'a Tensor,
     pub(crate) column_state: &'a Tensor,
-    /// The vector that was made last, where a power iteration made both.
-    pub(crate) last: Option<Side>,
+    /// The vector that was made last, or whose product with a fixed one is sigma.
+    pub(crate) last: Side,
+    /// Whether the vectors stay as they are.
+    pub(crate) fixed: bool,
     pub(crate) eps: f32,
 }
 
@@ -43,9 +45,9 @@ impl MatrixDivide<'_> {
         let state = self.state;
         let call = Call {
             word: plan.flat_word,
-            fixed: self.last.is_none(),
+            fixed: self.fixed,
             numbers: MatrixNumbers {
-                columns_last: self.last == Some(Side::Columns),
+                columns_last: self.last == Side::Columns,
                 eps: self.eps,
                 ..MatrixNumbers::default()
             },

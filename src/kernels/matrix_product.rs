@@ -32,7 +32,13 @@ pub(super) static ROWS: MatrixKernel = MatrixKernel {
 pub(super) static COLUMNS: MatrixKernel = MatrixKernel {
     name: "matrix_product_columns",
     body: body!("matrix_product_columns"),
-    lib: lib!["workgroup", "matrix", "matrix_norm", "matrix_factor"],
+    lib: lib![
+        "workgroup",
+        "matrix",
+        "matrix_norm",
+        "matrix_factor",
+        "matrix_tiles"
+    ],
     reads: &[binding::X],
     output: Output::None,
     spans: true,

@@ -1,27 +1,37 @@
-//! Host half of `shaders/matrix_rank_one.wgsl`: a gradient without its part along the product of two
-//! vectors, the last dispatch of a backward.
+//! Host half of `shaders/matrix_rank_one_rows.wgsl` and `shaders/matrix_rank_one_columns.wgsl`: a
+//! gradient without its part along the product of two vectors, the last dispatch of a backward.
 
 use super::io::Output;
 use super::matrix::{Call, MatrixKernel, MatrixNumbers, MatrixState, binding};
 use super::{body, lib};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
-use crate::plan::matrix::MatrixPlan;
+use crate::plan::matrix::{MatrixPlan, Side};
 
-pub(super) static KERNEL: MatrixKernel = MatrixKernel {
-    name: "matrix_rank_one",
-    body: body!("matrix_rank_one"),
-    lib: lib!["workgroup", "matrix", "matrix_walk"],
+const BINDINGS: &[(u32, &str)] = &[
+    (binding::VECTOR, "row_vector"),
+    (binding::COLUMN_VECTOR, "column_vector"),
+    (binding::DOTS, "partials"),
+    (binding::SIGMA, "sigma"),
+];
+
+pub(super) static ROWS: MatrixKernel = MatrixKernel {
+    name: "matrix_rank_one_rows",
+    body: body!("matrix_rank_one_rows"),
+    lib: lib!["workgroup", "matrix", "matrix_walk", "matrix_dot_sum"],
     reads: &[binding::DY],
     output: Output::Dx,
     spans: false,
     asks_fixed: false,
-    bindings: &[
-        (binding::VECTOR, "row_vector"),
-        (binding::COLUMN_VECTOR, "column_vector"),
-        (binding::DOTS, "partials"),
-        (binding::SIGMA, "sigma"),
-    ],
+    bindings: BINDINGS,
+};
+
+pub(super) static COLUMNS: MatrixKernel = MatrixKernel {
+    name: "matrix_rank_one_columns",
+    body: body!("matrix_rank_one_columns"),
+    lib: lib!["workgroup", "matrix", "matrix_tiles", "matrix_dot_sum"],
+    spans: true,
+    ..ROWS
 };
 
 /// The tensors of the dispatch.
@@ -49,6 +59,10 @@ impl MatrixRankOne<'_> {
                 (binding::SIGMA, &state.sigma),
             ],
         };
-        KERNEL.prepare(recorder, plan, &plan.product_rows, &call)
+        let kernel = match plan.better {
+            Side::Rows => &ROWS,
+            Side::Columns => &COLUMNS,
+        };
+        kernel.prepare(recorder, plan, &plan.product(plan.better), &call)
     }
 }

@@ -80,8 +80,9 @@ pub(crate) struct MatrixPlan {
     pub(crate) inner: u32,
     pub(crate) tiles: Tiles,
     pub(crate) product_columns: Launch,
-    /// For the gradient too.
     pub(crate) product_rows: Launch,
+    /// Which of these ways to walk is the better one where either will do.
+    pub(crate) better: Side,
     pub(crate) merge_columns: Launch,
     pub(crate) merge_rows: Launch,
     /// For what sees the matrix as one run of words.
@@ -95,7 +96,7 @@ const QUAD: usize = 4;
 /// eight words in each row: a lane of lavapipe silently stops after 65,535 loop iterations in all, and
 /// loops over a lane's words may count.
 const MAX_LANE_STEPS: usize = 4096;
-const MAX_LANE_ROWS: usize = 4096;
+const MAX_LANE_ROWS: usize = 2048;
 /// Iterations that a lane may spend on merging, for the same reason.
 const MAX_LANE_MERGES: usize = 32_768;
 /// Partial sums of one vector beyond which no device needs more workgroups to make them.
@@ -105,6 +106,8 @@ const MAX_SUMS: usize = 256;
 const GPU_TILE_LANES: usize = 64;
 /// Words of a row for each lane of a software driver: it wants long runs, see [`Tuning::tile_words`].
 const CPU_SPAN: usize = 8;
+/// Elements in a run of a row that are too few to read along.
+const SHORT_RUN: usize = 64;
 /// Elements where a binding may begin.
 const ALIGNMENT: u64 = super::ALIGNMENT;
 
@@ -135,6 +138,15 @@ impl Matrix {
 
     fn columns(&self) -> usize {
         self.outer * self.inner
+    }
+
+    /// Rows of short runs are better read down than along: their cache lines hold other rows too.
+    fn better_walk(&self) -> Side {
+        if self.outer > 1 && self.inner < SHORT_RUN {
+            Side::Columns
+        } else {
+            Side::Rows
+        }
     }
 }
 
@@ -304,6 +316,7 @@ impl MatrixPlan {
             tiles,
             product_columns,
             product_rows,
+            better: matrix.better_walk(),
             merge_columns,
             merge_rows,
             flat,

@@ -11,14 +11,15 @@ use super::reflection::{Shader, check_bindings, check_entry_point, check_fields,
 use super::{Place, assert_found, backends, spoiled, workgroup};
 use crate::gpu::Program;
 
-fn kernels() -> [&'static MatrixKernel; 6] {
+fn kernels() -> [&'static MatrixKernel; 7] {
     [
         &matrix_product::ROWS,
         &matrix_product::COLUMNS,
         &matrix_merge::KERNEL,
         &matrix_divide::KERNEL,
         &matrix_dot::KERNEL,
-        &matrix_rank_one::KERNEL,
+        &matrix_rank_one::ROWS,
+        &matrix_rank_one::COLUMNS,
     ]
 }
 

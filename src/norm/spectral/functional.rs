@@ -95,7 +95,12 @@ pub fn forward(
         state: &state,
         row_state,
         column_state,
-        last: (power_iterations > 0).then_some(plan.slots),
+        last: if power_iterations > 0 {
+            plan.slots
+        } else {
+            plan.better
+        },
+        fixed: power_iterations == 0,
         eps,
     };
     dispatches.push(divide.prepare(recorder, &plan)?);
@@ -127,12 +132,13 @@ fn prepare_sigma(
         ])
     };
     if power_iterations == 0 {
-        // u^T (W v), or (u^T W) v where the rows are v's.
-        let (rows, columns) = match plan.slots {
-            Side::Rows => (tensors.u, tensors.v),
-            Side::Columns => (tensors.v, tensors.u),
+        // u^T (W v) or (u^T W) v, whichever product is the faster one.
+        let (factor, fixed) = if plan.better == plan.slots {
+            (tensors.v, tensors.u)
+        } else {
+            (tensors.u, tensors.v)
         };
-        return Ok(step(Side::Rows, Some(columns), Some(rows))?.into());
+        return Ok(step(plan.better, Some(factor), Some(fixed))?.into());
     }
     let mut dispatches = Vec::new();
     for iteration in 0..power_iterations {

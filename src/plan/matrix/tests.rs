@@ -75,11 +75,18 @@ fn iterations(plan: &MatrixPlan) -> [(&'static str, usize); 6] {
     ]
 }
 
-/// What the gradient's lanes run beside the product's.
+/// The same of the gradient, whichever way it walks.
 fn gradient_iterations(plan: &MatrixPlan) -> usize {
     let lanes = plan.workgroup as usize;
-    let along = share(&plan.product_rows).div_ceil(lanes);
-    (along + 1) * (1 + 2 * QUAD) + plan.flat.slices as usize / lanes
+    let (tiles, span) = (plan.tiles.lanes as usize, plan.tiles.span as usize);
+    let steps = match plan.better {
+        Side::Rows => (share(&plan.product_rows).div_ceil(lanes) + 1) * (1 + 2 * QUAD),
+        Side::Columns => {
+            let rows = share(&plan.product_columns).div_ceil(lanes / tiles);
+            (rows + 1) * (1 + 2 * span)
+        }
+    };
+    steps + plan.flat.slices as usize / lanes + span
 }
 
 fn check_launch(launch: &Launch, parts: u32) {

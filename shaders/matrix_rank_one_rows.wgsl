@@ -1,7 +1,7 @@
 // dx = (dy - dot / sigma * row_vector * column_vector) / sigma, where dot = sum x * dy: a matrix without
 // its part along one of rank one.
 // Host half: src/kernels/matrix_rank_one.rs. Lib: element_*, io_dy*, io_dx, reduce_*, barrier_*,
-// workgroup, matrix, matrix_walk.
+// workgroup, matrix, matrix_walk, matrix_dot_sum.
 //   dy, dx [outer][rows][row_words]  read and written
 //   row_vector [rows]                read
 //   column_vector [columns]          read
@@ -9,21 +9,13 @@
 //   sigma [1]                        read
 // Grid: one workgroup per four rows and slice of their words, last one first: what the dispatch before
 // read last is still in cache. Each adds up the few partial sums itself, which saves a launch.
+// Long runs of four rows stream through memory; short ones are for the walk down.
 @group(0) @binding(4) var<storage, read_write> row_vector: array<f32>;
 @group(0) @binding(5) var<storage, read_write> column_vector: array<Stored>;
-@group(0) @binding(6) var<storage, read_write> partials: array<f32>;
 @group(0) @binding(7) var<storage, read_write> sigma: array<f32>;
 
-fn dot_of(here: Invocation) -> f32 {
-    var share = 0.0;
-    for (var i = here.lane; i < params.partials; i += WORKGROUP) {
-        share += partials[i];
-    }
-    return workgroup_sum(vec2<f32>(share, 0.0), here).x;
-}
-
 @compute @workgroup_size(WORKGROUP)
-fn matrix_rank_one(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
+fn matrix_rank_one_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     let group = group_index(group_id);
     if group >= params.groups {
         return;
