@@ -48,6 +48,11 @@
 //! # }
 //! ```
 //!
+//! # Weights
+//!
+//! [`SpectralNorm`] divides a weight by its largest singular value, by PyTorch's power iteration, and has
+//! its backward; [`spectral::functional`] is the layer underneath.
+//!
 //! # In an app that has a device
 //!
 //! [`Device::from_wgpu`] works on the app's own wgpu device, [`Tensor::from_buffer`] in its own

@@ -1,7 +1,7 @@
 //! The layer of spectral norm: when its state moves, what a forward keeps, where tensors may lie.
 
 use wgnorm::spectral::functional::{self, Backward, Forward};
-use wgnorm::{DType, Device, Shape, SpectralNorm, SpectralNormOptions, Tensor, wgpu};
+use wgnorm::{DType, Device, DeviceClass, Shape, SpectralNorm, SpectralNormOptions, Tensor, wgpu};
 
 use crate::device;
 use crate::spectral_case::{Case, Inputs, l2, wide};
@@ -241,8 +241,12 @@ fn spectral_in_one_buffer_and_in_place() {
         ([6, 8, 16], 1),
         ([6, 8, 16], 2),
     ] {
-        for iterations in [0, 2] {
-            let case = Case::new(dims, dim, iterations);
+        for (iterations, class) in [
+            (0, DeviceClass::Gpu),
+            (2, DeviceClass::Gpu),
+            (2, DeviceClass::Cpu),
+        ] {
+            let case = Case::new(dims, dim, iterations).for_class(class);
             let inputs = case.inputs();
             let apart = case.run(device, &inputs);
             let apart = [apart.w, apart.u, apart.v, apart.dweight];
