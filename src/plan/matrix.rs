@@ -258,34 +258,32 @@ impl Runs {
     }
 }
 
+/// The widest word that runs of so many elements consist of.
+fn word_of(elements: usize, class: DeviceClass, limits: &Limits) -> Word {
+    if !elements.is_multiple_of(Word::F32x4.width()) {
+        return Word::F32;
+    }
+    match class {
+        DeviceClass::Cpu if limits.int64 => Word::U64x2,
+        _ => Word::F32x4,
+    }
+}
+
 impl MatrixPlan {
     /// Plans for a view with at least one element, which has to fit one binding.
     pub(crate) fn new(view: View, class: Option<DeviceClass>, limits: &Limits) -> Result<Self> {
+        let name = "bytes of a matrix, which has to fit one binding";
         let bytes = (view.numel() as u64).saturating_mul(4);
-        let limit = limits.max_binding_bytes.min(4 * MAX_WINDOW);
-        if bytes > limit {
-            return Err(crate::Error::TooLarge {
-                name: "bytes of a matrix, which has to fit one binding",
-                needed: bytes,
-                limit,
-            });
-        }
+        bounded(name, bytes, limits.max_binding_bytes.min(4 * MAX_WINDOW))?;
         let class = class.unwrap_or(limits.class);
         let tuning = Tuning::of(class);
         let cutter = Cutter {
             tuning: &tuning,
             max_groups: limits.max_groups,
         };
-        let wide = match class {
-            DeviceClass::Cpu if limits.int64 => Word::U64x2,
-            _ => Word::F32x4,
-        };
-        let word_of = |elements: usize| match elements % wide.width() {
-            0 => wide,
-            _ => Word::F32,
-        };
         let matrix = Matrix::of(view);
-        let (word, flat_word) = (word_of(matrix.inner), word_of(view.numel()));
+        let [word, flat_word] =
+            [matrix.inner, view.numel()].map(|elements| word_of(elements, class, limits));
         let (rows, columns) = (matrix.rows, matrix.columns());
         let words = columns / word.width();
         let tiles = cutter.tiles(words);
@@ -299,11 +297,8 @@ impl MatrixPlan {
             .max(flat.slices.into());
         let sums = [merge_rows.slices, merge_columns.slices];
         let runs = Runs::new([rows, columns].map(|n| n as u64), sums, partials);
-        bounded(
-            "bytes of partial products",
-            4 * partials,
-            limits.max_binding_bytes,
-        )?;
+        let name = "bytes of partial products";
+        bounded(name, 4 * partials, limits.max_binding_bytes)?;
         Ok(Self {
             word,
             flat_word,
