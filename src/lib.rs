@@ -48,6 +48,11 @@
 //! # }
 //! ```
 //!
+//! # Weights
+//!
+//! [`SpectralNorm`] divides a weight by its largest singular value, by PyTorch's power iteration, and has
+//! its backward; [`spectral::functional`] is the layer underneath.
+//!
 //! # In an app that has a device
 //!
 //! [`Device::from_wgpu`] works on the app's own wgpu device, [`Tensor::from_buffer`] in its own
@@ -83,8 +88,8 @@ pub use norm::{
     BatchNorm, BatchNormOptions, BatchRenorm, BatchRenormOptions, Gradients, GroupNorm,
     GroupNormOptions, InstanceNorm, InstanceNormOptions, LayerNorm, LayerNormOptions, Mode,
     Momentum, Norm, RenormSchedule, RmsNorm, RmsNormOptions, RunningVariance, Saved,
-    SavedStatistics, Statistics, Wanted, WantedGradients, WeightGradients, WeightNorm,
-    WeightNormOptions, functional,
+    SavedStatistics, SpectralNorm, SpectralNormOptions, SpectralSaved, Statistics, Wanted,
+    WantedGradients, WeightGradients, WeightNorm, WeightNormOptions, functional, spectral,
 };
 pub use plan::{PlanOptions, Strategy};
 pub use shape::{Shape, View};

@@ -206,7 +206,7 @@ impl Tensor {
     }
 
     /// Some of its elements as a tensor of their own: the first one and how many.
-    pub(super) fn window(&self, [first, len]: [u64; 2]) -> Self {
+    pub(crate) fn window(&self, [first, len]: [u64; 2]) -> Self {
         let one = self.dtype.bytes(&Shape::from([2])) / 2;
         Self {
             offset: self.offset + first * one,

@@ -150,7 +150,7 @@ impl Reduce {
 }
 
 /// Words of a row that a lane of split columns owns, from 1 up.
-const SPANS: &[&str] = lib!(
+pub(super) const SPANS: &[&str] = lib!(
     "span_1", "span_2", "span_3", "span_4", "span_5", "span_6", "span_7", "span_8"
 );
 /// Words that a lane of a resident kernel holds, by their binary logarithm.
@@ -172,6 +172,14 @@ impl Io {
     }
 
     pub(super) fn sources(self, reads_dy: bool, output: Output) -> Vec<&'static str> {
+        let mut sources = self.activations(reads_dy, output);
+        sources.extend(self.form.sources());
+        sources.extend(self.reduce.sources_of(self.form));
+        sources
+    }
+
+    /// What a word is, and where x, dy and the output lie.
+    pub(super) fn activations(self, reads_dy: bool, output: Output) -> Vec<&'static str> {
         let element: &[&str] = match self.word {
             Word::F32 => lib!("element_f32"),
             Word::F32x4 => lib!("element_f32x4"),
@@ -195,10 +203,7 @@ impl Io {
             Output::Y => lib!("io_y"),
             Output::Dx => lib!("io_dx"),
         };
-        let mut sources = [element, x, dy, output].concat();
-        sources.extend(self.form.sources());
-        sources.extend(self.reduce.sources_of(self.form));
-        sources
+        [element, x, dy, output].concat()
     }
 
     pub(super) fn bindings(self, reads_dy: bool, output: Output) -> Vec<Binding> {

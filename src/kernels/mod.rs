@@ -4,6 +4,7 @@
 mod flags;
 mod fold;
 mod io;
+#[macro_use]
 mod params;
 
 pub(crate) mod backward_dx;
@@ -13,6 +14,12 @@ pub(crate) mod fold_statistics;
 pub(crate) mod fold_sums;
 pub(crate) mod forward_resident;
 pub(crate) mod gain_sums;
+pub(crate) mod matrix;
+pub(crate) mod matrix_divide;
+pub(crate) mod matrix_dot;
+pub(crate) mod matrix_merge;
+pub(crate) mod matrix_product;
+pub(crate) mod matrix_rank_one;
 pub(crate) mod moments;
 pub(crate) mod normalize;
 

@@ -24,7 +24,12 @@ fn activation((name, tensor): Argument<'_>, shape: &Shape) -> Result<()> {
 }
 
 /// A tensor of exactly `len` elements, whatever its dimensions.
-fn vector((name, tensor): Argument<'_>, dtype: DType, len: usize, what: &str) -> Result<()> {
+pub(super) fn vector(
+    (name, tensor): Argument<'_>,
+    dtype: DType,
+    len: usize,
+    what: &str,
+) -> Result<()> {
     tensor.expect_dtype(name, dtype)?;
     if tensor.shape().numel() == len {
         return Ok(());
@@ -37,14 +42,14 @@ fn vector((name, tensor): Argument<'_>, dtype: DType, len: usize, what: &str) ->
 }
 
 /// All arguments must belong to the device that the commands are for.
-fn one_device(device: &Device, arguments: &[Argument<'_>]) -> Result<()> {
+pub(super) fn one_device(device: &Device, arguments: &[Argument<'_>]) -> Result<()> {
     arguments
         .iter()
         .try_for_each(|(name, tensor)| tensor.expect_device(name, device))
 }
 
 /// No two arguments may overlap, but for the `in_place` pairs when they are the very same range.
-fn disjoint(arguments: &[Argument<'_>], in_place: &[(&str, &str)]) -> Result<()> {
+pub(super) fn disjoint(arguments: &[Argument<'_>], in_place: &[(&str, &str)]) -> Result<()> {
     for (i, &(second, b)) in arguments.iter().enumerate() {
         for &(first, a) in &arguments[..i] {
             let allowed = in_place.contains(&(first, second)) && a.same_place(b);

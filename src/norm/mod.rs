@@ -10,6 +10,7 @@ mod options;
 mod planning;
 mod relatives;
 mod spec;
+pub mod spectral;
 mod weight;
 
 pub use functional::SavedStatistics;
@@ -22,4 +23,5 @@ pub use relatives::{
     BatchRenormOptions, GroupNormOptions, InstanceNormOptions, LayerNormOptions, RmsNormOptions,
     WeightNormOptions,
 };
+pub use spectral::{SpectralNorm, SpectralNormOptions, SpectralSaved};
 pub use weight::{WeightGradients, WeightNorm};

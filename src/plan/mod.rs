@@ -5,6 +5,7 @@
 
 mod columns;
 mod layout;
+pub(crate) mod matrix;
 mod named;
 mod resident;
 mod rows;
@@ -168,6 +169,17 @@ impl Reduction {
     }
 }
 
+impl Reduce {
+    /// What suits workgroups of that size on a device.
+    fn of(limits: &Limits, workgroup: u32) -> Self {
+        match limits.subgroups {
+            Some((least, most)) if least == most && most == workgroup => Self::OneSubgroup,
+            Some(_) => Self::Subgroups,
+            None => Self::Shared,
+        }
+    }
+}
+
 /// Which dispatches of a step a plan is for; those of one training step share its partials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pass {
@@ -282,13 +294,7 @@ impl Plan {
             strategy: layout.strategy,
             word: layout.word,
             form: layout.form,
-            reduce: match limits.subgroups {
-                Some((least, most)) if least == most && most == layout.workgroup => {
-                    Reduce::OneSubgroup
-                }
-                Some(_) => Reduce::Subgroups,
-                None => Reduce::Shared,
-            },
+            reduce: Reduce::of(limits, layout.workgroup),
             workgroup: layout.workgroup,
             count: view.count as u32,
             slots: view.slots() as u32,

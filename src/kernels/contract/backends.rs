@@ -15,7 +15,7 @@ use crate::gpu::Program;
 const MAX_WORKGROUP_BYTES: u32 = 12_288;
 
 /// What is wrong with the program once its overrides have their values.
-fn defects(program: &Program, io: Io, workgroup: u32, source: &str) -> Vec<String> {
+pub(super) fn defects(program: &Program, io: Io, workgroup: u32, source: &str) -> Vec<String> {
     let shader = match Shader::new(source, io) {
         Ok(shader) => shader,
         Err(error) => return vec![error],
