@@ -22,6 +22,8 @@ const GROUPED: u32 = 2048u;
 const NO_MEAN: u32 = 4096u;
 // Correct the batch's statistics towards the running ones, see renorm.wgsl.
 const RENORM: u32 = 8192u;
+// A slot is one row of words.
+const ONE_ROW: u32 = 16384u;
 const WANT_DX: u32 = 128u;
 const WANT_DGAMMA: u32 = 256u;
 const WANT_DBETA: u32 = 512u;

@@ -1,6 +1,8 @@
 // A gain for each element of a slot: gamma [inner], in whole words, or 1 where there is none.
 @group(0) @binding(5) var<storage, read_write> gamma: array<Stored>;
 
+const ELEMENT_GAINS: bool = true;
+
 fn gain(slot: u32) -> f32 {
     return 1.0;
 }

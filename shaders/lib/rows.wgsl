@@ -23,6 +23,7 @@ struct Params {
     slices: u32, // of one slot in this window
     slice_units: u32, // of 32 words in each slice
     more_units: u32, // slices with one more of them
+    turns: u32, // slots that a lane takes one after the other
     lanes: u32, // that walk along one slot, each with every such word of it: a power of two
     step_words: u32, // that many words on are so many words
     step_elements: u32, // and rows that begin so many elements later
@@ -58,9 +59,10 @@ fn slice_of(group: u32) -> Slice {
 }
 
 // The whole of the slot that this lane works on where a workgroup has several: one for each run of
-// `lanes`. The last workgroup may have lanes without any; they walk along the last slot and write nothing.
-fn shared_slot(group: u32, lane: u32) -> Slice {
-    let slot = group * (WORKGROUP / params.lanes) + lane / params.lanes;
+// `lanes`, turn by turn. The last workgroup may have lanes without any; they walk along the last slot and
+// write nothing.
+fn shared_slot(group: u32, turn: u32, lane: u32) -> Slice {
+    let slot = (group * params.turns + turn) * (WORKGROUP / params.lanes) + lane / params.lanes;
     let exists = slot < params.slots;
     let last = params.first_slot + min(slot, params.slots - 1u);
     return Slice(last, 0u, 0u, select(0u, params.slot_words, exists));

@@ -26,8 +26,16 @@ pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "backward_resident_rows",
         body: body!("backward_resident_rows"),
-        lib: lib!["rows", "workgroup", "state", "flags", "slots", "renorm"],
-        flags: FLAGS,
+        lib: lib![
+            "rows",
+            "rows_held",
+            "workgroup",
+            "state",
+            "flags",
+            "slots",
+            "renorm"
+        ],
+        flags: FLAGS.and(Flags::ONE_ROW),
         reads_dy: true,
         output: Output::Dx,
         gains: Linked::Gains,

@@ -21,6 +21,7 @@ impl Flags {
     pub(crate) const GROUPED: Self = Self(2048);
     pub(crate) const NO_MEAN: Self = Self(4096);
     pub(crate) const RENORM: Self = Self(8192);
+    pub(crate) const ONE_ROW: Self = Self(16_384);
 
     /// The set itself where `condition` holds, else none.
     pub(crate) fn when(self, condition: bool) -> Self {
@@ -46,7 +47,7 @@ impl Flags {
     }
 
     #[cfg(test)]
-    pub(crate) const NAMED: [(&str, Self); 14] = [
+    pub(crate) const NAMED: [(&str, Self); 15] = [
         ("HAS_GAMMA", Self::HAS_GAMMA),
         ("HAS_BETA", Self::HAS_BETA),
         ("USE_RUNNING", Self::USE_RUNNING),
@@ -61,6 +62,7 @@ impl Flags {
         ("GROUPED", Self::GROUPED),
         ("NO_MEAN", Self::NO_MEAN),
         ("RENORM", Self::RENORM),
+        ("ONE_ROW", Self::ONE_ROW),
     ];
 }
 

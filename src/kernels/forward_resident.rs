@@ -29,7 +29,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         body: body!("forward_resident_rows"),
         lib: lib![
             "rows",
-            "rows_pivot",
+            "rows_held",
             "workgroup",
             "state",
             "flags",
@@ -39,7 +39,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "moments",
             "statistics"
         ],
-        flags: FLAGS,
+        flags: FLAGS.and(Flags::ONE_ROW),
         reads_dy: false,
         output: Output::Y,
         gains: Linked::GainsAndOffsets,

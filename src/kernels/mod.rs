@@ -174,7 +174,8 @@ impl Kernel {
         let prepare = |(i, cut): (usize, &Cut)| {
             let mut flags = numbers.flags
                 | Flags::ONE_PARTIAL.when(plan.partials * plan.fan == 1)
-                | Flags::GROUPED.when(matches!(plan.gains, Gains::Period(_)));
+                | Flags::GROUPED.when(matches!(plan.gains, Gains::Period(_)))
+                | Flags::ONE_ROW.when(cut.geometry.is_one_row());
             if i > 0 {
                 // Only one of the windows counts the batch.
                 flags = flags.without(Flags::HAS_TRACKED);

@@ -60,6 +60,7 @@ params! {
         slices: u32,
         slice_units: u32,
         more_units: u32,
+        turns: u32,
         lanes: u32,
         step_words: u32,
         step_elements: u32,
@@ -130,6 +131,7 @@ impl RowsParams {
             slices: rows.slices,
             slice_units: units / rows.slices,
             more_units: units % rows.slices,
+            turns: rows.turns,
             lanes: rows.lanes,
             step_words: rows.lanes % rows.row_words,
             // It may wrap around, but then no second row is ever reached.

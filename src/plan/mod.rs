@@ -250,6 +250,11 @@ impl Geometry {
         }
     }
 
+    /// Whether a slot is one row of words.
+    pub(crate) fn is_one_row(&self) -> bool {
+        matches!(self, Self::Rows(rows) if rows.row_words == rows.slot_words)
+    }
+
     /// The number of the slice after this window's last one.
     fn slices_end(&self) -> u32 {
         match self {

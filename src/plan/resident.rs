@@ -34,12 +34,14 @@ impl Resident {
             return None;
         }
         let rows = Rows::new(window, word, Form::Whole, 1, lanes as u32);
+        let turns = tuning.turns(view.count.div_ceil(shares));
         Some(Self {
             word,
             form: Form::HeldRows(words_held as u32),
             workgroup: workgroup as u32,
             geometry: Geometry::Rows(Rows {
-                slots_per_group: shares as u32,
+                turns: turns as u32,
+                slots_per_group: (shares * turns) as u32,
                 ..rows
             }),
         })

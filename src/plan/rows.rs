@@ -21,6 +21,8 @@ pub(crate) struct Rows {
     /// Slices of a slot in this window, and the first one's number.
     pub(crate) slices: u32,
     pub(crate) first_slice: u32,
+    /// Slots that a lane takes one after the other.
+    pub(crate) turns: u32,
     /// Lanes that walk along one slot, and slots of one workgroup.
     pub(crate) lanes: u32,
     pub(crate) slots_per_group: u32,
@@ -67,6 +69,7 @@ impl Rows {
             slot_words: slot_words as u32,
             slices: slices.min(slot_words.div_ceil(UNIT)) as u32,
             first_slice: (window.part * slices) as u32,
+            turns: 1,
             lanes,
             slots_per_group: 1,
             shift: window.shift(),

@@ -41,6 +41,8 @@ pub(crate) const MAX_LANE_WORDS: usize = 16_384;
 pub(crate) const MAX_PARTIALS: usize = 4096;
 /// The most partial results that one lane may merge, for the same reason.
 pub(crate) const MAX_MERGED: usize = 12_000;
+/// The most slots that a resident lane takes one after the other, for the same reason.
+const MAX_TURNS: usize = 512;
 /// Words in the unit by which a slot is cut: slices begin where a GPU's memory transactions do.
 pub(crate) const UNIT: usize = 32;
 
@@ -94,6 +96,15 @@ impl Tuning {
     pub(crate) fn resident_workgroup(&self, lanes: usize) -> Option<(usize, usize)> {
         let fits = self.resident_workgroups.iter().find(|&&size| size >= lanes);
         fits.map(|&size| (size, size / lanes))
+    }
+
+    /// How many of so many equal pieces of work a resident workgroup takes one after the other. A software
+    /// driver takes some microsecond for a workgroup, which is as long as it takes for 1 KiB.
+    pub(crate) fn turns(&self, pieces: usize) -> usize {
+        match self.class {
+            DeviceClass::Gpu => 1,
+            DeviceClass::Cpu => (pieces / (4 * self.target_groups)).clamp(1, MAX_TURNS),
+        }
     }
 
     /// Into how many slices to cut the words of each of `count` equal parts.
