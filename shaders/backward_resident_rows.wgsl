@@ -42,6 +42,103 @@ fn gradient_of(slot: u32, saved: vec4<f32>, sums: vec2<f32>, leaves: bool) -> Gr
     );
 }
 
+// Sums of dy and of dy * (x - mean), of all words that a lane holds.
+struct Sums {
+    dy: Word,
+    dy_x: Word,
+}
+
+fn added(a: Sums, b: Sums) -> Sums {
+    return Sums(a.dy + b.dy, a.dy_x + b.dy_x);
+}
+
+var<private> gains_held: array<Word, HELD>;
+var<private> dy_held: array<Word, HELD>;
+
+fn load_gains_chunk(lane: u32, begin: u32) {
+    for (var j = 0u; j < CHUNK; j++) {
+        let i = begin + j;
+        gains_held[i] = gained(Word(1.0), gain_word(lane, i));
+    }
+}
+
+fn load_gains(lane: u32) {
+    load_gains_chunk(lane, 0u);
+    if HELD > 8u {
+        load_gains_chunk(lane, 8u);
+    }
+    if HELD > 16u {
+        load_gains_chunk(lane, 16u);
+        load_gains_chunk(lane, 24u);
+    }
+}
+
+fn load_dy_held_chunk(held: Held, begin: u32) {
+    for (var j = 0u; j < CHUNK; j++) {
+        let i = begin + j;
+        dy_held[i] = load_dy(held_word(held, i));
+        if ELEMENT_GAINS {
+            dy_held[i] *= gains_held[i];
+        }
+    }
+}
+
+fn load_dy_held(held: Held) {
+    load_dy_held_chunk(held, 0u);
+    if HELD > 8u {
+        load_dy_held_chunk(held, 8u);
+    }
+    if HELD > 16u {
+        load_dy_held_chunk(held, 16u);
+        load_dy_held_chunk(held, 24u);
+    }
+}
+
+// Takes the mean from all of x.
+fn sums_around_chunk(held: Held, k: f32, d: f32, begin: u32) -> Sums {
+    var sum: Sums;
+    for (var j = 0u; j < CHUNK; j++) {
+        let i = begin + j;
+        x_held[i] = (x_held[i] - k) - d;
+        let dy = select(Word(0.0), dy_held[i], is_held(held, i));
+        sum.dy += dy;
+        sum.dy_x += dy * x_held[i];
+    }
+    return sum;
+}
+
+fn sums_around(held: Held, k: f32, d: f32) -> Sums {
+    var sum = sums_around_chunk(held, k, d, 0u);
+    if HELD > 8u {
+        sum = added(sum, sums_around_chunk(held, k, d, 8u));
+    }
+    if HELD > 16u {
+        sum = added(added(sum, sums_around_chunk(held, k, d, 16u)), sums_around_chunk(held, k, d, 24u));
+    }
+    return sum;
+}
+
+fn store_held_chunk(held: Held, g: Gradient, begin: u32) {
+    for (var j = 0u; j < CHUNK; j++) {
+        let i = begin + j;
+        if is_held(held, i) {
+            let dx = g.scale * ((dy_held[i] - g.mean_dy) - x_held[i] * g.slope);
+            store_dx(held_word(held, i), dx);
+        }
+    }
+}
+
+fn store_held(held: Held, g: Gradient) {
+    store_held_chunk(held, g, 0u);
+    if HELD > 8u {
+        store_held_chunk(held, g, 8u);
+    }
+    if HELD > 16u {
+        store_held_chunk(held, g, 16u);
+        store_held_chunk(held, g, 24u);
+    }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn backward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     let lane = here.lane;
@@ -49,48 +146,22 @@ fn backward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invo
     if group >= params.groups {
         return;
     }
-    var gains: array<Word, HELD>;
     if ELEMENT_GAINS {
-        for (var i = 0u; i < HELD; i++) {
-            gains[i] = gained(Word(1.0), gain_word(lane, i));
-        }
+        // The same for all slots of a lane.
+        load_gains(lane);
     }
     for (var turn = 0u; turn < params.turns; turn++) {
         let slice = shared_slot(group, turn, lane);
         let held = held_of(slice, lane);
         let saved = state[saved_index(slice.slot)];
-
-        // x - mean, and dy.
-        var x: array<Word, HELD>;
-        var dy: array<Word, HELD>;
-        for (var i = 0u; i < HELD; i++) {
-            x[i] = (load_x(held_word(held, i)) - saved.x) - saved.y;
-        }
-        for (var i = 0u; i < HELD; i++) {
-            dy[i] = load_dy(held_word(held, i));
-            if ELEMENT_GAINS {
-                dy[i] *= gains[i];
-            }
-        }
-        var sum_dy = Word(0.0);
-        var sum_dy_x = Word(0.0);
-        for (var i = 0u; i < HELD; i++) {
-            let own = select(Word(0.0), dy[i], is_held(held, i));
-            sum_dy += own;
-            sum_dy_x += own * x[i];
-        }
-        var sums = lanes_sum(vec2<f32>(word_sum(sum_dy), word_sum(sum_dy_x)), here, params.lanes);
+        load_x_held(held);
+        load_dy_held(held);
+        let own = sums_around(held, saved.x, saved.y);
+        var sums = lanes_sum(vec2<f32>(word_sum(own.dy), word_sum(own.dy_x)), here, params.lanes);
         sums.y *= saved.z;
         let g = gradient_of(slice.slot, saved, sums, held.run == 0u && held.end > 0u);
         if has(WANT_DX) {
-            for (var i = 0u; i < HELD; i++) {
-                x[i] = g.scale * ((dy[i] - g.mean_dy) - x[i] * g.slope);
-            }
-            for (var i = 0u; i < HELD; i++) {
-                if is_held(held, i) {
-                    store_dx(held_word(held, i), x[i]);
-                }
-            }
+            store_held(held, g);
         }
     }
 }

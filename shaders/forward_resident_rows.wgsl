@@ -11,6 +11,123 @@
 // Grid: one workgroup for WORKGROUP / lanes slots at a time, so many times as there are turns.
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
 
+// Sums of x from a pivot and of their squares, of all words that a lane holds.
+struct Sums {
+    s: Word,
+    q: Word,
+}
+
+fn added(a: Sums, b: Sums) -> Sums {
+    return Sums(a.s + b.s, a.q + b.q);
+}
+
+var<private> gains_held: array<Word, HELD>;
+var<private> offsets_held: array<Word, HELD>;
+
+fn load_gains_chunk(lane: u32, begin: u32) {
+    for (var j = 0u; j < CHUNK; j++) {
+        let i = begin + j;
+        gains_held[i] = gained(Word(1.0), gain_word(lane, i));
+        offsets_held[i] = offset_by(Word(0.0), gain_word(lane, i));
+    }
+}
+
+fn load_gains(lane: u32) {
+    load_gains_chunk(lane, 0u);
+    if HELD > 8u {
+        load_gains_chunk(lane, 8u);
+    }
+    if HELD > 16u {
+        load_gains_chunk(lane, 16u);
+        load_gains_chunk(lane, 24u);
+    }
+}
+
+fn sums_from_chunk(held: Held, base: f32, begin: u32) -> Sums {
+    var sum: Sums;
+    for (var j = 0u; j < CHUNK; j++) {
+        let i = begin + j;
+        sum.s += select(Word(0.0), x_held[i] - base, is_held(held, i));
+    }
+    return sum;
+}
+
+fn sums_from(held: Held, base: f32) -> Sums {
+    var sum = sums_from_chunk(held, base, 0u);
+    if HELD > 8u {
+        sum = added(sum, sums_from_chunk(held, base, 8u));
+    }
+    if HELD > 16u {
+        sum = added(added(sum, sums_from_chunk(held, base, 16u)), sums_from_chunk(held, base, 24u));
+    }
+    return sum;
+}
+
+// Takes the pivot from all of x.
+fn centre_chunk(held: Held, k: f32, begin: u32) -> Sums {
+    var sum: Sums;
+    for (var j = 0u; j < CHUNK; j++) {
+        let i = begin + j;
+        x_held[i] -= k;
+        let d = select(Word(0.0), x_held[i], is_held(held, i));
+        sum.s += d;
+        sum.q += d * d;
+    }
+    return sum;
+}
+
+fn centre(held: Held, k: f32) -> Sums {
+    var sum = centre_chunk(held, k, 0u);
+    if HELD > 8u {
+        sum = added(sum, centre_chunk(held, k, 8u));
+    }
+    if HELD > 16u {
+        sum = added(added(sum, centre_chunk(held, k, 16u)), centre_chunk(held, k, 24u));
+    }
+    return sum;
+}
+
+fn scale_held_chunk(d: f32, scale: f32, shift: f32, begin: u32) {
+    for (var j = 0u; j < CHUNK; j++) {
+        let i = begin + j;
+        x_held[i] = (x_held[i] - d) * scale + shift;
+        if ELEMENT_GAINS {
+            x_held[i] = x_held[i] * gains_held[i] + offsets_held[i];
+        }
+    }
+}
+
+fn scale_held(d: f32, scale: f32, shift: f32) {
+    scale_held_chunk(d, scale, shift, 0u);
+    if HELD > 8u {
+        scale_held_chunk(d, scale, shift, 8u);
+    }
+    if HELD > 16u {
+        scale_held_chunk(d, scale, shift, 16u);
+        scale_held_chunk(d, scale, shift, 24u);
+    }
+}
+
+fn store_held_chunk(held: Held, begin: u32) {
+    for (var j = 0u; j < CHUNK; j++) {
+        let i = begin + j;
+        if is_held(held, i) {
+            store_y(held_word(held, i), x_held[i]);
+        }
+    }
+}
+
+fn store_held(held: Held) {
+    store_held_chunk(held, 0u);
+    if HELD > 8u {
+        store_held_chunk(held, 8u);
+    }
+    if HELD > 16u {
+        store_held_chunk(held, 16u);
+        store_held_chunk(held, 24u);
+    }
+}
+
 // Any value of the slot; 0 where no mean is subtracted.
 fn pivot_base(word: Word) -> f32 {
     if has(NO_MEAN) {
@@ -58,61 +175,30 @@ fn forward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invoc
     if group >= params.groups {
         return;
     }
-    var gains: array<Word, HELD>;
-    var offsets: array<Word, HELD>;
     if ELEMENT_GAINS {
-        for (var i = 0u; i < HELD; i++) {
-            gains[i] = gained(Word(1.0), gain_word(lane, i));
-        }
-        for (var i = 0u; i < HELD; i++) {
-            offsets[i] = offset_by(Word(0.0), gain_word(lane, i));
-        }
+        // The same for all slots of a lane.
+        load_gains(lane);
     }
     for (var turn = 0u; turn < params.turns; turn++) {
         let slice = shared_slot(group, turn, lane);
         let held = held_of(slice, lane);
-        var x: array<Word, HELD>;
-        for (var i = 0u; i < HELD; i++) {
-            x[i] = load_x(held_word(held, i));
-        }
+        load_x_held(held);
 
         // The mean as far as one f32 can name it is the pivot; it is first found from any element.
         let base = pivot_base(load_x(word_of(cursor_at(slice, 0u))));
-        var s = Word(0.0);
-        for (var i = 0u; i < HELD; i++) {
-            s += select(Word(0.0), x[i] - base, is_held(held, i));
-        }
-        let about = lanes_sum(vec2<f32>(word_sum(s), 0.0), here, params.lanes).x;
-        let k = base + mean_offset(about, params.n);
-        s = Word(0.0);
-        var q = Word(0.0);
-        for (var i = 0u; i < HELD; i++) {
-            x[i] -= k;
-            let d = select(Word(0.0), x[i], is_held(held, i));
-            s += d;
-            q += d * d;
-        }
-        let sums = lanes_sum(vec2<f32>(word_sum(s), word_sum(q)), here, params.lanes);
+        let about = word_sum(sums_from(held, base).s);
+        let offset_of_mean = lanes_sum(vec2<f32>(about, 0.0), here, params.lanes).x;
+        let k = base + mean_offset(offset_of_mean, params.n);
+        let own = centre(held, k);
+        let sums = lanes_sum(vec2<f32>(word_sum(own.s), word_sum(own.q)), here, params.lanes);
         let moment = finished(vec4<f32>(params.n, k, sums));
         let leaves = held.run == 0u && held.end > 0u;
         let statistics = slot_statistics(slice.slot, moment, leaves);
 
         let d = (statistics.saved.x - k) + statistics.saved.y;
         let scale = statistics.saved.z * statistics.rd.x * gain(slice.slot);
-        let shift = statistics.rd.y * gain(slice.slot) + offset(slice.slot);
-        for (var i = 0u; i < HELD; i++) {
-            x[i] = (x[i] - d) * scale + shift;
-        }
-        if ELEMENT_GAINS {
-            for (var i = 0u; i < HELD; i++) {
-                x[i] = x[i] * gains[i] + offsets[i];
-            }
-        }
-        for (var i = 0u; i < HELD; i++) {
-            if is_held(held, i) {
-                store_y(held_word(held, i), x[i]);
-            }
-        }
+        scale_held(d, scale, statistics.rd.y * gain(slice.slot) + offset(slice.slot));
+        store_held(held);
     }
     if group == 0u && lane == 0u && has(HAS_TRACKED) {
         tracked[0] += 1u;

@@ -1,6 +1,8 @@
 // The words of a slot that a lane holds: every `lanes`-th from its place in the run of lanes on. Beyond
-// the slot's end it holds some word of the slot, which counts in no sum and is not written. Loops over
-// them do one thing each, since a compiler unrolls short bodies only. Uses rows.wgsl and flags.wgsl.
+// the slot's end it holds some word of the slot, which counts in no sum and is not written.
+// What is done to all of them is done in chunks of 8, one thing at a time: compilers unroll short loops of
+// short bodies only, and an array that is indexed by what they do not know lies in memory. Uses
+// rows.wgsl and flags.wgsl.
 struct Held {
     first: u32, // word of the slot
     last: u32, // word of a slot that is one row
@@ -40,4 +42,25 @@ fn is_held(held: Held, i: u32) -> bool {
 // The gains of the words that a lane holds are the same for all of its slots.
 fn gain_word(lane: u32, i: u32) -> u32 {
     return min((lane & (params.lanes - 1u)) + i * params.lanes, params.row_words - 1u);
+}
+
+const CHUNK: u32 = min(HELD, 8u);
+
+var<private> x_held: array<Word, HELD>;
+
+fn load_x_chunk(held: Held, begin: u32) {
+    for (var j = 0u; j < CHUNK; j++) {
+        x_held[begin + j] = load_x(held_word(held, begin + j));
+    }
+}
+
+fn load_x_held(held: Held) {
+    load_x_chunk(held, 0u);
+    if HELD > 8u {
+        load_x_chunk(held, 8u);
+    }
+    if HELD > 16u {
+        load_x_chunk(held, 16u);
+        load_x_chunk(held, 24u);
+    }
 }
