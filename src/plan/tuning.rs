@@ -41,6 +41,9 @@ pub(crate) const MAX_LANE_WORDS: usize = 16_384;
 pub(crate) const MAX_PARTIALS: usize = 4096;
 /// The most partial results that one lane may merge, for the same reason.
 pub(crate) const MAX_MERGED: usize = 12_000;
+/// The most partial results, and the most samples, that one lane may fold into those of a gain or a
+/// channel.
+pub(crate) const MAX_FOLDED: usize = 49_152;
 /// Words in the unit by which a slot is cut: slices begin where a GPU's memory transactions do.
 pub(crate) const UNIT: usize = 32;
 
