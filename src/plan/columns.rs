@@ -1,6 +1,6 @@
 //! The geometry of columns; its WGSL twin is shaders/lib/columns.wgsl.
 
-use super::tuning::{MAX_LANE_WORDS, MAX_MERGED, MAX_PARTIALS};
+use super::tuning::{MAX_LANE_WORDS, MAX_MERGED};
 use super::windows::Window;
 use super::{Gains, Reduction, Tuning, Word};
 use crate::View;
@@ -98,12 +98,12 @@ impl Tile {
 
     /// The most partial results of a channel: one lane may have to merge those of several columns,
     /// twice, and stay below lavapipe's 65,535 iterations together with its walk down the rows.
-    pub(super) fn max_partials(&self, word: Word, tuning: &Tuning) -> usize {
+    pub(super) fn max_merged(&self, word: Word, tuning: &Tuning) -> usize {
         let tile = self.words * word.width();
         let ways = self.row_lanes * (tile / self.merged);
         let lanes = tuning.workgroup as usize;
         let most = MAX_MERGED * ways / (ways * self.merged).div_ceil(lanes);
-        MAX_PARTIALS.min(most / self.fan)
+        most / self.fan
     }
 
     /// Into how many slices to cut the rows of a window. Where `merges`, each workgroup of the second

@@ -2,7 +2,7 @@
 
 use super::columns::Tile;
 use super::resident::Resident;
-use super::tuning::{MAX_MERGED, MAX_PARTIALS, Tuning};
+use super::tuning::{MAX_FOLDED, MAX_MERGED, MAX_PARTIALS, Tuning};
 use super::windows::Window;
 use super::{Columns, Form, Gains, Geometry, Pass, PlanOptions, Reduction, Rows, Strategy, Word};
 use crate::gpu::DeviceClass;
@@ -93,7 +93,7 @@ impl Chooser<'_> {
             geometries: vec![resident.geometry],
             // What is summed over slots later is left as one partial of each.
             partials: u64::from(matches!(self.reduction.gains, Gains::Period(_))),
-            max_partials: MAX_PARTIALS as u64,
+            max_partials: self.max_folded(resident.workgroup) as u64,
         })
     }
 
@@ -111,7 +111,8 @@ impl Chooser<'_> {
         } else {
             Form::Ragged
         };
-        let max_partials = (MAX_MERGED * lanes as usize / self.reduction.fan).min(MAX_PARTIALS);
+        let max_merged = MAX_MERGED * lanes as usize / self.reduction.fan;
+        let max_partials = max_merged.min(self.max_folded(lanes));
         let most = (max_partials / self.parts()).max(1);
         let of = |window: &Window| Rows::slices(window.view, word, form, self.tuning, most);
         let slices = self.windows.iter().map(of).max().unwrap_or(1);
@@ -155,7 +156,8 @@ impl Chooser<'_> {
         };
         let tile = Tile::new(&self.reduction, self.windows, word, self.tuning);
         let merges = self.pass != Pass::Flat;
-        let max_partials = tile.max_partials(word, self.tuning);
+        let max_merged = tile.max_merged(word, self.tuning);
+        let max_partials = max_merged.min(self.max_folded(self.tuning.workgroup));
         let most = (max_partials / (self.parts() * tile.copies)).max(1);
         let of = |window: &Window| tile.slices(window.view, word, self.tuning, merges, most);
         let slices = self.windows.iter().map(of).max().unwrap_or(1);
@@ -169,6 +171,14 @@ impl Chooser<'_> {
             partials: tile.copies as u64,
             max_partials: max_partials as u64,
         })
+    }
+
+    /// The most partials of a slot of which so many lanes can add up those of all slots with one gain.
+    fn max_folded(&self, lanes: u32) -> usize {
+        match self.reduction.samples() {
+            0 | 1 => MAX_PARTIALS,
+            samples => MAX_PARTIALS.min(MAX_FOLDED * lanes as usize / samples),
+        }
     }
 
     /// How many windows there are of each slot.

@@ -7,12 +7,14 @@ mod columns;
 mod layout;
 pub(crate) mod matrix;
 mod named;
+mod reduction;
 mod resident;
 mod rows;
 mod tuning;
 mod windows;
 
 pub(crate) use columns::Columns;
+pub(crate) use reduction::{Gains, Reduction};
 pub(crate) use rows::Rows;
 pub(crate) use tuning::UNIT;
 
@@ -100,73 +102,6 @@ pub(crate) enum Reduce {
     Subgroups,
     /// The workgroup is one subgroup.
     OneSubgroup,
-}
-
-/// What is reduced: a view, and how its slots stand to statistics and gains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Reduction {
-    pub(crate) view: View,
-    /// So many slots, side by side, have one statistic in common.
-    pub(crate) fan: usize,
-    pub(crate) gains: Gains,
-}
-
-/// Who has a gain (gamma and beta) of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gains {
-    /// Each slot of a batch entry.
-    Slots,
-    /// So many slots, which begin again with every such number of them.
-    Period(usize),
-    /// Each element of a slot.
-    Elements,
-    /// Each slot, whose elements have the statistics of the rows that they lie in.
-    Across,
-}
-
-impl Reduction {
-    /// Slots with a statistic and a gain of their own.
-    pub(crate) fn of_slots(view: View) -> Self {
-        Self {
-            view,
-            fan: 1,
-            gains: Gains::Slots,
-        }
-    }
-
-    /// The same with as few dimensions as the memory allows: entries of one row are more slots, and a
-    /// single slot is one long row, wherever its axis lies.
-    fn folded(self) -> Self {
-        if self.gains == Gains::Across {
-            return self;
-        }
-        let View {
-            batch,
-            outer,
-            count,
-            inner,
-        } = self.view;
-        let view = if outer == 1 || count == 1 {
-            View {
-                batch: 1,
-                outer: 1,
-                count: batch * count,
-                inner: outer * inner,
-            }
-        } else {
-            self.view
-        };
-        Self { view, ..self }
-    }
-
-    /// Whether the slots lie side by side, so that lanes may lie along them.
-    fn is_columns(&self) -> bool {
-        match self.gains {
-            Gains::Slots | Gains::Period(_) => self.view.inner == 1 && self.view.count > 1,
-            Gains::Elements => false,
-            Gains::Across => true,
-        }
-    }
 }
 
 impl Reduce {
@@ -293,6 +228,17 @@ impl Plan {
             },
         }
         .layout(options);
+        let columns = Strategy::SplitColumns;
+        let is_free = layout.strategy == columns && options.strategy != Some(columns);
+        if is_free && layout.partials > layout.max_partials {
+            // Columns merge the partials of a whole group for each of its channels, rows once.
+            let rows = PlanOptions {
+                strategy: Some(Strategy::SplitRows),
+                ..options
+            };
+            return Self::new(reduction, pass, rows, limits);
+        }
+        reduction.bounded(layout.workgroup)?;
         let cut = |(window, geometry)| Cut::new(window, geometry, view, limits.max_groups);
         let cuts = windows.iter().zip(layout.geometries).map(cut);
         Ok(Self {
@@ -346,7 +292,7 @@ impl Plan {
                 "it needs more than one channel, and the channels last",
             )),
             Some(Strategy::SplitColumns)
-                if folded.view.count + ALIGNMENT as usize > max_window(limits) =>
+                if folded.view.count.saturating_add(ALIGNMENT as usize) > max_window(limits) =>
             {
                 Ok(Some("a row of all channels does not fit one binding"))
             }

@@ -5,6 +5,7 @@
 mod columns;
 mod fuzz;
 mod invariants;
+mod kinds;
 mod largest;
 mod ledger;
 mod policy;
@@ -97,6 +98,21 @@ fn rows_of(rows: usize, inner: usize) -> [Reduction; 2] {
     [along, across]
 }
 
+/// Whether the operations refuse it: they sum up the gradients of single elements' gains across the
+/// rows, and see whole rows there.
+fn is_too_wide(reduction: Reduction, limits: &Limits) -> bool {
+    let View {
+        count: rows, inner, ..
+    } = reduction.view;
+    let across = match reduction.gains {
+        Gains::Elements => rows_of(rows, inner)[1],
+        Gains::Across => reduction,
+        _ => return false,
+    };
+    let columns = forced(Some(Strategy::SplitColumns));
+    !matches!(Plan::refusal(across, columns, limits), Ok(None))
+}
+
 /// The strategies that the reduction allows, and the planner's own choice.
 fn strategies(reduction: Reduction) -> Vec<Option<Strategy>> {
     if reduction.gains == Gains::Across {
@@ -107,6 +123,17 @@ fn strategies(reduction: Reduction) -> Vec<Option<Strategy>> {
         strategies.push(Some(Strategy::SplitColumns));
     }
     strategies
+}
+
+/// The passes that the operations plan for it: only slots of a batch norm are those of running
+/// statistics too.
+fn passes(reduction: Reduction) -> &'static [Pass] {
+    match reduction.gains {
+        Gains::Slots => &PASSES,
+        Gains::Period(_) => &PASSES[1..],
+        Gains::Elements => &[Pass::Forward, Pass::Backward],
+        Gains::Across => &[Pass::Backward],
+    }
 }
 
 /// The numbers of an operation, which the planner has nothing to do with.

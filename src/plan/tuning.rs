@@ -43,6 +43,9 @@ pub(crate) const MAX_PARTIALS: usize = 4096;
 pub(crate) const MAX_MERGED: usize = 12_000;
 /// The most slots that a resident lane takes one after the other, for the same reason.
 const MAX_TURNS: usize = 512;
+/// The most partial results, and the most samples, that one lane may fold into those of a gain or a
+/// channel.
+pub(crate) const MAX_FOLDED: usize = 49_152;
 /// Words in the unit by which a slot is cut: slices begin where a GPU's memory transactions do.
 pub(crate) const UNIT: usize = 32;
 

@@ -40,8 +40,14 @@ pub(super) fn cut(view: View, max: usize, apart: bool) -> Vec<Window> {
     }
     let max = max - ALIGNMENT as usize;
     if view.batch > 1 {
-        return by_entries(view, max, apart);
+        by_entries(view, max, apart)
+    } else {
+        within_entry(view, max)
     }
+}
+
+/// Cuts a single batch entry, whose windows have at most `max` elements wherever they begin.
+fn within_entry(view: View, max: usize) -> Vec<Window> {
     if view.count * view.inner <= max {
         return by_rows(view, max);
     }
@@ -61,8 +67,11 @@ fn by_entries(view: View, max: usize, apart: bool) -> Vec<Window> {
         ..window
     };
     if at_once == 0 {
-        let entries = (0..view.batch)
-            .flat_map(|first| cut(entry, max, apart).into_iter().map(move |w| (first, w)));
+        let entries = (0..view.batch).flat_map(|first| {
+            within_entry(entry, max)
+                .into_iter()
+                .map(move |w| (first, w))
+        });
         return entries.map(|(first, window)| at(first, window)).collect();
     }
     (0..view.batch)

@@ -1,10 +1,11 @@
-//! Random views of every size in every kind of device.
+//! Random reductions of every size in every kind of device: small ones are replayed.
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use super::{Cpu, Error, Gpu, Limits, PASSES, Pass, Plan, PlanOptions, Reduction, Strategy, View};
-use super::{invariants, slots, view};
+use super::replay::replay;
+use super::{Cpu, Error, Gains, Gpu, Limits, Pass, Plan, PlanOptions, Reduction, Strategy, View};
+use super::{groups, invariants, is_too_wide, passes, rows_of, slots, view};
 
 /// A dimension of about `max` at most: of any size, but often one, odd or whole vec4s.
 fn dimension(rng: &mut Pcg64, max: usize) -> usize {
@@ -35,6 +36,46 @@ fn draw_view(rng: &mut Pcg64, max: usize) -> View {
     }
 }
 
+/// A reduction of any kind over at most about `max` elements.
+fn draw_reduction(rng: &mut Pcg64, max: usize) -> Reduction {
+    match rng.random_range(0..8) {
+        0..=3 => slots(draw_view(rng, max)),
+        4 => {
+            let batch = dimension(rng, max);
+            let view = draw_view(rng, (max / batch).max(1));
+            groups(batch, view, draw_fan(rng, view.count))
+        }
+        5 => {
+            // Entries that do not fold into one.
+            let batch = 1 + dimension(rng, max.isqrt());
+            let room = max / batch;
+            let outer = 1 + dimension(rng, room.isqrt());
+            let count = 1 + dimension(rng, room / outer);
+            let inner = match rng.random_range(0..2) {
+                0 => 1,
+                _ => dimension(rng, room / outer / count),
+            };
+            groups(batch, view(outer, count, inner), draw_fan(rng, count))
+        }
+        kind => {
+            let rows = dimension(rng, max);
+            rows_of(rows, dimension(rng, max / rows))[kind % 2]
+        }
+    }
+}
+
+fn draw_fan(rng: &mut Pcg64, count: usize) -> usize {
+    match rng.random_range(0..4) {
+        0 => 1,
+        1 => count,
+        _ => gcd(count, dimension(rng, count)),
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 fn draw_limits(rng: &mut Pcg64) -> Limits {
     let binding = match rng.random_range(0..6) {
         0 => 1 << 27,
@@ -59,8 +100,9 @@ fn draw_limits(rng: &mut Pcg64) -> Limits {
     }
 }
 
-fn draw_options(rng: &mut Pcg64, view: View, limits: &Limits) -> PlanOptions {
+fn draw_options(rng: &mut Pcg64, reduction: Reduction, limits: &Limits) -> PlanOptions {
     let strategy = match rng.random_range(0..8) {
+        _ if reduction.gains == Gains::Across => Some(Strategy::SplitColumns),
         0 => Some(Strategy::SplitRows),
         1 => Some(Strategy::SplitColumns),
         2 => Some(Strategy::Resident),
@@ -75,7 +117,7 @@ fn draw_options(rng: &mut Pcg64, view: View, limits: &Limits) -> PlanOptions {
     // What the operations refuse is never planned.
     let refused = match strategy {
         Some(Strategy::SplitColumns) => {
-            !matches!(Plan::refusal(slots(view), options, limits), Ok(None))
+            !matches!(Plan::refusal(reduction, options, limits), Ok(None))
         }
         _ => false,
     };
@@ -85,15 +127,18 @@ fn draw_options(rng: &mut Pcg64, view: View, limits: &Limits) -> PlanOptions {
     }
 }
 
-/// About how many windows a tensor has.
-fn windows(view: View, limits: &Limits) -> u64 {
-    view.numel() as u64 * 4 / limits.max_binding_bytes
+/// About how many windows a tensor has at the most: as many as fill bindings, or one for each batch
+/// entry.
+fn windows(reduction: Reduction, limits: &Limits) -> u64 {
+    let view = reduction.view;
+    let entries = reduction.folded().view.batch as u64;
+    (view.numel() as u64 * 4 / limits.max_binding_bytes).max(entries)
 }
 
 /// Says what was planned when a check fails.
 #[derive(Debug)]
 #[expect(dead_code, reason = "it is there to be printed")]
-struct Planned(View, Pass, PlanOptions, Limits);
+struct Planned(Reduction, Pass, PlanOptions, Limits);
 
 impl Drop for Planned {
     fn drop(&mut self) {
@@ -103,40 +148,68 @@ impl Drop for Planned {
     }
 }
 
+/// Draws what the operations ask for: a pass that the reduction has, and no row that is too long.
+fn draw_pass(rng: &mut Pcg64, reduction: Reduction, limits: &Limits) -> Option<Pass> {
+    // Rows that are too many are refused before the sums across them are planned.
+    let across = reduction.gains == Gains::Across;
+    if is_too_wide(reduction, limits) || across && reduction.view.outer > 1 << 28 {
+        return None;
+    }
+    let passes = passes(reduction);
+    Some(passes[rng.random_range(0..passes.len())])
+}
+
 /// Draws so many plans and checks what holds for all of them.
 fn fuzz(seed: u64, plans: usize) {
     let mut rng = Pcg64::seed_from_u64(seed);
-    let (mut refused, mut resident, mut many, mut large) = (0, 0, 0, 0);
+    let (mut refused, mut resident, mut many, mut large, mut kinds) = (0, 0, 0, 0, [0; 4]);
     for _ in 0..plans {
         let max = 1 << rng.random_range(0..=40);
-        let view = draw_view(&mut rng, max);
+        let reduction = draw_reduction(&mut rng, max);
         let mut limits = draw_limits(&mut rng);
         // Many windows take their time, so few plans have them.
         let most = if rng.random_ratio(1, 128) { 4096 } else { 8 };
-        while windows(view, &limits) > most && limits.max_binding_bytes < 1 << 32 {
+        while windows(reduction, &limits) > most && limits.max_binding_bytes < 1 << 32 {
             limits.max_binding_bytes *= 2;
         }
-        if windows(view, &limits) > most {
+        if windows(reduction, &limits) > most {
             continue;
         }
-        let options = draw_options(&mut rng, view, &limits);
-        let pass = PASSES[rng.random_range(0..PASSES.len())];
-        let _planned = Planned(view, pass, options, limits);
-        match Plan::new(slots(view), pass, options, &limits) {
+        let Some(pass) = draw_pass(&mut rng, reduction, &limits) else {
+            continue;
+        };
+        let options = draw_options(&mut rng, reduction, &limits);
+        let _planned = Planned(reduction, pass, options, limits);
+        match Plan::new(reduction, pass, options, &limits) {
             Ok(plan) => {
-                check(&plan, slots(view), pass, options, &limits);
+                check(&plan, reduction, pass, options, &limits);
                 resident += usize::from(plan.strategy == Strategy::Resident);
                 many += usize::from(plan.cuts.len() > 1);
                 large += usize::from(plan.cuts.len() > 256);
+                kinds[kind(reduction)] += 1;
             }
             Err(error) => {
-                check_refusal(&error, view, &limits);
+                check_refusal(&error, reduction, options, &limits);
                 refused += 1;
             }
         }
     }
     let reached = [refused, resident, many, large * 100];
-    assert!(reached.iter().all(|n| n * 100 > plans), "{reached:?}");
+    let reached = reached.iter().chain(&kinds);
+    assert!(
+        reached.clone().all(|n| n * 100 > plans),
+        "{:?}",
+        reached.collect::<Vec<_>>()
+    );
+}
+
+fn kind(reduction: Reduction) -> usize {
+    match reduction.gains {
+        Gains::Slots => 0,
+        Gains::Period(_) => 1,
+        Gains::Elements => 2,
+        Gains::Across => 3,
+    }
 }
 
 fn check(plan: &Plan, reduction: Reduction, pass: Pass, options: PlanOptions, limits: &Limits) {
@@ -151,7 +224,8 @@ fn check(plan: &Plan, reduction: Reduction, pass: Pass, options: PlanOptions, li
 }
 
 /// Only what is too large is refused, and the message says of what there is too much.
-fn check_refusal(error: &Error, view: View, limits: &Limits) {
+fn check_refusal(error: &Error, reduction: Reduction, options: PlanOptions, limits: &Limits) {
+    let view = reduction.view;
     let Error::TooLarge {
         name,
         needed,
@@ -163,20 +237,61 @@ fn check_refusal(error: &Error, view: View, limits: &Limits) {
     assert!(needed > limit, "{error}");
     match *name {
         "elements of a tensor" => assert_eq!(*needed, view.numel() as u64),
-        "channels" => assert_eq!(*needed, view.count as u64),
+        "channels" => assert_eq!(*needed, view.slots() as u64),
         "workgroups" => assert!(*limit <= u64::from(limits.max_groups).pow(2)),
-        // Only tensors of 256 MiB or of many windows have so many.
-        "partial results of a channel" => assert!(
-            view.numel() >= 1 << 26 || windows(view, limits) >= 4,
-            "{error} {view:?} {limits:?}"
-        ),
+        "channels of a group" => assert_eq!(*needed, reduction.fan as u64),
+        "samples" => assert_eq!(*needed, view.batch as u64),
+        // Only tensors of 256 MiB, where channels of groups count each for all, or of many windows
+        // have so many, and large groups in columns.
+        "partial results of a channel" => {
+            let merged = view.numel().saturating_mul(reduction.fan);
+            let is_large = merged >= 1 << 26 || windows(reduction, limits) >= 4;
+            let columns = options.strategy == Some(Strategy::SplitColumns);
+            assert!(is_large || columns && reduction.fan > 32, "{error}");
+        }
         _ => panic!("an unexpected {error}"),
     }
+}
+
+/// Draws so many small tensors with small bindings and replays their plans.
+fn fuzz_replays(seed: u64, plans: usize) {
+    let mut rng = Pcg64::seed_from_u64(seed);
+    let (mut many, mut batches, mut kinds) = (0, 0, [0; 4]);
+    for _ in 0..plans {
+        let max = 1 << rng.random_range(0..=13);
+        let reduction = draw_reduction(&mut rng, max);
+        let limits = Limits {
+            max_binding_bytes: 1 << rng.random_range(10..=14),
+            ..draw_limits(&mut rng)
+        };
+        let Some(pass) = draw_pass(&mut rng, reduction, &limits) else {
+            continue;
+        };
+        let options = draw_options(&mut rng, reduction, &limits);
+        let _planned = Planned(reduction, pass, options, limits);
+        match Plan::new(reduction, pass, options, &limits) {
+            Ok(plan) => {
+                check(&plan, reduction, pass, options, &limits);
+                replay(&plan, reduction);
+                many += usize::from(plan.cuts.len() > 1);
+                batches += usize::from(plan.count < plan.slots);
+                kinds[kind(reduction)] += 1;
+            }
+            Err(error) => check_refusal(&error, reduction, options, &limits),
+        }
+    }
+    let reached = [many, batches, kinds[0], kinds[1], kinds[2], kinds[3]];
+    assert!(reached.iter().all(|n| n * 25 > plans), "{reached:?}");
 }
 
 #[test]
 fn random_plans_are_sound() {
     fuzz(1, 20_000);
+}
+
+#[test]
+fn random_small_plans_count_and_write_every_element_once() {
+    fuzz_replays(3, 3000);
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(super) fn check(plan: &Plan, reduction: Reduction, pass: Pass, limits: &Limi
     let view = reduction.folded().view;
     check_slots(plan, reduction, limits);
     check_strategy(plan, view, pass);
-    let (mut next, mut longest) = (0, fold_iterations(plan));
+    let (mut next, mut longest) = (0, fold_iterations(plan, pass));
     let mut slots = 0;
     let mut slices: HashMap<u32, u64> = HashMap::new();
     for cut in &plan.cuts {
@@ -96,9 +96,9 @@ fn check_slots(plan: &Plan, reduction: Reduction, limits: &Limits) {
 }
 
 /// The iterations of what folds samples, for those plans that have some.
-fn fold_iterations(plan: &Plan) -> u64 {
+fn fold_iterations(plan: &Plan, pass: Pass) -> u64 {
     match plan.gains {
-        Gains::Period(_) => Fold::new(plan).iterations(),
+        Gains::Period(_) if pass != Pass::Flat => Fold::new(plan).iterations(),
         _ => 0,
     }
 }

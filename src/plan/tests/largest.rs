@@ -1,8 +1,9 @@
 //! How long the loops of one lane are at the largest plans of a software driver, which silently ends a
 //! lane that loops too often.
 
-use super::{Cpu, Error, Form, Geometry, Gpu, Limits, PASSES, Pass, Plan, Strategy, View};
-use super::{columns, forced, invariants, limits, rows, slots, strategies, view};
+use super::{Cpu, Error, Form, Geometry, Gpu, Limits, PASSES, Pass, Plan, Reduction, Strategy};
+use super::{columns, forced, groups, invariants, is_too_wide, limits, passes, rows};
+use super::{rows_of, slots, strategies, view};
 
 /// The iterations of the loops over words alone, walked by the first lane of the first workgroup,
 /// whose slice is one of the longest.
@@ -27,25 +28,30 @@ fn walked(plan: &Plan) -> u64 {
     }
 }
 
-/// The most iterations of a lane in the plans of a view that are not refused; how many those are.
-fn longest(view: View, limits: &Limits) -> (u64, usize) {
+/// The most iterations of a lane in the plans of a reduction that are not refused; how many those are.
+fn longest(reduction: Reduction, limits: &Limits) -> (u64, usize) {
     let (mut most, mut plans) = (0, 0);
-    for strategy in strategies(slots(view)) {
-        for pass in PASSES {
-            match Plan::new(slots(view), pass, forced(strategy), limits) {
+    let columns = forced(Some(Strategy::SplitColumns));
+    let has_columns = matches!(Plan::refusal(reduction, columns, limits), Ok(None));
+    for strategy in strategies(reduction) {
+        if strategy == columns.strategy && !has_columns {
+            continue;
+        }
+        for &pass in passes(reduction) {
+            match Plan::new(reduction, pass, forced(strategy), limits) {
                 Ok(plan) => {
-                    let iterations = invariants::check(&plan, slots(view), pass, limits);
+                    let iterations = invariants::check(&plan, reduction, pass, limits);
                     let walked = walked(&plan);
                     let walked = if pass == Pass::Flat { 0 } else { walked };
                     assert!(walked <= iterations, "{walked} were announced {iterations}");
                     if plan.workgroup == 8 {
-                        invariants::check_iterations(&plan, slots(view), pass, iterations);
+                        invariants::check_iterations(&plan, reduction, pass, iterations);
                     }
                     (most, plans) = (most.max(iterations), plans + 1);
                 }
                 Err(error) => assert!(
                     matches!(error, Error::TooLarge { .. }),
-                    "{error} for {view:?}"
+                    "{error} for {reduction:?}"
                 ),
             }
         }
@@ -62,7 +68,7 @@ fn no_lane_of_the_largest_plans_loops_too_often() {
             let slot = numel / count;
             let views = [1, 2, 5, 49, 3136, slot].map(|inner| view(slot / inner, count, inner));
             for view in views.into_iter().filter(|view| view.outer > 0) {
-                let (iterations, _) = longest(view, &limits(Cpu));
+                let (iterations, _) = longest(slots(view), &limits(Cpu));
                 longest_of_all = longest_of_all.max(iterations);
             }
         }
@@ -72,13 +78,54 @@ fn no_lane_of_the_largest_plans_loops_too_often() {
 }
 
 #[test]
+fn no_lane_of_large_groups_and_rows_loops_too_often() {
+    let limits = limits(Cpu);
+    let (mut longest_of_all, mut plans) = (0, 0);
+    let mut reach = |reduction: Reduction| {
+        if !is_too_wide(reduction, &limits) {
+            let (iterations, planned) = longest(reduction, &limits);
+            longest_of_all = longest_of_all.max(iterations);
+            plans += planned;
+        }
+    };
+    for numel in [1 << 31, 1 << 28, 1 << 22] {
+        for batch in [1, 2, 64, 1000, 393_216] {
+            for count in [1, 3, 64, 512, 4096, 96_000] {
+                let room = numel / batch / count;
+                let views =
+                    [1, 49, 3136, room].map(|inner| view(room / inner.max(1), count, inner));
+                // Entries of several rows are a window each, which takes its time.
+                let fits =
+                    |view: &crate::View| view.numel() > 0 && (batch <= 64 || view.outer == 1);
+                for view in views.into_iter().filter(fits) {
+                    for fan in [1, count / 32, count] {
+                        if fan > 0 && count % fan == 0 {
+                            reach(groups(batch, view, fan));
+                        }
+                    }
+                }
+            }
+        }
+        for inner in [1, 3, 4, 768, 4096, 1 << 20] {
+            rows_of(numel / inner, inner)
+                .into_iter()
+                .for_each(&mut reach);
+        }
+    }
+    assert!(
+        longest_of_all > 32_768 && plans > 1000,
+        "{longest_of_all} {plans}"
+    );
+}
+
+#[test]
 fn whole_words_and_short_sums_are_no_longer_than_announced() {
     for class in [Cpu, Gpu] {
         for count in [1, 2, 3, 7, 50, 64, 100, 512] {
             for slot in [1000, 4096, 100_000, 1_000_001] {
-                longest(view(slot, count, 1), &limits(class));
-                longest(view(1, count, slot), &limits(class));
-                longest(view(slot / 50, count, 50), &limits(class));
+                longest(slots(view(slot, count, 1)), &limits(class));
+                longest(slots(view(1, count, slot)), &limits(class));
+                longest(slots(view(slot / 50, count, 50)), &limits(class));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What the planner chooses, and that it obeys.
 
 use super::{Cpu, Error, Gpu, Limits, PASSES, Pass, Plan, PlanOptions, Strategy, View};
-use super::{forced, limits, slots, view};
+use super::{forced, groups, limits, slots, view};
 use crate::gpu::DeviceClass;
 use crate::plan::{Form, Reduce, Word};
 
@@ -176,6 +176,26 @@ fn forced_strategies_are_obeyed_or_refused() {
                     Some(strategy) => assert_eq!(plan.strategy, strategy),
                     None => {}
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn refusals_of_no_size_overflow() {
+    let most = usize::MAX;
+    for view in [
+        view(most, 1, 3),
+        view(1, 3, most),
+        view(most, 3, most),
+        view(3, most, 1),
+    ] {
+        for reduction in [slots(view), groups(most, view, 1)] {
+            for strategy in [None, Some(Strategy::SplitColumns)] {
+                let refusal = Plan::refusal(reduction, forced(strategy), &limits(Gpu));
+                assert!(strategy.is_some() || refusal == Ok(None), "{refusal:?}");
+                let plan = Plan::new(reduction, Pass::Forward, forced(strategy), &limits(Gpu));
+                assert!(matches!(plan, Err(Error::TooLarge { .. })), "{plan:?}");
             }
         }
     }

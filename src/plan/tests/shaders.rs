@@ -147,6 +147,65 @@ fn the_twins_of_slots_and_folds_know_their_shaders() {
 }
 
 #[test]
+fn the_twins_know_who_leads_and_what_is_left() {
+    holds(
+        shader!("normalize_rows"),
+        &[
+            "affine_of(slice.slot, slice.index == 0u && leads(slice.slot), here)",
+            "if owns && here.lane == 0u { if has(SAVE) { state[saved_index(c)] = statistics; }",
+            "gained(xhat, c.word)",
+        ],
+    );
+    holds(
+        shader!("normalize_columns"),
+        &[
+            "if column < params.count && leads(slot_of(slice, column)) { \
+           let c = statistic_of(slot_of(slice, column)); \
+           if has(SAVE) { state[saved_index(c)] = column_statistics(c, i); }",
+        ],
+    );
+    for source in [shader!("moments_rows"), shader!("backward_sums_rows")] {
+        holds(source, &["state[slot_partial(slice.slot, slice.index)] ="]);
+    }
+    for source in [
+        shader!("moments_columns"),
+        shader!("backward_sums_columns"),
+        shader!("gain_sums_columns"),
+    ] {
+        holds(source, &["if is_column(slice, i) {"]);
+        holds(source, &["state[column_partial(slice, i)] ="]);
+    }
+    holds(
+        shader!("backward_sums_rows"),
+        &[
+            "gained(load_dy(i0), c0.word)",
+            "gained(load_dy(i1), c1.word)",
+        ],
+    );
+    holds(shader!("backward_dx_rows"), &["gained(dy, c.word)"]);
+    holds(
+        shader!("backward_resident_rows"),
+        &[
+            "if run == 0u && slice.end > 0u { if has(GROUPED) { \
+             state[slot_partial(slice.slot, 0u)] =",
+            "dy[i] = gained(load_dy(word), c.word);",
+        ],
+    );
+    holds(
+        shader!("backward_resident_columns"),
+        &["if slice.first_column + i < params.count { \
+           let slot = slot_of(slice, slice.first_column + i);"],
+    );
+    holds(
+        shader!("gain_sums_columns"),
+        &[
+            "let first_saved = saved_index(params.first_row);",
+            "let saved = state[first_saved + row_of(walk, row, i)];",
+        ],
+    );
+}
+
+#[test]
 fn the_twins_of_columns_know_their_shaders() {
     holds(
         shader!("lib/columns"),
@@ -180,7 +239,11 @@ fn the_twins_of_columns_know_their_shaders() {
              before + slice.index * all_columns() + slice.first_column + i);",
         ],
     );
-    for source in [shader!("moments_columns"), shader!("backward_sums_columns")] {
+    for source in [
+        shader!("moments_columns"),
+        shader!("backward_sums_columns"),
+        shader!("gain_sums_columns"),
+    ] {
         holds(
             source,
             &[
@@ -193,13 +256,18 @@ fn the_twins_of_columns_know_their_shaders() {
         shader!("moments_columns"),
         &["row < end; row += ROWS * step"],
     );
-    holds(
+    for source in [
         shader!("backward_sums_columns"),
-        &[
-            "const PAIRS: u32 = max(ROWS / 2u, 1u);",
-            "row < end; row += PAIRS * step",
-        ],
-    );
+        shader!("gain_sums_columns"),
+    ] {
+        holds(
+            source,
+            &[
+                "const PAIRS: u32 = max(ROWS / 2u, 1u);",
+                "row < end; row += PAIRS * step",
+            ],
+        );
+    }
     holds(
         shader!("lib/merge_tree"),
         &[

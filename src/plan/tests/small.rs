@@ -1,19 +1,19 @@
 //! Small plans of every kind, replayed.
 
 use super::replay::replay;
-use super::{Cpu, Gpu, Limits, PASSES, Pass, Plan, Strategy, View};
-use super::{forced, invariants, limits, slots, strategies, view};
+use super::{Cpu, Gpu, Limits, Pass, Plan, Reduction, Strategy, View};
+use super::{forced, invariants, limits, passes, slots, strategies, view};
 
-/// Plans and replays a view in every way that there is; counts the plans by strategy.
-fn replay_all(view: View, limits: &Limits) -> [usize; 3] {
+/// Plans and replays a reduction in every way that there is; counts the plans by strategy.
+pub(super) fn replay_all(reduction: Reduction, limits: &Limits) -> [usize; 3] {
     let mut plans = [0; 3];
-    for strategy in strategies(slots(view)) {
-        for pass in PASSES {
+    for strategy in strategies(reduction) {
+        for &pass in passes(reduction) {
             let options = forced(strategy);
-            let plan = Plan::new(slots(view), pass, options, limits).expect("a small plan");
-            invariants::check(&plan, slots(view), pass, limits);
+            let plan = Plan::new(reduction, pass, options, limits).expect("a small plan");
+            invariants::check(&plan, reduction, pass, limits);
             // A pass that merges nothing has slices of its own; the others share theirs.
-            replay(&plan, slots(view));
+            replay(&plan, reduction);
             let i = match plan.strategy {
                 Strategy::SplitRows => 0,
                 Strategy::SplitColumns => 1,
@@ -62,7 +62,7 @@ fn every_element_is_counted_and_written_by_its_own_slot() {
     let mut plans = [0; 3];
     for view in small_views() {
         for class in [Gpu, Cpu] {
-            let more = replay_all(view, &limits(class));
+            let more = replay_all(slots(view), &limits(class));
             plans = std::array::from_fn(|i| plans[i] + more[i]);
         }
     }
@@ -140,6 +140,6 @@ fn a_grid_of_three_by_three_is_enough_for_nine_groups() {
             max_groups: 3,
             ..limits(class)
         };
-        replay_all(view, &limits);
+        replay_all(slots(view), &limits);
     }
 }

@@ -7,6 +7,7 @@ use crate::plan::windows;
 /// How a view may be cut into windows.
 #[derive(Debug, PartialEq)]
 enum Kind {
+    ByEntries,
     ByRows,
     BySlots,
     WithinSlots,
@@ -14,18 +15,33 @@ enum Kind {
 
 /// Checks that windows follow each other; returns how they are cut.
 fn cut(view: View, max: usize) -> Kind {
-    let windows = windows::cut(view, max, true);
+    cut_entries(view, max, true)
+}
+
+fn cut_entries(view: View, max: usize, apart: bool) -> Kind {
+    let windows = windows::cut(view, max, apart);
+    let entry = view.slot_len() * view.count;
     let mut next = 0;
     for window in &windows {
         assert_eq!(window.start, next, "{window:?}");
         next += window.view.numel() as u64;
         assert!(window.view.numel() > 0, "an empty {window:?}");
-        assert!(window.first_slot + window.view.count <= view.count);
-        let slot = window.start as usize / view.inner % view.count;
+        let shown = window.view.numel() + window.shift() as usize;
+        assert!(shown <= max, "{shown} elements of {window:?}");
+        assert!(window.first_slot + window.view.slots() <= view.slots());
+        let (batch, at) = (window.start as usize / entry, window.start as usize % entry);
+        let slot = batch * view.count + at / view.inner % view.count;
         assert_eq!(window.first_slot, slot, "{window:?}");
+        if window.view.batch > 1 {
+            assert!(!apart, "several entries in {window:?}");
+            assert_eq!((at, window.view.slot_len()), (0, view.slot_len()));
+        }
     }
     assert_eq!(next, view.numel() as u64);
     let first = &windows[0].view;
+    if view.batch > 1 && first.numel().is_multiple_of(entry) {
+        return Kind::ByEntries;
+    }
     match (first.count == view.count, first.inner == view.inner) {
         (true, true) => Kind::ByRows,
         (false, true) => Kind::BySlots,
@@ -50,6 +66,32 @@ fn windows_are_cut_between_rows_then_slots_then_within_slots() {
             }
         }
     }
+}
+
+#[test]
+fn windows_are_cut_between_entries_before_anything_else() {
+    let entries = |batch, view| View { batch, ..view };
+    for apart in [true, false] {
+        let cut = |view| cut_entries(view, 256, apart);
+        assert_eq!(cut(entries(9, view(2, 4, 8))), Kind::ByEntries);
+        assert_eq!(cut(entries(9, view(2, 8, 12))), Kind::ByEntries);
+        assert_eq!(cut(entries(9, view(2, 8, 13))), Kind::ByRows);
+        // A row of 192 elements fits a binding wherever it begins, and one more does not.
+        assert_eq!(cut(entries(3, view(2, 192, 1))), Kind::ByRows);
+        assert_eq!(cut(entries(3, view(2, 193, 1))), Kind::BySlots);
+        assert_eq!(cut(entries(3, view(2, 3, 192))), Kind::BySlots);
+        assert_eq!(cut(entries(3, view(2, 3, 193))), Kind::WithinSlots);
+        for inner in 1..300 {
+            for (batch, outer, count) in [(70, 1, 2), (5, 3, 5), (2, 2, 257)] {
+                cut(entries(batch, view(outer, count, inner)));
+            }
+        }
+    }
+    // As many as fit, unless they are to be apart.
+    let seven = entries(7, view(2, 4, 8));
+    assert_eq!(windows::cut(seven, 256, false).len(), 3);
+    assert_eq!(windows::cut(seven, 256, true).len(), 7);
+    assert_eq!(windows::cut(seven, 448, false).len(), 1);
 }
 
 #[test]
