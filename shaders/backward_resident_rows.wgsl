@@ -2,9 +2,11 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, io_x*, io_dy*, io_dx, rows,
-// rows_whole, rows_held, workgroup, state, flags, slots, gains_*, renorm, reduce_*, barrier_*.
+// rows_whole, rows_held, gain_sums_held, workgroup, state, flags, slots, gains_*, renorm, reduce_*,
+// barrier_*.
 //   x, dy, dx [outer][count][inner]  read, read, written
-//   state                            saved statistics read; partial sums written, see GROUPED
+//   state                            saved statistics read; partial sums written, see GROUPED and
+//                                    GAIN_SUMS
 //   gamma [gains]                    read where there is one
 //   dgamma, dbeta [count]            written where wanted and no gain has several slots
 // Grid: one workgroup for WORKGROUP / lanes slots at a time, so many times as there are turns.
@@ -53,7 +55,6 @@ fn added(a: Sums, b: Sums) -> Sums {
 }
 
 var<private> gains_held: array<Word, HELD>;
-var<private> dy_held: array<Word, HELD>;
 
 fn load_gains_chunk(lane: u32, begin: u32) {
     for (var j = 0u; j < CHUNK; j++) {
@@ -73,13 +74,18 @@ fn load_gains(lane: u32) {
     }
 }
 
+// dy times the gain of each element.
+fn gained_dy(i: u32) -> Word {
+    if ELEMENT_GAINS {
+        return dy_held[i] * gains_held[i];
+    }
+    return dy_held[i];
+}
+
 fn load_dy_held_chunk(held: Held, begin: u32) {
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
         dy_held[i] = load_dy(held_word(held, i));
-        if ELEMENT_GAINS {
-            dy_held[i] *= gains_held[i];
-        }
     }
 }
 
@@ -100,7 +106,7 @@ fn sums_around_chunk(held: Held, k: f32, d: f32, begin: u32) -> Sums {
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
         x_held[i] = (x_held[i] - k) - d;
-        let dy = select(Word(0.0), dy_held[i], is_held(held, i));
+        let dy = select(Word(0.0), gained_dy(i), is_held(held, i));
         sum.dy += dy;
         sum.dy_x += dy * x_held[i];
     }
@@ -122,7 +128,7 @@ fn store_held_chunk(held: Held, g: Gradient, begin: u32) {
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
         if is_held(held, i) {
-            let dx = g.scale * ((dy_held[i] - g.mean_dy) - x_held[i] * g.slope);
+            let dx = g.scale * ((gained_dy(i) - g.mean_dy) - x_held[i] * g.slope);
             store_dx(held_word(held, i), dx);
         }
     }
@@ -163,5 +169,15 @@ fn backward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invo
         if has(WANT_DX) {
             store_held(held, g);
         }
+        if has(GAIN_SUMS) {
+            sum_gains(held, saved.z);
+            if (turn & 31u) == 31u {
+                keep_gains();
+            }
+        }
+    }
+    if has(GAIN_SUMS) {
+        keep_gains();
+        leave_gains(group * (WORKGROUP / params.lanes) + lane / params.lanes, lane);
     }
 }

@@ -24,6 +24,8 @@ const NO_MEAN: u32 = 4096u;
 const RENORM: u32 = 8192u;
 // A slot is one row of words.
 const ONE_ROW: u32 = 16384u;
+// Leave the sums over rows for the gradients of gains that each element of a row has.
+const GAIN_SUMS: u32 = 32768u;
 const WANT_DX: u32 = 128u;
 const WANT_DGAMMA: u32 = 256u;
 const WANT_DBETA: u32 = 512u;

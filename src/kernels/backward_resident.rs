@@ -29,13 +29,14 @@ pub(super) static KERNELS: Kernels = Kernels {
         lib: lib![
             "rows",
             "rows_held",
+            "gain_sums_held",
             "workgroup",
             "state",
             "flags",
             "slots",
             "renorm"
         ],
-        flags: FLAGS.and(Flags::ONE_ROW),
+        flags: FLAGS.and(Flags::ONE_ROW).and(Flags::GAIN_SUMS),
         reads_dy: true,
         output: Output::Dx,
         gains: Linked::Gains,

@@ -22,6 +22,7 @@ impl Flags {
     pub(crate) const NO_MEAN: Self = Self(4096);
     pub(crate) const RENORM: Self = Self(8192);
     pub(crate) const ONE_ROW: Self = Self(16_384);
+    pub(crate) const GAIN_SUMS: Self = Self(32_768);
 
     /// The set itself where `condition` holds, else none.
     pub(crate) fn when(self, condition: bool) -> Self {
@@ -47,7 +48,7 @@ impl Flags {
     }
 
     #[cfg(test)]
-    pub(crate) const NAMED: [(&str, Self); 15] = [
+    pub(crate) const NAMED: [(&str, Self); 16] = [
         ("HAS_GAMMA", Self::HAS_GAMMA),
         ("HAS_BETA", Self::HAS_BETA),
         ("USE_RUNNING", Self::USE_RUNNING),
@@ -63,6 +64,7 @@ impl Flags {
         ("NO_MEAN", Self::NO_MEAN),
         ("RENORM", Self::RENORM),
         ("ONE_ROW", Self::ONE_ROW),
+        ("GAIN_SUMS", Self::GAIN_SUMS),
     ];
 }
 

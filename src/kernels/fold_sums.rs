@@ -38,6 +38,9 @@ impl FoldSums<'_> {
             (binding::DGAMMA, self.dgamma),
             (binding::DBETA, self.dbeta),
         ]);
-        KERNEL.prepare(recorder, plan, numbers, plan.gain_count(), &tensors)
+        let gains = plan
+            .gain_shares()
+            .map_or(plan.gain_count(), |(_, inner)| inner);
+        KERNEL.prepare(recorder, plan, numbers, gains, &tensors)
     }
 }

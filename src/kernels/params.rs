@@ -202,20 +202,22 @@ params! {
 
 impl FoldParams {
     pub(super) fn new(plan: &Plan, groups: u32, grid: [u32; 2], numbers: &Numbers) -> Self {
-        let count = plan.gain_count();
         let by_columns = |cut: &Cut| matches!(cut.geometry, Geometry::Columns(_));
-        let (slot_step, partial_step) = if plan.cuts.iter().any(by_columns) {
-            (1, count)
-        } else {
-            (plan.partials, 1)
+        let slots = plan.gain_count();
+        let (count, batches, partials, slot_step, partial_step) = match plan.gain_shares() {
+            Some((shares, inner)) => (inner, shares, 1, 1, 1),
+            None if plan.cuts.iter().any(by_columns) => {
+                (slots, plan.slots / slots, plan.partials, 1, slots)
+            }
+            None => (slots, plan.slots / slots, plan.partials, plan.partials, 1),
         };
         Self {
             grid_width: grid[0],
             groups,
             count,
-            batches: plan.slots / count,
+            batches,
             saved: numbers.saved,
-            partials: plan.partials,
+            partials,
             slot_step,
             partial_step,
             eps: numbers.eps,

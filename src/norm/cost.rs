@@ -60,11 +60,13 @@ pub fn cost(
     };
     let mut dispatches = each * plan.cuts.len() as u32;
     if pass == Pass::Backward {
-        if let Some(across) = gain_plan(device, &spec)? {
+        let across = gain_plan(device, &spec)?;
+        if let Some(across) = across.filter(|_| plan.gain_shares().is_none()) {
             passes += 2;
             dispatches += 2 * across.cuts.len() as u32;
         }
-        dispatches += u32::from(matches!(plan.gains, Gains::Period(_)));
+        let folds = matches!(plan.gains, Gains::Period(_)) || plan.gain_shares().is_some();
+        dispatches += u32::from(folds);
     }
     Ok(Cost {
         strategy: plan.name(pass),

@@ -40,7 +40,7 @@ use super::spec::{Kind, Spec};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::kernels::{
-    Numbers, backward_dx::BackwardDx, backward_resident::BackwardResident,
+    Flags, Numbers, backward_dx::BackwardDx, backward_resident::BackwardResident,
     backward_sums::BackwardSums, fold_statistics::FoldStatistics, fold_sums::FoldSums,
     forward_resident::ForwardResident, gain_sums::GainSums, moments::Moments, normalize::Normalize,
 };
@@ -300,16 +300,7 @@ fn prepare_backward(
         dbeta,
     } = *tensors;
     if plan.strategy == Strategy::Resident {
-        let resident = BackwardResident {
-            x,
-            dy,
-            state,
-            gamma,
-            dx,
-            dgamma,
-            dbeta,
-        };
-        return resident.prepare(recorder, plan, &numbers);
+        return resident(tensors).prepare(recorder, plan, &numbers);
     }
     let mut dispatches = Vec::with_capacity(2);
     let wants_parameters = dgamma.is_some() || dbeta.is_some();
@@ -367,16 +358,7 @@ fn prepare_shared_gains(
         dispatches = prepare_backward(recorder, &slots, spec, statistics, plan)?;
     } else if wants_parameters && plan.strategy == Strategy::Resident {
         let numbers = backward_numbers(&slots, spec, statistics);
-        let resident = BackwardResident {
-            x,
-            dy,
-            state,
-            gamma: tensors.gamma,
-            dx: None,
-            dgamma: None,
-            dbeta: None,
-        };
-        dispatches = resident.prepare(recorder, plan, &numbers)?;
+        dispatches = resident(&slots).prepare(recorder, plan, &numbers)?;
     } else if wants_parameters {
         let numbers = backward_numbers(&slots, spec, statistics);
         let sums = BackwardSums {
@@ -400,7 +382,7 @@ fn prepare_shared_gains(
 }
 
 /// Where every element of a row has its own gain, dx goes along the rows and the gradients of the gains
-/// across them.
+/// across them: with dx where a workgroup holds whole rows, else in a pass of their own.
 fn prepare_element_gains(
     recorder: &Recorder<'_>,
     tensors: &Backward<'_>,
@@ -415,18 +397,42 @@ fn prepare_element_gains(
         dbeta,
         ..
     } = *tensors;
-    let rows = Backward {
+    let statistics = Statistics::Batch;
+    let numbers = backward_numbers(tensors, spec, statistics);
+    let wants_parameters = dgamma.is_some() || dbeta.is_some();
+    let resident = BackwardResident {
         dgamma: None,
         dbeta: None,
-        ..*tensors
+        ..resident(tensors)
     };
-    let statistics = Statistics::Batch;
+    if tensors.dx.is_some() && wants_parameters && plan.gain_shares().is_some() {
+        let flags = numbers
+            .flags
+            .without(Flags::WANT_DGAMMA)
+            .without(Flags::WANT_DBETA);
+        let along = Numbers {
+            flags: flags | Flags::GAIN_SUMS,
+            ..numbers
+        };
+        let mut dispatches = resident.prepare(recorder, plan, &along)?;
+        let fold = FoldSums {
+            state,
+            dgamma,
+            dbeta,
+        };
+        dispatches.push(fold.prepare(recorder, plan, &numbers)?);
+        return Ok(dispatches);
+    }
     let mut dispatches = Vec::with_capacity(4);
     if tensors.dx.is_some() {
+        let rows = Backward {
+            dgamma: None,
+            dbeta: None,
+            ..*tensors
+        };
         dispatches = prepare_backward(recorder, &rows, spec, statistics, plan)?;
     }
     let across = gain_plan(recorder.device(), spec)?;
-    let wants_parameters = dgamma.is_some() || dbeta.is_some();
     if let Some(across) = across.filter(|_| wants_parameters) {
         let gains = Backward {
             gamma: None,
@@ -448,4 +454,25 @@ fn prepare_element_gains(
         dispatches.extend(last.prepare(recorder, &across, &numbers)?);
     }
     Ok(dispatches)
+}
+
+fn resident<'a>(tensors: &Backward<'a>) -> BackwardResident<'a> {
+    let Backward {
+        x,
+        dy,
+        state,
+        gamma,
+        dx,
+        dgamma,
+        dbeta,
+    } = *tensors;
+    BackwardResident {
+        x,
+        dy,
+        state,
+        gamma,
+        dx,
+        dgamma,
+        dbeta,
+    }
 }

@@ -83,7 +83,7 @@ impl Chooser<'_> {
             } else {
                 Word::F32
             };
-            Resident::rows(window, word, self.pass, self.tuning)
+            Resident::rows(window, word, self.pass, self.reduction.gains, self.tuning)
         }?;
         Some(Layout {
             strategy: Strategy::Resident,

@@ -277,7 +277,26 @@ impl Plan {
     /// The f32 that a state needs with so many saved vectors and the partials of this plan: see
     /// shaders/lib/state.wgsl.
     pub(crate) fn state_len(&self, saved: usize) -> usize {
-        4 * (1 + saved + self.slots as usize * self.partials as usize)
+        let (shares, inner) = self.gain_shares().unwrap_or_default();
+        let partials = self.slots as usize * self.partials as usize;
+        4 * (1 + saved + partials.max(shares as usize * inner as usize))
+    }
+
+    /// Where a resident backward sums up the gradients of gains that each element of a row has: how many
+    /// runs of lanes leave such sums, and the elements of a row. None where there would be so many that
+    /// another pass over the rows is better.
+    pub(crate) fn gain_shares(&self) -> Option<(u32, u32)> {
+        if self.strategy != Strategy::Resident || self.gains != Gains::Elements {
+            return None;
+        }
+        let [cut] = self.cuts.as_slice() else {
+            return None;
+        };
+        let Geometry::Rows(rows) = &cut.geometry else {
+            return None;
+        };
+        let shares = cut.groups * (self.workgroup / rows.lanes);
+        (shares <= MAX_GAIN_SHARES).then_some((shares, rows.inner))
     }
 
     /// Why the strategy that the options force does not apply to a view, if it does not.
@@ -338,6 +357,9 @@ fn max_window(limits: &Limits) -> usize {
     let units = limits.max_binding_bytes / (4 * ALIGNMENT);
     (units * ALIGNMENT).min(MAX_WINDOW) as usize
 }
+
+/// The most runs of lanes that leave sums for the gradients of gains.
+const MAX_GAIN_SHARES: u32 = 8192;
 
 fn bounded(name: &'static str, needed: u64, limit: u64) -> Result<u32> {
     match u32::try_from(needed) {

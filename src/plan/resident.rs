@@ -3,7 +3,7 @@
 
 use super::tuning::Tuning;
 use super::windows::Window;
-use super::{Columns, Form, Geometry, Pass, Rows, Word};
+use super::{Columns, Form, Gains, Geometry, Pass, Rows, Word};
 use crate::View;
 
 /// A resident cut of a whole tensor.
@@ -20,7 +20,13 @@ const TILE_BYTES: [usize; 2] = [128, 64];
 
 impl Resident {
     /// Slots that come in rows, of whole words. None where they do not fit.
-    pub(super) fn rows(window: &Window, word: Word, pass: Pass, tuning: &Tuning) -> Option<Self> {
+    pub(super) fn rows(
+        window: &Window,
+        word: Word,
+        pass: Pass,
+        gains: Gains,
+        tuning: &Tuning,
+    ) -> Option<Self> {
         let view = window.view;
         let words = Rows::slot_words(view, word, Form::Whole);
         let held = tuning.held_words(word, pass);
@@ -34,7 +40,8 @@ impl Resident {
             return None;
         }
         let rows = Rows::new(window, word, Form::Whole, 1, lanes as u32);
-        let turns = tuning.turns(view.count.div_ceil(shares));
+        let gained = gains == Gains::Elements;
+        let turns = tuning.turns(view.count.div_ceil(shares), words_held, gained);
         Some(Self {
             word,
             form: Form::HeldRows(words_held as u32),

@@ -41,8 +41,9 @@ pub(crate) const MAX_LANE_WORDS: usize = 16_384;
 pub(crate) const MAX_PARTIALS: usize = 4096;
 /// The most partial results that one lane may merge, for the same reason.
 pub(crate) const MAX_MERGED: usize = 12_000;
-/// The most slots that a resident lane takes one after the other, for the same reason.
-const MAX_TURNS: usize = 512;
+/// The most words that a resident lane holds in all of its turns, each of which it loops over some eight
+/// times if that is not unrolled, for the same reason.
+const MAX_HELD_IN_TURNS: usize = 6144;
 /// The most partial results, and the most samples, that one lane may fold into those of a gain or a
 /// channel.
 pub(crate) const MAX_FOLDED: usize = 49_152;
@@ -101,13 +102,16 @@ impl Tuning {
         fits.map(|&size| (size, size / lanes))
     }
 
-    /// How many of so many equal pieces of work a resident workgroup takes one after the other. A software
-    /// driver takes some microsecond for a workgroup, which is as long as it takes for 1 KiB.
-    pub(crate) fn turns(&self, pieces: usize) -> usize {
-        match self.class {
-            DeviceClass::Gpu => 1,
-            DeviceClass::Cpu => (pieces / (4 * self.target_groups)).clamp(1, MAX_TURNS),
-        }
+    /// How many of so many slots a resident workgroup takes one after the other, where a lane holds so
+    /// many words. A software driver takes some microsecond for a workgroup, as long as for 1 KiB; where
+    /// elements have gains, those are read once for all turns and their sums left once.
+    pub(crate) fn turns(&self, slots: usize, held: usize, gained: bool) -> usize {
+        let groups = match self.class {
+            DeviceClass::Gpu if !gained => return 1,
+            DeviceClass::Gpu => self.target_groups,
+            DeviceClass::Cpu => 4 * self.target_groups,
+        };
+        (slots / groups).clamp(1, MAX_HELD_IN_TURNS / held)
     }
 
     /// Into how many slices to cut the words of each of `count` equal parts.

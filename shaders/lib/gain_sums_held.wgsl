@@ -1,0 +1,65 @@
+// What a lane has summed of dy and of dy * xhat for each element of a row, over the rows that it took: its
+// share of the gradients of gains that each element has. Sums of 32 rows stay apart from the total, which
+// keeps the rounding of long sums small. Uses rows_held.wgsl and state.wgsl.
+var<private> dy_held: array<Word, HELD>;
+
+var<private> new_dy: array<Word, HELD>;
+var<private> new_dy_x: array<Word, HELD>;
+var<private> all_dy: array<Word, HELD>;
+var<private> all_dy_x: array<Word, HELD>;
+
+fn sum_gains_chunk(held: Held, rstd: f32, begin: u32) {
+    for (var j = 0u; j < CHUNK; j++) {
+        let i = begin + j;
+        let dy = select(Word(0.0), dy_held[i], is_held(held, i));
+        new_dy[i] += dy;
+        new_dy_x[i] += dy * (x_held[i] * rstd);
+    }
+}
+
+fn sum_gains(held: Held, rstd: f32) {
+    sum_gains_chunk(held, rstd, 0u);
+    if HELD > 8u {
+        sum_gains_chunk(held, rstd, 8u);
+    }
+    if HELD > 16u {
+        sum_gains_chunk(held, rstd, 16u);
+        sum_gains_chunk(held, rstd, 24u);
+    }
+}
+
+fn keep_gains_chunk(begin: u32) {
+    for (var j = 0u; j < CHUNK; j++) {
+        let i = begin + j;
+        all_dy[i] += new_dy[i];
+        all_dy_x[i] += new_dy_x[i];
+        new_dy[i] = Word(0.0);
+        new_dy_x[i] = Word(0.0);
+    }
+}
+
+fn keep_gains() {
+    keep_gains_chunk(0u);
+    if HELD > 8u {
+        keep_gains_chunk(8u);
+    }
+    if HELD > 16u {
+        keep_gains_chunk(16u);
+        keep_gains_chunk(24u);
+    }
+}
+
+// Leaves them as partials, [shares][inner] for so many runs of lanes in all workgroups.
+fn leave_gains(share: u32, lane: u32) {
+    for (var i = 0u; i < HELD; i++) {
+        let word = (lane & (params.lanes - 1u)) + i * params.lanes;
+        if word < params.row_words {
+            let dy = word_split(all_dy[i]);
+            let dy_x = word_split(all_dy_x[i]);
+            for (var c = 0u; c < WIDTH; c++) {
+                let element = share * params.inner + word * WIDTH + c;
+                state[partial_index(element)] = vec4<f32>(dy[c], dy_x[c], 0.0, 0.0);
+            }
+        }
+    }
+}
