@@ -39,7 +39,7 @@ pub struct Saved {
     /// The x that the statistics belong to, and how many of them there are.
     shape: Shape,
     count: usize,
-    /// r_max and d_max of a batch renorm.
+    /// `r_max` and `d_max` of a batch renorm.
     limits: Option<[f64; 2]>,
 }
 
