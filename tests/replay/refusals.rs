@@ -33,18 +33,10 @@ fn the_request_that_the_others_spoil_is_valid() {
 fn ops() {
     assert_refused(&valid().without_meta("op"), "op is missing");
     assert_refused(&valid().meta("op", "bath_norm"), "got \"bath_norm\"");
-    for later in [
-        "layer_norm",
-        "rms_norm",
-        "group_norm",
-        "instance_norm",
-        "batch_renorm",
-        "weight_norm",
-        "spectral_norm",
-    ] {
-        let message = format!("op: {later} is not supported yet");
-        assert_refused(&valid().meta("op", later), &message);
-    }
+    assert_refused(
+        &valid().meta("op", "spectral_norm"),
+        "op: spectral_norm is not supported yet",
+    );
     let mut without_metadata = valid();
     without_metadata.metadata.clear();
     assert_refused(&without_metadata, "op is missing");
