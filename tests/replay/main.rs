@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rand::SeedableRng;
@@ -15,6 +16,10 @@ use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+mod family_golden;
+mod family_oracle;
+mod family_refusals;
+mod family_results;
 mod golden;
 mod mutations;
 mod refusals;
@@ -60,6 +65,28 @@ impl Request {
         self.tensors
             .insert(name.into(), (dtype, shape.to_vec(), bytes));
         self
+    }
+
+    fn has(&self, tensor: &str) -> bool {
+        self.tensors.contains_key(tensor)
+    }
+
+    fn shape(&self, tensor: &str) -> &[usize] {
+        &self.tensors[tensor].1
+    }
+
+    /// The values of an F32 tensor.
+    fn wide(&self, tensor: &str) -> Option<Vec<f64>> {
+        let (_, _, bytes) = self.tensors.get(tensor)?;
+        let values = bytes.chunks_exact(4);
+        let values = values.map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+        Some(values.map(f64::from).collect())
+    }
+
+    /// A metadata value, or its default.
+    fn option<T: FromStr<Err: std::fmt::Debug>>(&self, key: &str, default: T) -> T {
+        let given = self.metadata.get(key);
+        given.map_or(default, |value| value.parse().unwrap())
     }
 
     fn bytes(&self) -> Vec<u8> {
