@@ -101,6 +101,9 @@ fn rows() {
         check(&draw(op, &[2, 3, 2, 5, 4], &dims, ALL));
         let dims = [("normalized_dims", "4"), ("activation", "none")];
         check(&draw(op, &[4, 3, 8, 8], &dims, ""));
+        // Beside values as small as these the default eps shows.
+        let x: Vec<f32> = normals(8, 60).iter().map(|x| 1e-3 * x).collect();
+        check(&draw(op, &[3, 20], &[], ALL).f32("x", &[3, 20], &x));
     }
 }
 

@@ -175,10 +175,24 @@ impl Ran {
 
 /// Runs the example on a file with these bytes.
 fn replay(case: &[u8]) -> Ran {
+    replay_where(case, &[])
+}
+
+/// Runs the example on a file with these bytes where it finds no adapter, so that only what needs none
+/// can be said about the file.
+fn replay_without_adapter(case: &[u8]) -> Ran {
+    replay_where(case, &[("WGPU_BACKEND", "noop")])
+}
+
+fn replay_where(case: &[u8], environment: &[(&str, &str)]) -> Ran {
     let folder = scratch();
     let (input, output) = (folder.join("case"), folder.join("out"));
     std::fs::write(&input, case).unwrap();
-    let ran = replay_files(&[&input, &output], &output);
+    let mut command = Command::new(example());
+    command
+        .args([&input, &output])
+        .envs(environment.iter().copied());
+    let ran = run(&mut command, &output);
     let left: Vec<PathBuf> = files(&folder);
     assert!(
         left.iter().all(|path| *path == input || *path == output),
@@ -190,7 +204,11 @@ fn replay(case: &[u8]) -> Ran {
 
 /// Runs the example with these arguments; what it then finds at `output` is what it wrote.
 fn replay_files(arguments: &[&Path], output: &Path) -> Ran {
-    let ran = Command::new(example()).args(arguments).output().unwrap();
+    run(Command::new(example()).args(arguments), output)
+}
+
+fn run(command: &mut Command, output: &Path) -> Ran {
+    let ran = command.output().unwrap();
     Ran {
         // A process that was killed by a signal has no code.
         code: ran.status.code().unwrap_or(-1),
