@@ -3,25 +3,41 @@
 //! `cargo run --release --example replay -- CASE.safetensors OUT.safetensors`
 //!
 //! CASE holds the input tensors and, as string metadata, the operation and its options; OUT gets
-//! the results. So far `op` can be `batch_norm`, in F32:
+//! the results. All tensors are F32 so far. Keys and tensors that an operation does not know are
+//! refused.
+//!
+//! | `op` | its own metadata | tensors |
+//! |---|---|---|
+//! | `batch_norm` | `channel_axis`, `eps`, averages, `activation` | `x`, `running_mean`, `running_var` |
+//! | `batch_renorm` | the same and `r_max`, `d_max` | the same, the running ones required |
+//! | `instance_norm` | that of `batch_norm` | `x`, `running_mean`, `running_var` |
+//! | `group_norm` | `num_groups`, `channel_axis`, `eps`, `activation` | `x` |
+//! | `layer_norm`, `rms_norm` | `normalized_dims`, `eps`, `activation` | `x` |
+//! | `weight_norm` | `dim` | `v`, `g`, `dw` |
 //!
 //! | metadata | default | values |
 //! |---|---|---|
-//! | `op` | | `batch_norm` |
-//! | `mode` | `train` | `train`, `eval` |
+//! | `mode` | `train` | `train`, `eval`; the same for norms that have no running statistics |
+//! | `channel_axis` | `1` | any dimension of x, from 0; only batch norm and renorm take 0 |
+//! | `normalized_dims` | `1` | how many of the last dimensions of x make a row |
+//! | `num_groups` | | a divisor of the number of channels |
+//! | `dim` | `0` | the dimension of v whose every index has an element of g |
+//! | `eps` | `1e-5`, RMS norm f32's epsilon | above 0 |
+//! | `r_max`, `d_max` | | at least 1 and 0: how far batch renorm corrects |
+//! | `activation` | `none` | `none` |
+//! | averages: | | |
 //! | `statistics` | `batch` in train, `running` in eval | `batch`, `running`: what normalizes |
-//! | `channel_axis` | `1` | any dimension of x, from 0 |
-//! | `eps` | `1e-5` | above 0 |
 //! | `momentum` | `0.1` | the weight of the new batch, 0 to 1, or `cumulative` |
 //! | `running_var` | `unbiased` | `unbiased`, `biased`: which variance moves the running one |
 //! | `num_batches_tracked` | `0` | batches before this one |
-//! | `activation` | `none` | `none` |
 //!
-//! Inputs are `x`, optional `weight` and `bias`, optional `running_mean` with `running_var`, and
-//! optional `dy`. Outputs are `y`; in training `mean` and `rstd`, the statistics that normalized,
-//! `num_batches_tracked` (I64), and the new `running_mean` and `running_var` where they were given;
-//! with `dy` also `dx`, and `dweight` and `dbias` where `weight` and `bias` were given. An x without
-//! elements moves nothing, counts as no batch, and has 0 for `mean` and `rstd`.
+//! Norms of `x` take an optional `weight` and `bias`, with an element for each channel, or in the
+//! normalized shape for layer and RMS norm, and an optional `dy`. They give `y`, with `dy` also `dx`,
+//! and `dweight` and `dbias` where `weight` and `bias` were given. In training batch norm and renorm
+//! add `mean` and `rstd`, the statistics that normalized; they and an instance norm with running
+//! statistics add `num_batches_tracked` (I64), and the new `running_mean` and `running_var` where
+//! they were given. An x without elements moves nothing, counts as no batch, and has 0 for `mean` and
+//! `rstd`. Weight norm gives `w`, with `dw` also `dv` and `dg`.
 //!
 //! Exit code 0: OUT is written. 2: the file or the request is wrong. 3: no adapter to run on. The
 //! last two leave OUT as it was and print one line to stderr.
@@ -31,13 +47,15 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use case::Case;
 use file::Input;
 use wgnorm::Device;
 
-mod batch_norm;
-mod case;
 mod file;
+mod keys;
+mod ops;
+mod running;
+mod step;
+mod tensors;
 
 /// Why there is no result.
 enum Failure {
@@ -75,8 +93,8 @@ fn replay(arguments: &[OsString]) -> Result<(), Failure> {
     // All that can be said about the file is said before the device is opened: drivers may write
     // to stderr themselves, and a wrong file is wrong on a machine without an adapter too.
     let bytes = file::read(Path::new(input))?;
-    let case = Case::parse(Input::new(&bytes)?)?;
+    let operation = ops::parse(Input::new(&bytes)?)?;
     let device = Device::new().map_err(|error| Failure::NoAdapter(error.to_string()))?;
-    let outputs = batch_norm::run(&case, &device).map_err(|error| error.to_string())?;
+    let outputs = operation.run(&device).map_err(|error| error.to_string())?;
     Ok(file::write(Path::new(output), &outputs)?)
 }

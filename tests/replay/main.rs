@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rand::SeedableRng;
@@ -15,6 +16,10 @@ use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+mod family_golden;
+mod family_oracle;
+mod family_refusals;
+mod family_results;
 mod golden;
 mod mutations;
 mod refusals;
@@ -60,6 +65,28 @@ impl Request {
         self.tensors
             .insert(name.into(), (dtype, shape.to_vec(), bytes));
         self
+    }
+
+    fn has(&self, tensor: &str) -> bool {
+        self.tensors.contains_key(tensor)
+    }
+
+    fn shape(&self, tensor: &str) -> &[usize] {
+        &self.tensors[tensor].1
+    }
+
+    /// The values of an F32 tensor.
+    fn wide(&self, tensor: &str) -> Option<Vec<f64>> {
+        let (_, _, bytes) = self.tensors.get(tensor)?;
+        let values = bytes.chunks_exact(4);
+        let values = values.map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+        Some(values.map(f64::from).collect())
+    }
+
+    /// A metadata value, or its default.
+    fn option<T: FromStr<Err: std::fmt::Debug>>(&self, key: &str, default: T) -> T {
+        let given = self.metadata.get(key);
+        given.map_or(default, |value| value.parse().unwrap())
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -148,10 +175,24 @@ impl Ran {
 
 /// Runs the example on a file with these bytes.
 fn replay(case: &[u8]) -> Ran {
+    replay_where(case, &[])
+}
+
+/// Runs the example on a file with these bytes where it finds no adapter, so that only what needs none
+/// can be said about the file.
+fn replay_without_adapter(case: &[u8]) -> Ran {
+    replay_where(case, &[("WGPU_BACKEND", "noop")])
+}
+
+fn replay_where(case: &[u8], environment: &[(&str, &str)]) -> Ran {
     let folder = scratch();
     let (input, output) = (folder.join("case"), folder.join("out"));
     std::fs::write(&input, case).unwrap();
-    let ran = replay_files(&[&input, &output], &output);
+    let mut command = Command::new(example());
+    command
+        .args([&input, &output])
+        .envs(environment.iter().copied());
+    let ran = run(&mut command, &output);
     let left: Vec<PathBuf> = files(&folder);
     assert!(
         left.iter().all(|path| *path == input || *path == output),
@@ -163,7 +204,11 @@ fn replay(case: &[u8]) -> Ran {
 
 /// Runs the example with these arguments; what it then finds at `output` is what it wrote.
 fn replay_files(arguments: &[&Path], output: &Path) -> Ran {
-    let ran = Command::new(example()).args(arguments).output().unwrap();
+    run(Command::new(example()).args(arguments), output)
+}
+
+fn run(command: &mut Command, output: &Path) -> Ran {
+    let ran = command.output().unwrap();
     Ran {
         // A process that was killed by a signal has no code.
         code: ran.status.code().unwrap_or(-1),

@@ -305,6 +305,11 @@ fn nothing_in_gives_nothing_out() {
     assert_eq!(results.f32("running_mean", &[2]), [3.0, 4.0]);
     assert_eq!(results.f32("running_var", &[2]), [5.0, 6.0]);
     assert_eq!(results.num_batches_tracked(), 3);
+    let alone = request
+        .clone()
+        .without("running_mean")
+        .without("running_var");
+    assert_eq!(alone.results().unwrap().num_batches_tracked(), 3);
     let evaluated = request.meta("mode", "eval").results().unwrap();
     assert_eq!(evaluated.names(), ["dbias", "dweight", "dx", "y"]);
 }
