@@ -43,6 +43,14 @@ pub(crate) fn dim(input: &mut Input<'_>) -> Result<usize, String> {
     Ok(number(input, "dim", expected, |_| true)?.unwrap_or(0))
 }
 
+/// How often a training step moves u.
+pub(crate) fn power_iterations(input: &mut Input<'_>) -> Result<u32, String> {
+    // Each takes several dispatches, all of which are recorded before the first one runs.
+    let expected = "a whole number from 0 to 10000";
+    let iterations = number(input, "power_iterations", expected, |n| n <= 10_000)?;
+    Ok(iterations.unwrap_or(1))
+}
+
 pub(crate) fn eps(input: &mut Input<'_>, default: f64) -> Result<f64, String> {
     // The kernels calculate with eps as an f32, in which a tiny one is 0.
     let in_range = |eps: f64| eps > 0.0 && (eps as f32).is_normal();

@@ -14,6 +14,7 @@
 //! | `group_norm` | `num_groups`, `channel_axis`, `eps`, `activation` | `x` |
 //! | `layer_norm`, `rms_norm` | `normalized_dims`, `eps`, `activation` | `x` |
 //! | `weight_norm` | `dim` | `v`, `g`, `dw` |
+//! | `spectral_norm` | `dim`, `power_iterations`, `eps` | `weight`, `u`, `dw` |
 //!
 //! | metadata | default | values |
 //! |---|---|---|
@@ -21,8 +22,9 @@
 //! | `channel_axis` | `1` | any dimension of x, from 0; only batch norm and renorm take 0 |
 //! | `normalized_dims` | `1` | how many of the last dimensions of x make a row |
 //! | `num_groups` | | a divisor of the number of channels |
-//! | `dim` | `0` | the dimension of v whose every index has an element of g |
-//! | `eps` | `1e-5`, RMS norm f32's epsilon | above 0 |
+//! | `dim` | `0` | the dimension of the weight whose every index has an element of g or u |
+//! | `power_iterations` | `1` | how often training moves u, 0 to 10000; evaluation never does |
+//! | `eps` | `1e-5`, RMS norm f32's epsilon, spectral norm `1e-12` | above 0 |
 //! | `r_max`, `d_max` | | at least 1 and 0: how far batch renorm corrects |
 //! | `activation` | `none` | `none` |
 //! | averages: | | |
@@ -37,7 +39,8 @@
 //! add `mean` and `rstd`, the statistics that normalized; they and an instance norm with running
 //! statistics add `num_batches_tracked` (I64), and the new `running_mean` and `running_var` where
 //! they were given. An x without elements moves nothing, counts as no batch, and has 0 for `mean` and
-//! `rstd`. Weight norm gives `w`, with `dw` also `dv` and `dg`.
+//! `rstd`. Weight norm gives `w`, with `dw` also `dv` and `dg`. Spectral norm gives `w`, `u` and
+//! `sigma`, with `dw` also `dweight`; its v is made of u.
 //!
 //! Exit code 0: OUT is written. 2: the file or the request is wrong. 3: no adapter to run on. The
 //! last two leave OUT as it was and print one line to stderr.

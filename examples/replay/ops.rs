@@ -6,6 +6,7 @@ use crate::file::{Input, Output};
 
 mod channels;
 mod rows;
+mod spectral;
 mod weight;
 
 /// A request that nothing but the device can still refuse.
@@ -24,9 +25,7 @@ const OPS: [(&str, Parser); 8] = [
     ("instance_norm", channels::instance_norm),
     ("batch_renorm", channels::batch_renorm),
     ("weight_norm", weight::weight_norm),
-    ("spectral_norm", |_| {
-        Err("op: spectral_norm is not supported yet".into())
-    }),
+    ("spectral_norm", spectral::spectral_norm),
 ];
 
 pub(crate) fn parse(mut input: Input<'_>) -> Parsed {

@@ -328,8 +328,18 @@ fn spectral_norm(request: &Request) -> AllWanted {
         let dweight = Wanted::all(shape.dims(), dweight, norm(&terms));
         all.insert("dweight", dweight);
     }
-    all.insert("w", Wanted::itself(shape.dims(), found.w));
-    all.insert("u", Wanted::itself(request.shape("u"), found.u));
-    all.insert("sigma", Wanted::itself(&[1], vec![found.sigma]));
+    // A u that lies across most of the weight leaves little of the first product's terms.
+    let start: Vec<f64> = u.iter().map(|value| value / norm(&u)).collect();
+    let first = oracle.forward(&weight, &start, None, 0).sigma;
+    let terms = norm(&weight) / first;
+    let results = [
+        ("w", shape.dims(), found.w),
+        ("u", request.shape("u"), found.u),
+        ("sigma", &[1], vec![found.sigma]),
+    ];
+    for (name, shape, values) in results {
+        let size = terms * norm(&values);
+        all.insert(name, Wanted::all(shape, values, size));
+    }
     all
 }

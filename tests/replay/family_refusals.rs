@@ -6,6 +6,7 @@ use safetensors::tensor::Dtype;
 use crate::family_results::draw;
 use crate::{Request, replay, replay_without_adapter};
 
+const WEIGHTS: [&str; 2] = ["weight_norm", "spectral_norm"];
 const ACTIVATIONS: [&str; 5] = [
     "layer_norm",
     "rms_norm",
@@ -17,7 +18,7 @@ const ACTIVATIONS: [&str; 5] = [
 /// A training step with everything that the operation knows.
 fn valid(op: &str) -> Request {
     let tensors = match op {
-        "weight_norm" => "dw",
+        "weight_norm" | "spectral_norm" => "dw",
         "instance_norm" | "batch_renorm" => "weight bias running dy",
         _ => "weight bias dy",
     };
@@ -39,7 +40,7 @@ fn assert_refused(request: &Request, what: &str) {
 
 #[test]
 fn the_requests_that_the_others_spoil_are_valid() {
-    for op in ACTIVATIONS.into_iter().chain(["weight_norm"]) {
+    for op in ACTIVATIONS.into_iter().chain(WEIGHTS) {
         let Some(results) = valid(op).results() else {
             return;
         };
@@ -70,6 +71,7 @@ fn keys_of_other_operations() {
              r_max d_max",
         ),
         ("weight_norm", "dim"),
+        ("spectral_norm", "dim power_iterations eps"),
     ] {
         for (key, value) in [
             ("channel_axis", "1"),
@@ -104,6 +106,7 @@ fn tensors_of_other_operations() {
         ("instance_norm", "x dy weight bias running_mean running_var"),
         ("batch_renorm", "x dy weight bias running_mean running_var"),
         ("weight_norm", "v g dw"),
+        ("spectral_norm", "weight u dw"),
     ] {
         for tensor in [
             "x",
@@ -124,10 +127,12 @@ fn tensors_of_other_operations() {
             }
         }
     }
-    for tensor in ["residual", "mask"] {
-        let message = format!("weight_norm does not know the tensor {tensor:?}");
-        let weight = valid("weight_norm").f32(tensor, &[6], &[1.0; 6]);
-        assert_refused(&weight, &message);
+    for op in WEIGHTS {
+        for tensor in ["residual", "mask"] {
+            let message = format!("{op} does not know the tensor {tensor:?}");
+            let weight = valid(op).f32(tensor, &[6], &[1.0; 6]);
+            assert_refused(&weight, &message);
+        }
     }
 }
 
@@ -157,6 +162,14 @@ fn metadata_values() {
         ("batch_renorm", "d_max", &["", "-0.1", "NaN", "five"]),
         ("weight_norm", "dim", axes),
         ("weight_norm", "mode", &["", "Eval"]),
+        ("spectral_norm", "dim", axes),
+        ("spectral_norm", "mode", &["", "Eval"]),
+        ("spectral_norm", "eps", positive),
+        (
+            "spectral_norm",
+            "power_iterations",
+            &["", "-1", "1.5", "10001", "4294967296", "many"],
+        ),
     ] {
         for value in values {
             let ran = replay_without_adapter(&valid(op).meta(key, value).bytes());
@@ -202,7 +215,7 @@ fn what_later_versions_will_know() {
 
 #[test]
 fn element_types() {
-    for op in ACTIVATIONS.into_iter().chain(["weight_norm"]) {
+    for op in ACTIVATIONS.into_iter().chain(WEIGHTS) {
         let valid = valid(op);
         for (tensor, (_, shape, _)) in &valid.tensors {
             let bytes = vec![0; 8 * shape.iter().product::<usize>()];
@@ -218,9 +231,14 @@ fn missing_tensors() {
     for op in ACTIVATIONS {
         assert_refused(&valid(op).without("x"), "x is missing");
     }
-    for tensor in ["v", "g"] {
-        let message = format!("{tensor} is missing");
-        assert_refused(&valid("weight_norm").without(tensor), &message);
+    for (op, tensors) in [
+        ("weight_norm", ["v", "g"]),
+        ("spectral_norm", ["weight", "u"]),
+    ] {
+        for tensor in tensors {
+            let message = format!("{tensor} is missing");
+            assert_refused(&valid(op).without(tensor), &message);
+        }
     }
     for op in ["instance_norm", "batch_renorm"] {
         let message = "running_mean is missing, but running_var is there";
@@ -270,12 +288,15 @@ fn gradients_and_parameters_of_other_shapes() {
             assert_refused(&valid(op).f32(tensor, &[0], &[]), "got [0]");
         }
     }
-    let weight = valid("weight_norm");
-    let g = weight.clone().f32("g", &[3], &[1.0; 3]);
-    let message = "g: expected 2 elements, one per index of v [2, 6, 5] along dim 0, got [3]";
-    assert_refused(&g, message);
-    let dw = weight.f32("dw", &[6, 2, 5], &[0.0; 60]);
-    assert_refused(&dw, "dw: expected v's shape [2, 6, 5], got [6, 2, 5]");
+    for (op, tensor, vector) in [("weight_norm", "v", "g"), ("spectral_norm", "weight", "u")] {
+        let message = format!(
+            "{vector}: expected 2 elements, one per index of {tensor} [2, 6, 5] along dim 0, got [3]"
+        );
+        assert_refused(&valid(op).f32(vector, &[3], &[1.0; 3]), &message);
+        let dw = valid(op).f32("dw", &[6, 2, 5], &[0.0; 60]);
+        let message = format!("dw: expected {tensor}'s shape [2, 6, 5], got [6, 2, 5]");
+        assert_refused(&dw, &message);
+    }
 }
 
 /// An x of that shape and what its operation requires.
@@ -320,25 +341,27 @@ fn shapes_that_no_norm_takes() {
 
 #[test]
 fn shapes_that_no_weight_has() {
-    let weight = |shape: &[usize], dim: &str| {
-        let v = vec![1.0; shape.iter().product()];
-        let request = Request::default()
-            .meta("op", "weight_norm")
-            .meta("dim", dim);
-        request.f32("v", shape, &v).f32("g", &[1], &[1.0])
-    };
-    assert_refused(
-        &weight(&[], "0"),
-        "v: expected at least 2 dimensions, got []",
-    );
-    assert_refused(
-        &weight(&[4], "0"),
-        "v: expected at least 2 dimensions, got [4]",
-    );
-    let message = "v: expected more than 2 dimensions, since dim is 2, got [4, 2]";
-    assert_refused(&weight(&[4, 2], "2"), message);
-    let message = "v: expected at least 1 element along dimension 1, got [4, 0]";
-    assert_refused(&weight(&[4, 0], "1"), message);
+    for (op, tensor, vector) in [("weight_norm", "v", "g"), ("spectral_norm", "weight", "u")] {
+        let refused = |shape: &[usize], dim: &str, message: &str| {
+            let values = vec![1.0; shape.iter().product()];
+            let request = Request::default().meta("op", op).meta("dim", dim);
+            let request = request
+                .f32(tensor, shape, &values)
+                .f32(vector, &[1], &[1.0]);
+            assert_refused(&request, &format!("{tensor}: expected {message}"));
+        };
+        refused(&[], "0", "at least 2 dimensions, got []");
+        refused(&[4], "0", "at least 2 dimensions, got [4]");
+        let message = "more than 2 dimensions, since dim is 2, got [4, 2]";
+        refused(&[4, 2], "2", message);
+        let message = "at least 1 element along dimension 1, got [4, 0]";
+        refused(&[4, 0], "1", message);
+    }
+    let empty = Request::default()
+        .meta("op", "spectral_norm")
+        .f32("weight", &[1, 0], &[])
+        .f32("u", &[1], &[1.0]);
+    assert_refused(&empty, "weight: expected at least 1 element, got [1, 0]");
 }
 
 #[test]

@@ -183,6 +183,25 @@ fn weights() {
 }
 
 #[test]
+fn largest_singular_values() {
+    let op = "spectral_norm";
+    check(&draw(op, &[6, 50], &[], ""));
+    for dim in ["0", "1", "2", "3"] {
+        let twice = [("dim", dim), ("power_iterations", "2")];
+        check(&draw(op, &[6, 5, 3, 4], &twice, "dw"));
+    }
+    let eval = [("mode", "eval"), ("dim", "1"), ("power_iterations", "3")];
+    check(&draw(op, &[9, 70, 2], &eval, "dw"));
+    let none = [("power_iterations", "0"), ("eps", "1e-6")];
+    check(&draw(op, &[40, 7], &none, "dw"));
+    check(&draw(op, &[1, 5], &[("power_iterations", "30")], "dw"));
+    check(&draw(op, &[5, 1], &[("mode", "train")], "dw"));
+    // A u of one row, as some keep it.
+    let u = normals(9, 5);
+    check(&draw(op, &[5, 8], &[], "dw").f32("u", &[1, 5], &u));
+}
+
+#[test]
 fn any_request() {
     let mut random = Pcg64::seed_from_u64(5);
     for op in [
@@ -192,6 +211,7 @@ fn any_request() {
         "instance_norm",
         "batch_renorm",
         "weight_norm",
+        "spectral_norm",
     ] {
         for _ in 0..5 {
             check(&any(op, &mut random));
@@ -255,7 +275,9 @@ fn any(op: &str, random: &mut Pcg64) -> Request {
         "layer_norm" | "rms_norm" => {
             metadata.push(("normalized_dims", number(1, rank + 1).to_string()));
         }
-        "weight_norm" => metadata.push(("dim", number(0, rank).to_string())),
+        "weight_norm" | "spectral_norm" => {
+            metadata.push(("dim", number(0, rank).to_string()));
+        }
         _ => {
             let axis = number(1, rank);
             metadata.push(("channel_axis", axis.to_string()));
@@ -269,7 +291,9 @@ fn any(op: &str, random: &mut Pcg64) -> Request {
             }
         }
     }
-    if op != "weight_norm" {
+    if op == "spectral_norm" {
+        metadata.push(("power_iterations", number(0, 4).to_string()));
+    } else if op != "weight_norm" {
         metadata.push(("eps", format!("1e-{}", number(1, 6))));
     }
     if op == "batch_renorm" {
