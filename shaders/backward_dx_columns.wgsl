@@ -2,7 +2,7 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_dx.rs. Lib: element_*, span_*, io_x*, io_dy*, io_dx, columns,
-// workgroup, state, flags, slots, gains_slot, renorm, partial_sums, merge_tree, barrier_*.
+// workgroup, state, flags, slots, gains_slot, corrections, partial_sums, merge_tree, barrier_*.
 //   x, dy, dx [rows][row_words]  read, read, written; x is not bound (io_x_none) where the running
 //                                statistics normalized
 //   state                        saved statistics and partial sums read

@@ -2,7 +2,7 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, rows, rows_*, workgroup,
-// state, flags, slots, gains_*, renorm, partial_sums, reduce_*, barrier_*.
+// state, flags, slots, gains_*, corrections, partial_sums, reduce_*, barrier_*.
 //   x, dy, dx [outer][count][inner]  read, read, written; x is not bound (io_x_none) where the
 //                                    running statistics normalized
 //   state                            saved statistics and partial sums read

@@ -2,7 +2,7 @@
 // once. dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, span_1, io_x*, io_dy*, io_dx,
-// columns, workgroup, state, flags, slots, gains_slot, renorm, merge_tree, barrier_*.
+// columns, workgroup, state, flags, slots, gains_slot, corrections, merge_tree, barrier_*.
 //   x, dy, dx [rows][row_words]  read, read, written
 //   state                        saved statistics read; partial sums written, see GROUPED
 //   gamma [gains]                read where there is one

@@ -2,7 +2,7 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, io_x*, io_dy*, io_dx, rows,
-// rows_whole, rows_held, gain_sums_held, workgroup, state, flags, slots, gains_*, renorm, reduce_*,
+// rows_whole, rows_held, gain_sums_held, workgroup, state, flags, slots, gains_*, corrections, reduce_*,
 // barrier_*.
 //   x, dy, dx [outer][count][inner]  read, read, written
 //   state                            saved statistics read; partial sums written, see GROUPED and

@@ -1,7 +1,7 @@
 // A whole training forward in one dispatch, for columns that fit a workgroup's registers: x is read
 // once. y = ((x - K) - d) * rstd * gamma + beta.
 // Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, span_1, io_x*, io_y, columns,
-// columns_pivot, workgroup, state, flags, slots, gains_slot, offsets_slot, running, renorm, moments,
+// columns_pivot, workgroup, state, flags, slots, gains_slot, offsets_slot, running, corrections, moments,
 // statistics, merge_tree, barrier_*.
 //   x, y [rows][row_words]      read and written
 //   state                       saved statistics written

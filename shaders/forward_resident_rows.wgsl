@@ -1,7 +1,7 @@
 // A whole training forward in one dispatch, for slots that fit a workgroup's registers: x is read once.
 // y = ((x - K) - d) * rstd * gamma + beta.
 // Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, io_x*, io_y, rows, rows_whole,
-// rows_held, workgroup, state, flags, slots, gains_*, offsets_*, running, renorm, moments, statistics,
+// rows_held, workgroup, state, flags, slots, gains_*, offsets_*, running, corrections, moments, statistics,
 // reduce_*, barrier_*.
 //   x, y [outer][count][inner]  read and written
 //   state                       saved statistics written
@@ -146,20 +146,20 @@ struct Statistics {
 fn slot_statistics(slot: u32, moment: vec4<f32>, saves: bool) -> Statistics {
     var statistics = statistics_of(moment);
     var old = vec2<f32>(0.0);
-    if has(RENORM) {
+    if has(CORRECTED) {
         old = vec2<f32>(running_mean[slot], running_var[slot]);
     }
     if has(USE_RUNNING) {
         statistics = running_statistics(slot);
     }
-    if has(USE_RUNNING) || has(RENORM) {
+    if has(USE_RUNNING) || has(CORRECTED) {
         // Every lane has read the running values before one moves them.
         sync();
     }
     if saves {
         state[saved_index(slot)] = statistics;
-        if has(RENORM) {
-            state[renorm_index(slot)] = vec4<f32>(old, 0.0, 0.0);
+        if has(CORRECTED) {
+            state[old_index(slot)] = vec4<f32>(old, 0.0, 0.0);
         }
         if has(UPDATE_RUNNING) {
             update_running(slot, moment);

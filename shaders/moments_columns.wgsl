@@ -1,6 +1,6 @@
 // First dispatch of a training forward, split columns: one moment per channel and slice.
 // Host half: src/kernels/moments.rs. Lib: element_*, span_*, io_x*, columns, workgroup, state, flags,
-// running, renorm, slots, columns_pivot, moments, statistics, merge_tree, barrier_*.
+// running, corrections, slots, columns_pivot, moments, statistics, merge_tree, barrier_*.
 //   x [rows][row_words]        read
 //   state                      partial moments written; header and saved statistics, see below
 //   running_mean, running_var  [count] read where the step normalizes by them or towards them

@@ -1,7 +1,7 @@
 // Second dispatch of a training forward and the only one of inference, split columns:
 // y = ((x - K) - d) * rstd * gamma + beta.
 // Host half: src/kernels/normalize.rs. Lib: element_*, span_*, io_x*, io_y, columns, workgroup, state,
-// flags, slots, gains_slot, offsets_slot, running, renorm, moments, partial_moments, statistics,
+// flags, slots, gains_slot, offsets_slot, running, corrections, moments, partial_moments, statistics,
 // merge_tree, barrier_*.
 //   x, y [rows][row_words]     read and written
 //   state                      partial moments read, saved statistics written; see SAVE

@@ -1,7 +1,7 @@
 // Second dispatch of a training forward and the only one of inference, split rows:
 // y = ((x - K) - d) * rstd * gamma + beta.
 // Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, rows, rows_*, workgroup, state,
-// flags, slots, gains_*, offsets_*, running, renorm, moments, partial_moments, statistics, reduce_*,
+// flags, slots, gains_*, offsets_*, running, corrections, moments, partial_moments, statistics, reduce_*,
 // barrier_*.
 //   x, y [outer][count][inner]  read and written
 //   state                       partial moments read, saved statistics written; see SAVE

@@ -20,8 +20,8 @@ const ONE_PARTIAL: u32 = 1024u;
 const GROUPED: u32 = 2048u;
 // The statistic is the mean of squares: nothing is subtracted.
 const NO_MEAN: u32 = 4096u;
-// Correct the batch's statistics towards the running ones, see renorm.wgsl.
-const RENORM: u32 = 8192u;
+// Correct the batch's statistics towards the running ones, see corrections.wgsl.
+const CORRECTED: u32 = 8192u;
 // A slot is one row of words.
 const ONE_ROW: u32 = 16384u;
 // Leave the sums over rows for the gradients of gains that each element of a row has.

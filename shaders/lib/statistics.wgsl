@@ -24,8 +24,8 @@ fn keep_running(c: u32) {
     if has(USE_RUNNING) {
         state[saved_index(c)] = running_statistics(c);
     }
-    if has(RENORM) {
-        state[renorm_index(c)] = vec4<f32>(running_mean[c], running_var[c], 0.0, 0.0);
+    if has(CORRECTED) {
+        state[old_index(c)] = vec4<f32>(running_mean[c], running_var[c], 0.0, 0.0);
     }
 }
 

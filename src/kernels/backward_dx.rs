@@ -21,7 +21,7 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::ONE_PARTIAL)
     .and(Flags::GROUPED)
     .and(Flags::NO_MEAN)
-    .and(Flags::RENORM);
+    .and(Flags::CORRECTED);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
@@ -33,7 +33,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "state",
             "flags",
             "slots",
-            "renorm",
+            "corrections",
             "partial_sums"
         ],
         flags: FLAGS,
@@ -51,7 +51,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "state",
             "flags",
             "slots",
-            "renorm",
+            "corrections",
             "partial_sums",
             "merge_tree"
         ],

@@ -20,7 +20,7 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::WANT_DBETA)
     .and(Flags::GROUPED)
     .and(Flags::NO_MEAN)
-    .and(Flags::RENORM);
+    .and(Flags::CORRECTED);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
@@ -34,7 +34,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "state",
             "flags",
             "slots",
-            "renorm"
+            "corrections"
         ],
         flags: FLAGS.and(Flags::ONE_ROW).and(Flags::GAIN_SUMS),
         reads_dy: true,
@@ -51,7 +51,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "state",
             "flags",
             "slots",
-            "renorm",
+            "corrections",
             "merge_tree"
         ],
         flags: FLAGS,

@@ -20,7 +20,7 @@ impl Flags {
     pub(crate) const ONE_PARTIAL: Self = Self(1024);
     pub(crate) const GROUPED: Self = Self(2048);
     pub(crate) const NO_MEAN: Self = Self(4096);
-    pub(crate) const RENORM: Self = Self(8192);
+    pub(crate) const CORRECTED: Self = Self(8192);
     pub(crate) const ONE_ROW: Self = Self(16_384);
     pub(crate) const GAIN_SUMS: Self = Self(32_768);
 
@@ -62,7 +62,7 @@ impl Flags {
         ("ONE_PARTIAL", Self::ONE_PARTIAL),
         ("GROUPED", Self::GROUPED),
         ("NO_MEAN", Self::NO_MEAN),
-        ("RENORM", Self::RENORM),
+        ("CORRECTED", Self::CORRECTED),
         ("ONE_ROW", Self::ONE_ROW),
         ("GAIN_SUMS", Self::GAIN_SUMS),
     ];

@@ -21,7 +21,7 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::HAS_TRACKED)
     .and(Flags::GROUPED)
     .and(Flags::NO_MEAN)
-    .and(Flags::RENORM);
+    .and(Flags::CORRECTED);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
@@ -35,7 +35,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "flags",
             "slots",
             "running",
-            "renorm",
+            "corrections",
             "moments",
             "statistics"
         ],
@@ -56,7 +56,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "flags",
             "slots",
             "running",
-            "renorm",
+            "corrections",
             "moments",
             "statistics",
             "merge_tree",

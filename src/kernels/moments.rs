@@ -17,7 +17,7 @@ const BINDINGS: &[(u32, &str)] = &[
 const FLAGS: Flags = Flags::USE_RUNNING
     .and(Flags::HAS_TRACKED)
     .and(Flags::NO_MEAN)
-    .and(Flags::RENORM);
+    .and(Flags::CORRECTED);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
@@ -31,7 +31,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "flags",
             "slots",
             "running",
-            "renorm",
+            "corrections",
             "moments",
             "statistics"
         ],
@@ -52,7 +52,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "flags",
             "slots",
             "running",
-            "renorm",
+            "corrections",
             "moments",
             "statistics",
             "merge_tree",

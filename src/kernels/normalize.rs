@@ -21,7 +21,7 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::SAVE)
     .and(Flags::GROUPED)
     .and(Flags::NO_MEAN)
-    .and(Flags::RENORM)
+    .and(Flags::CORRECTED)
     .and(Flags::ONE_PARTIAL);
 
 pub(super) static KERNELS: Kernels = Kernels {
@@ -35,7 +35,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "flags",
             "slots",
             "running",
-            "renorm",
+            "corrections",
             "moments",
             "partial_moments",
             "statistics"
@@ -56,7 +56,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "flags",
             "slots",
             "running",
-            "renorm",
+            "corrections",
             "moments",
             "partial_moments",
             "statistics",

@@ -3,6 +3,7 @@
 mod checks;
 mod cost;
 pub mod functional;
+mod gradients;
 mod layer;
 mod layers;
 mod numbers;

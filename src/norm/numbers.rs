@@ -48,7 +48,7 @@ pub(super) fn backward_numbers(
 }
 
 fn common_flags(spec: &Spec) -> Flags {
-    Flags::NO_MEAN.when(spec.has_no_mean()) | Flags::RENORM.when(spec.is_renorm())
+    Flags::NO_MEAN.when(spec.has_no_mean()) | Flags::CORRECTED.when(spec.is_renorm())
 }
 
 /// The numbers of any operation; only a forward moves running statistics.

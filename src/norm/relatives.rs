@@ -244,7 +244,9 @@ impl Default for BatchRenormOptions {
 
 impl Specify for BatchRenormOptions {
     fn specify(&self, shape: &Shape) -> Result<Spec> {
-        let (r_max, d_max) = (self.r_max as f32, self.d_max as f32);
+        // A limit beyond f32's range is none, but shaders know no infinity.
+        let within = |limit: f64| (limit as f32).min(f32::MAX);
+        let (r_max, d_max) = (within(self.r_max), within(self.d_max));
         let limits = [
             ("r_max", r_max >= 1.0, "a number of at least 1", self.r_max),
             ("d_max", d_max >= 0.0, "a number of at least 0", self.d_max),

@@ -103,7 +103,12 @@ fn spoiled_flags_are_found() {
             "looks at HAS_TRACKED",
         ),
         (columns, "has(GROUPED)", "has(SAVE)", "looks at SAVE"),
-        (columns, "has(RENORM)", "true", "does not look at RENORM"),
+        (
+            columns,
+            "has(CORRECTED)",
+            "true",
+            "does not look at CORRECTED",
+        ),
     ] {
         let sources = sources(subject);
         let spoiled: Vec<_> = sources.iter().map(|s| spoiled(s, from, to)).collect();

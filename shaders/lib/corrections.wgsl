@@ -1,14 +1,14 @@
-// Batch renormalization corrects the batch's xhat to xhat * r + d, towards what the running statistics
-// before the step would have made of x; no gradient flows through r and d. Ioffe 2017, algorithm 1.
+// Corrects the xhat of these statistics to xhat * r + d, towards what the running statistics before the
+// step would have made of x; no gradient flows through r and d. Ioffe 2017, algorithm 1.
 // The forward leaves those statistics behind the saved ones, since they move before the backward.
 // Uses flags.wgsl and state.wgsl.
-fn renorm_index(c: u32) -> u32 {
+fn old_index(c: u32) -> u32 {
     return 1u + params.count + c;
 }
 
 // (r, d) for the saved statistics of the batch and the old running (mean, variance).
 fn corrections(saved: vec4<f32>, old: vec2<f32>) -> vec2<f32> {
-    if !has(RENORM) {
+    if !has(CORRECTED) {
         return vec2<f32>(1.0, 0.0);
     }
     let variance = old.y + params.eps;
@@ -21,8 +21,8 @@ fn corrections(saved: vec4<f32>, old: vec2<f32>) -> vec2<f32> {
 }
 
 fn saved_corrections(c: u32, saved: vec4<f32>) -> vec2<f32> {
-    if !has(RENORM) {
+    if !has(CORRECTED) {
         return vec2<f32>(1.0, 0.0);
     }
-    return corrections(saved, state[renorm_index(c)].xy);
+    return corrections(saved, state[old_index(c)].xy);
 }

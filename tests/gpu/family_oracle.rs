@@ -1,0 +1,212 @@
+//! What float64 says of a case of batch norm's relatives.
+
+use wgnorm::{
+    BatchRenormOptions, GroupNormOptions, InstanceNormOptions, LayerNormOptions, RmsNormOptions,
+    Statistics, reference,
+};
+
+use crate::family_case::{Case, Expected, Inputs, Norm, Values};
+
+impl Case {
+    pub(crate) fn layer<'a>(
+        &'a self,
+        options: &LayerNormOptions,
+        gamma: Option<&'a [f64]>,
+        beta: Option<&'a [f64]>,
+    ) -> reference::LayerNorm<'a> {
+        reference::LayerNorm {
+            shape: &self.shape,
+            normalized_dims: options.normalized_dims,
+            gamma,
+            beta,
+            eps: options.eps,
+        }
+    }
+
+    pub(crate) fn rms<'a>(
+        &'a self,
+        options: &RmsNormOptions,
+        gamma: Option<&'a [f64]>,
+        beta: Option<&'a [f64]>,
+    ) -> reference::RmsNorm<'a> {
+        reference::RmsNorm {
+            shape: &self.shape,
+            normalized_dims: options.normalized_dims,
+            gamma,
+            beta,
+            eps: options.eps,
+        }
+    }
+
+    pub(crate) fn group<'a>(
+        &'a self,
+        options: &GroupNormOptions,
+        gamma: Option<&'a [f64]>,
+        beta: Option<&'a [f64]>,
+    ) -> reference::GroupNorm<'a> {
+        reference::GroupNorm {
+            shape: &self.shape,
+            axis: options.channel_axis,
+            groups: options.groups,
+            gamma,
+            beta,
+            eps: options.eps,
+        }
+    }
+
+    pub(crate) fn instance<'a>(
+        &'a self,
+        options: &InstanceNormOptions,
+        gamma: Option<&'a [f64]>,
+        beta: Option<&'a [f64]>,
+    ) -> reference::InstanceNorm<'a> {
+        reference::InstanceNorm {
+            shape: &self.shape,
+            axis: options.channel_axis,
+            gamma,
+            beta,
+            eps: options.eps,
+        }
+    }
+
+    pub(crate) fn expected(&self, inputs: &Inputs) -> Expected {
+        let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+        let (x, dy) = (wide(&inputs.x), wide(&inputs.dy));
+        let (gammas, betas) = (wide(&inputs.gamma), wide(&inputs.beta));
+        let gamma = self.gamma.then_some(&gammas[..]);
+        let beta = self.beta.then_some(&betas[..]);
+        let running = [wide(&inputs.running_mean), wide(&inputs.running_var)];
+        macro_rules! plain {
+            ($oracle:expr) => {{
+                let oracle = $oracle;
+                let gradients = oracle.backward(&x, &dy);
+                expected(
+                    oracle.forward(&x),
+                    gradients,
+                    oracle.magnitudes(&x, &dy),
+                    running,
+                )
+            }};
+        }
+        match &self.norm {
+            Norm::Layer(options) => plain!(self.layer(options, gamma, beta)),
+            Norm::Rms(options) => plain!(self.rms(options, gamma, beta)),
+            Norm::Group(options) => plain!(self.group(options, gamma, beta)),
+            Norm::Instance(options) if self.mode.statistics == Statistics::Running => {
+                let oracle = reference::BatchNorm {
+                    shape: &self.shape,
+                    axis: options.channel_axis,
+                    gamma,
+                    beta,
+                    eps: options.eps,
+                };
+                let [mean, var] = &running;
+                let y = oracle.normalize(&x, mean, var);
+                let rstd = var.iter().map(|v| 1.0 / (v + options.eps).sqrt()).collect();
+                let (mean, var) = (mean.clone(), var.clone());
+                let gradients = oracle.backward_frozen(&x, &dy, &mean, &var);
+                let forward = reference::Forward { y, mean, var, rstd };
+                let terms = oracle.magnitudes(&x, &dy);
+                expected(forward, gradients, terms, running)
+            }
+            Norm::Instance(options) => {
+                let oracle = self.instance(options, gamma, beta);
+                let [mut mean, mut var] = running;
+                if self.mode.update_running {
+                    let average = oracle.averaged_moments(&x);
+                    let unbiased = reference::unbiased(&average.var, average.n);
+                    reference::update_running(&mut mean, &average.mean, 0.1);
+                    reference::update_running(&mut var, &unbiased, 0.1);
+                }
+                let terms = oracle.magnitudes(&x, &dy);
+                expected(
+                    oracle.forward(&x),
+                    oracle.backward(&x, &dy),
+                    terms,
+                    [mean, var],
+                )
+            }
+            Norm::Renorm(options) => {
+                self.expected_renorm(options, (&x, &dy), [gamma, beta], running)
+            }
+            Norm::Weight(options) => {
+                let oracle = reference::WeightNorm {
+                    shape: &self.shape,
+                    dim: options.dim,
+                };
+                let ones = vec![1.0; inputs.gamma.len()];
+                let g = gamma.unwrap_or(&ones);
+                let norms = oracle.norms(&x);
+                let forward = reference::Forward {
+                    y: oracle.forward(&x, g),
+                    mean: vec![0.0; norms.len()],
+                    var: norms.iter().map(|n| n * n).collect(),
+                    rstd: norms.iter().map(|n| 1.0 / n).collect(),
+                };
+                let gradients = |g: reference::WeightGradients| reference::Gradients {
+                    dx: g.dv,
+                    dgamma: g.dg,
+                    dbeta: vec![],
+                };
+                let (own, terms) = (oracle.backward(&x, g, &dy), oracle.magnitudes(&x, g, &dy));
+                expected(forward, gradients(own), gradients(terms), running)
+            }
+        }
+    }
+
+    fn expected_renorm(
+        &self,
+        options: &BatchRenormOptions,
+        (x, dy): (&[f64], &[f64]),
+        [gamma, beta]: [Option<&[f64]>; 2],
+        [mut mean, mut var]: [Vec<f64>; 2],
+    ) -> Expected {
+        let oracle = reference::BatchRenorm {
+            shape: &self.shape,
+            axis: options.channel_axis,
+            gamma,
+            beta,
+            eps: options.eps,
+            r_max: options.r_max,
+            d_max: options.d_max,
+        };
+        let forward = oracle.forward(x, &mean, &var);
+        let gradients = oracle.backward(x, dy, &mean, &var);
+        let terms = oracle.magnitudes(x, dy, &mean, &var);
+        if self.mode.update_running {
+            let n = x.len() / forward.mean.len();
+            let unbiased = reference::unbiased(&forward.var, n);
+            reference::update_running(&mut mean, &forward.mean, 0.01);
+            reference::update_running(&mut var, &unbiased, 0.01);
+        }
+        let forward = reference::Forward {
+            y: forward.y,
+            mean: forward.mean,
+            var: forward.var,
+            rstd: forward.rstd,
+        };
+        expected(forward, gradients, terms, [mean, var])
+    }
+}
+
+fn expected(
+    forward: reference::Forward,
+    gradients: reference::Gradients,
+    terms: reference::Gradients,
+    [running_mean, running_var]: [Vec<f64>; 2],
+) -> Expected {
+    Expected {
+        std: forward.var.iter().map(|var| var.sqrt()).collect(),
+        values: Values {
+            y: forward.y,
+            mean: forward.mean,
+            rstd: forward.rstd,
+            running_mean,
+            running_var,
+            dx: gradients.dx,
+            dgamma: gradients.dgamma,
+            dbeta: gradients.dbeta,
+        },
+        terms,
+    }
+}
