@@ -6,4 +6,5 @@ pub(crate) mod drawing;
 pub(crate) mod network;
 pub(crate) mod norm;
 pub(crate) mod optimizer;
+pub(crate) mod several;
 pub(crate) mod training;

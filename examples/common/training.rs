@@ -47,10 +47,18 @@ pub(crate) struct Course {
     pub(crate) optimizer: Optimizer,
     pub(crate) batch: usize,
     pub(crate) epochs: usize,
+    /// How many times on the way, at equal distances, the held-out digits are asked for.
+    pub(crate) looks: usize,
 }
 
-/// Trains a network and gives its accuracy on the held-out digits after each epoch. Digits that are
-/// too few for a batch sit an epoch out, so that all batches have the same size.
+impl Course {
+    pub(crate) fn steps(&self, data: &Split) -> usize {
+        self.epochs * (data.train.len() / self.batch)
+    }
+}
+
+/// Trains a network and gives its accuracies on the held-out digits; the last is that of the end.
+/// Digits that are too few for a batch sit an epoch out, so that all batches have the same size.
 pub(crate) fn train(
     network: &mut Network,
     course: Course,
@@ -58,15 +66,18 @@ pub(crate) fn train(
     rng: &mut Pcg64Mcg,
 ) -> Result<Vec<f32>, Box<dyn Error>> {
     let mut order: Vec<usize> = (0..data.train.len()).collect();
-    let mut accuracies = Vec::with_capacity(course.epochs);
-    let mut step = 0;
+    let mut accuracies = Vec::with_capacity(course.looks);
+    let (mut done, mut step) = (0, 0);
     for _ in 0..course.epochs {
         order.shuffle(rng);
         for rows in order.chunks_exact(course.batch) {
-            step += 1;
-            learn(network, data.train.select(rows), course.optimizer, step)?;
+            (done, step) = (done + 1, step + 1);
+            let batch = data.train.select(rows);
+            learn(network, batch, course.optimizer, step)?;
+            if done * course.looks / course.steps(data) > accuracies.len() {
+                accuracies.push(accuracy(network, &data.held_out)?);
+            }
         }
-        accuracies.push(accuracy(network, &data.held_out)?);
     }
     Ok(accuracies)
 }
