@@ -86,6 +86,8 @@ pub(crate) struct Gradients {
     pub(crate) weight: Array2<f32>,
     bias: Array1<f32>,
     norm: Option<norm::Gradients>,
+    /// The root mean square of the gradient that arrives at the dense layer's output.
+    pub(crate) arriving: f32,
 }
 
 impl<'d> Layer<'d> {
@@ -200,6 +202,7 @@ impl<'d> Layer<'d> {
             weight: trace.input.t().dot(&gradient),
             bias: gradient.sum_axis(Axis(0)),
             norm: gradients,
+            arriving: gradient.pow2().mean().unwrap_or(0.0).sqrt(),
         };
         Ok((gradient, gradients))
     }

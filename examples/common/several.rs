@@ -50,6 +50,8 @@ pub(crate) fn all<J: Sync, A: Send>(
 pub(crate) struct Measured {
     pub(crate) mean: f32,
     pub(crate) spread: f32,
+    /// How many there were.
+    pub(crate) count: usize,
 }
 
 impl Measured {
@@ -58,12 +60,18 @@ impl Measured {
         let mean = values.iter().sum::<f32>() / n;
         let squares = values.iter().map(|value| (value - mean).powi(2));
         let spread = (squares.sum::<f32>() / (n - 1.0).max(1.0)).sqrt();
-        Self { mean, spread }
+        Self {
+            mean,
+            spread,
+            count: values.len(),
+        }
     }
 
-    /// Whether the mean is larger than another's by more than the spreads of both explain.
+    /// Whether the mean is larger than another's by more than twice the standard error of their
+    /// difference, which chance alone seldom does.
     pub(crate) fn is_above(self, other: Self) -> bool {
-        self.mean - other.mean > self.spread.hypot(other.spread)
+        let error = |of: Self| of.spread / (of.count as f32).sqrt();
+        self.mean - other.mean > 2.0 * error(self).hypot(error(other))
     }
 
     /// The same in percent, for a table.

@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os()
         .nth(1)
         .map_or("target/small_batches".into(), PathBuf::from);
-    // That these batches are small is what this example is about, so wgnorm need not say it.
+    // That these batches are small is what this example is about, so wgnorm need not warn of it.
     env_logger::Builder::from_env(Env::default().default_filter_or("wgnorm::gpu=info")).init();
     let device = Device::new()?;
     let data = Split::load(&mut Pcg64Mcg::seed_from_u64(SPLIT_SEED))?;

@@ -13,7 +13,7 @@ use crate::experiment::{BATCHES, Cell, Contestant, EPOCHS, LOOKS};
 use crate::report::row;
 
 /// The accuracies that the charts have room for, in percent.
-const BOTTOM: f64 = 60.0;
+const BOTTOM: f64 = 40.0;
 
 /// Draws into `folder` and says where.
 pub(crate) fn draw(folder: &Path, cells: &[Cell]) -> Result<PathBuf, Box<dyn Error>> {
@@ -31,7 +31,7 @@ fn draw_at(path: &Path, cells: &[Cell]) -> Outcome {
     let accuracy = |label| Axis {
         label,
         range: BOTTOM..100.0,
-        values: 5,
+        values: 6,
         format: plain,
     };
     let x = Axis {

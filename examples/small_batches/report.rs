@@ -3,7 +3,7 @@
 use crate::common::several::Measured;
 use crate::experiment::{BATCHES, Cell, Contestant};
 
-/// By how much an accuracy has to differ, beside the spreads, to count as different.
+/// By how much an accuracy has to differ, beside what chance does, to count as different.
 const TOLERANCE: f32 = 0.01;
 
 /// What every contestant has to reach in batches of 32, so that there is something to compare.
@@ -79,7 +79,7 @@ pub(crate) fn verdict(cells: &[Cell]) -> Vec<String> {
         say_where_it_goes(cells, contestant);
     }
     println!(
-        "\nworse and better: by more than {:.0} point, and by more than both spreads together.\n",
+        "\nworse and better: by more than {:.0} point, and by twice the standard error of the difference.\n",
         100.0 * TOLERANCE
     );
     complaints
