@@ -130,7 +130,8 @@ fn histogram(area: &Canvas, panel: &Histogram) -> Outcome {
     let truth = f64::from(panel.truth);
     line(&mut chart, &[(truth, 0.0), (truth, top)], COLORS[0])?;
     for (bars, color) in bars.iter().zip([COLORS[1], COLORS[2]]) {
-        line(&mut chart, &outline(bars, width), color)?;
+        // The last bar counts what lies beyond the chart too.
+        line(&mut chart, &outline(&bars[..BINS - 1], width), color)?;
     }
     Ok(())
 }
