@@ -64,7 +64,8 @@
 //! Every result is tested against the float64 [`mod@reference`], which is public. The error of y stays
 //! at about 1e-7 (relative L2) for |mean| / std from 1 to 1e7. Results depend on the shape, the
 //! options and the class of device alone: two runs give the same bits. The [`derivation`] page
-//! shows the backward pass step by step.
+//! shows the backward pass step by step; the [`guide`] says which norm to take, where to put it and
+//! what goes wrong.
 
 mod error;
 mod gpu;
@@ -77,6 +78,9 @@ pub mod reference;
 
 #[doc = include_str!("derivation.md")]
 pub mod derivation {}
+
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

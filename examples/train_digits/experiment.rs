@@ -3,15 +3,16 @@
 use std::error::Error;
 
 use indicatif::ProgressBar;
-use ndarray::{Array2, ArrayView1};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
 use wgnorm::Device;
 
-use crate::data::{Digits, Split};
-use crate::network::{Gradients, LAYERS, Network, Trace};
-use crate::optimizer::Optimizer;
+use crate::common::data::{Digits, Split};
+use crate::common::network::{Blueprint, Gradients, LAYERS, Network, Trace};
+use crate::common::norm::Kind;
+use crate::common::optimizer::Optimizer;
+use crate::common::training::{self, accuracy};
 
 pub(crate) const EPOCHS: usize = 20;
 pub(crate) const BATCH: usize = 32;
@@ -68,20 +69,16 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// One training step: forward, loss, backward, update.
+    /// One training step.
     fn learn(&mut self, batch: Digits) -> Result<(f32, Vec<Gradients>), Box<dyn Error>> {
-        let (logits, traces) = self.network.forward_train(batch.pixels)?;
-        let (loss, dlogits) = cross_entropy(logits, &batch.labels);
-        let gradients = self.network.backward(&traces, dlogits)?;
         self.steps += 1;
-        self.network
-            .update(&gradients, self.optimizer, self.steps)?;
+        let step = training::learn(&mut self.network, batch, self.optimizer, self.steps)?;
         if self.steps == 1 {
-            self.first = traces;
+            self.first = step.traces;
         } else {
-            self.last = traces;
+            self.last = step.traces;
         }
-        Ok((loss, gradients))
+        Ok((step.loss, step.gradients))
     }
 
     /// Whether the loss stopped being a number.
@@ -104,17 +101,22 @@ impl Run<'_> {
     }
 }
 
-/// Trains a new network, with batch norm on the device or without.
+/// Trains a new network, with batch norm or without.
 pub(crate) fn train<'d>(
-    batch_norm: Option<&'d Device>,
+    device: &'d Device,
+    norm: Option<Kind>,
     optimizer: Optimizer,
     data: &Split,
     progress: &ProgressBar,
 ) -> Result<Run<'d>, Box<dyn Error>> {
     let mut rng = Pcg64Mcg::seed_from_u64(SEED);
+    let blueprint = Blueprint {
+        norm,
+        ..Blueprint::default()
+    };
     let mut run = Run {
         optimizer,
-        network: Network::new(batch_norm, &mut rng)?,
+        network: Network::new(device, &blueprint, &mut rng)?,
         steps: 0,
         epochs: Vec::with_capacity(EPOCHS),
         train_accuracy: 0.0,
@@ -134,40 +136,4 @@ pub(crate) fn train<'d>(
     }
     run.train_accuracy = accuracy(&run.network, &data.train)?;
     Ok(run)
-}
-
-/// The mean loss of a batch by softmax and cross entropy, and its gradient by the logits.
-fn cross_entropy(mut logits: Array2<f32>, labels: &[usize]) -> (f32, Array2<f32>) {
-    let weight = 1.0 / labels.len() as f32;
-    let mut loss = 0.0;
-    for (mut row, &label) in logits.rows_mut().into_iter().zip(labels) {
-        // The largest logit becomes zero, so that no exponential overflows.
-        let largest = row.fold(f32::NEG_INFINITY, |a, &b| a.max(b));
-        row.mapv_inplace(|logit| logit - largest);
-        let log_sum = row.mapv(f32::exp).sum().ln();
-        loss += weight * (log_sum - row[label]);
-        row.mapv_inplace(|logit| weight * (logit - log_sum).exp());
-        row[label] -= weight;
-    }
-    (loss, logits)
-}
-
-/// The digit that each row of logits stands for.
-pub(crate) fn answers(logits: &Array2<f32>) -> Vec<usize> {
-    let largest = |row: ArrayView1<f32>| {
-        let ranked = row.into_iter().enumerate();
-        let best = ranked.max_by(|(_, a), (_, b)| a.total_cmp(b));
-        best.map_or(0, |(digit, _)| digit)
-    };
-    logits.rows().into_iter().map(largest).collect()
-}
-
-fn accuracy(network: &Network, digits: &Digits) -> Result<f32, Box<dyn Error>> {
-    let answers = answers(&network.infer(&digits.pixels)?);
-    let right = answers
-        .iter()
-        .zip(&digits.labels)
-        .filter(|(a, b)| a == b)
-        .count();
-    Ok(right as f32 / digits.len() as f32)
 }

@@ -5,13 +5,12 @@
 //! `target/train_digits` or the folder given. It fails unless batch norm does what it is known for:
 //! 97 % of the held-out digits right, and learning rates ten times as large as without it.
 //!
-//! Start reading in `norm.rs`, where the network meets wgnorm.
+//! Start reading in `../common/norm.rs`, where the network meets wgnorm.
 
-mod data;
+#[allow(dead_code, reason = "each of the examples that share it uses a part")]
+#[path = "../common/mod.rs"]
+mod common;
 mod experiment;
-mod network;
-mod norm;
-mod optimizer;
 mod pictures;
 mod report;
 
@@ -25,9 +24,10 @@ use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 use wgnorm::Device;
 
-use data::Split;
+use common::data::Split;
+use common::norm::Kind;
+use common::optimizer::{Method, Optimizer};
 use experiment::{BATCH, EPOCHS};
-use optimizer::{Method, Optimizer};
 use report::Results;
 
 const SGD_RATES: [f32; 6] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
@@ -87,12 +87,9 @@ fn train_all<'d>(device: &'d Device, data: &Split) -> Result<Results<'d>, Box<dy
     };
     for optimizer in optimizers {
         bar.set_message(format!("now {optimizer}"));
-        results
-            .without
-            .push(experiment::train(None, optimizer, data, &bar)?);
-        results
-            .with
-            .push(experiment::train(Some(device), optimizer, data, &bar)?);
+        let train = |norm| experiment::train(device, norm, optimizer, data, &bar);
+        results.without.push(train(None)?);
+        results.with.push(train(Some(Kind::Batch))?);
     }
     bar.finish_and_clear();
     Ok(results)

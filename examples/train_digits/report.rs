@@ -4,9 +4,10 @@ use std::error::Error;
 
 use ndarray::{Axis, Zip};
 
-use crate::data::Digits;
-use crate::experiment::{GOAL, Run, answers};
-use crate::optimizer::Method;
+use crate::common::data::Digits;
+use crate::common::optimizer::Method;
+use crate::common::training::answers;
+use crate::experiment::{GOAL, Run};
 
 /// What the best run with batch norm has to reach on the held-out digits.
 const BEST: f32 = 0.97;

@@ -1,5 +1,7 @@
 //! What the arguments of an operation must hold, checked before anything is recorded.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::functional::{Backward, Forward};
 use super::options::{Mode, Momentum, Statistics};
 use super::spec::{Kind, Spec};
@@ -124,6 +126,22 @@ pub(super) fn values(tensors: &Forward<'_>, spec: &Spec, mode: Mode) -> Result<(
         });
     }
     Ok(())
+}
+
+/// Fewer values than this for each statistic of a training batch are worth a warning: their noise is
+/// then a good part of what comes out.
+const FEW: usize = 8;
+
+/// Warns of statistics of few values, once for each layer: a training loop would repeat it.
+pub(super) fn warn_of_few_values(said: &AtomicBool, shape: &Shape, spec: &Spec, mode: Mode) {
+    let from_batch = spec.can_run() && mode.statistics == Statistics::Batch;
+    let n = spec.n();
+    if from_batch && (2..FEW).contains(&n) && !said.swap(true, Ordering::Relaxed) {
+        log::warn!(
+            "training statistics of only {n} values per channel, for an input of {shape}: layer and \
+             group norm do not depend on the batch, and wgnorm::guide says more"
+        );
+    }
 }
 
 /// The tensors of a forward.

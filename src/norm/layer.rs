@@ -1,5 +1,9 @@
 //! A norm as a layer that owns its parameters and allocates its outputs from the pool.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::checks;
 use super::functional::{self, Backward, Forward, Running, SavedStatistics};
 use super::options::{Mode, Statistics};
 use super::spec::{NormOptions, Spec};
@@ -20,6 +24,8 @@ pub struct Norm<O> {
     gamma: Option<Tensor>,
     beta: Option<Tensor>,
     running: Option<RunningTensors>,
+    /// Whether the layer has said that its batches are small.
+    warned: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Debug)]
@@ -87,6 +93,7 @@ impl<O: NormOptions> Norm<O> {
             gamma: None,
             beta: None,
             running: None,
+            warned: Arc::default(),
         })
     }
 
@@ -175,7 +182,8 @@ impl<O: NormOptions> Norm<O> {
     /// any. Returns y and what the backward needs.
     ///
     /// Batch, renorm and instance norm fail with [`Error::OneValuePerChannel`] for an x with one value
-    /// for each of their statistics.
+    /// for each of their statistics, and log a warning, once for each layer, where there are fewer than
+    /// 8: see the [guide](crate::guide).
     pub fn forward_train(
         &self,
         recorder: &mut Recorder<'_>,
@@ -213,6 +221,7 @@ impl<O: NormOptions> Norm<O> {
         let state = self.state(recorder.device(), x)?;
         let y = recorder.device().empty(x.shape(), x.dtype())?;
         self.record(recorder, x, &y, Some(&state), mode)?;
+        checks::warn_of_few_values(&self.warned, x.shape(), &spec, mode);
         let saved = Saved {
             state,
             statistics: mode.statistics,

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use plotters::prelude::RGBColor;
 
-use super::{HEAT, Outcome, canvas, epoch_chart, epoch_line, legend};
+use super::{epoch_chart, epoch_line};
+use crate::common::drawing::{HEAT, Outcome, canvas, legend};
+use crate::common::optimizer::Method;
 use crate::experiment::Run;
-use crate::optimizer::Method;
 use crate::report::Results;
 
 const DECADES: Range<i32> = -6..1;
