@@ -225,6 +225,14 @@ fn more_than_a_lane_can_fold_is_refused() {
     let limit = Some(("samples", most as u64));
     assert_eq!(refused(samples(most + 1), Cpu), limit);
     assert_eq!(refused(samples(most + 1), Gpu), None);
+    // Four partials of each channel, since a row of whole words has so many copies of them.
+    let odd = groups(100_000, view(4, 257, 1), 1);
+    let columns = forced(Some(Strategy::SplitColumns));
+    let plan = Plan::new(odd, Pass::Backward, columns, &limits(Cpu));
+    let Err(Error::TooLarge { needed, limit, .. }) = plan else {
+        panic!("an unexpected {plan:?}");
+    };
+    assert_eq!((needed, limit), (4, 3));
     let channels = |n| groups(1, view(1, n, 4), n);
     let most = 8 * 12_000;
     assert_eq!(refused(channels(most), Cpu), None);

@@ -145,6 +145,11 @@ impl Ledger {
 
     /// The sums over the slots of each gain, where several have one.
     pub(super) fn fold(&self, fold: &Fold) {
+        let Gains::Period(gains) = self.gains else {
+            return;
+        };
+        assert_eq!(fold.count as usize, gains);
+        assert_eq!((fold.count * fold.batches) as usize, self.view.slots());
         let mut folded = vec![false; self.partials.len()];
         for gain in 0..fold.count {
             for i in 0..fold.gain_partials() {

@@ -2,7 +2,7 @@
 //! element.
 
 use super::ledger::{Lane, Ledger};
-use super::{Cut, Form, Gains, Geometry, Plan, Reduction};
+use super::{Cut, Form, Geometry, Plan, Reduction};
 use super::{columns, rows, slots::Fold};
 
 /// The groups of a grid, as `group_index` numbers them.
@@ -39,7 +39,7 @@ pub(super) fn replay(plan: &Plan, reduction: Reduction) {
         ledger.all_are_written();
         ledger.all_partials_are_there();
         plan.cuts.iter().for_each(|cut| merge(plan, cut, &ledger));
-        if plan.partials > 0 && matches!(plan.gains, Gains::Period(_)) {
+        if plan.partials > 0 {
             ledger.fold(&Fold::new(plan));
         }
     }
