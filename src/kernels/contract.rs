@@ -6,12 +6,14 @@
 mod backends;
 mod flags;
 mod headers;
+mod matrix;
 mod reflection;
 
 use std::collections::HashSet;
 
 use super::fold::Fold;
 use super::io::{Linked, Place};
+use super::matrix::{MatrixKernel, MatrixParams};
 use super::params::FoldParams;
 use super::{
     ColumnsParams, Flags, Form, Io, Kernel, Output, Reduce, RowsParams, Word, backward_dx,
@@ -27,6 +29,8 @@ enum Subject {
     Walk(&'static Kernel),
     /// It folds what samples have left. Of a choice of snippets it sees how lanes add up.
     Fold(&'static Fold),
+    /// It multiplies a weight.
+    Matrix(&'static MatrixKernel),
 }
 
 impl Subject {
@@ -34,6 +38,7 @@ impl Subject {
         match self {
             Self::Walk(kernel) => kernel.name,
             Self::Fold(fold) => fold.name,
+            Self::Matrix(kernel) => kernel.name,
         }
     }
 
@@ -41,6 +46,7 @@ impl Subject {
         match self {
             Self::Walk(kernel) => kernel.body,
             Self::Fold(fold) => fold.body,
+            Self::Matrix(kernel) => kernel.body,
         }
     }
 
@@ -48,6 +54,7 @@ impl Subject {
         match self {
             Self::Walk(kernel) => kernel.flags,
             Self::Fold(fold) => fold.flags,
+            Self::Matrix(_) => Flags::default(),
         }
     }
 
@@ -55,6 +62,7 @@ impl Subject {
         match self {
             Self::Walk(kernel) => kernel.program(io, workgroup(io), kernel.flags),
             Self::Fold(fold) => fold.program(io.reduce, workgroup(io), fold.flags),
+            Self::Matrix(kernel) => kernel.program(io, workgroup(io), kernel.asks_fixed),
         }
     }
 
@@ -62,6 +70,7 @@ impl Subject {
     fn parameters(self) -> (&'static [(&'static str, &'static str, usize)], usize) {
         match self {
             Self::Fold(_) => (FoldParams::FIELDS, size_of::<FoldParams>()),
+            Self::Matrix(_) => (MatrixParams::FIELDS, size_of::<MatrixParams>()),
             Self::Walk(kernel) if kernel.name.ends_with("_rows") => {
                 (RowsParams::FIELDS, size_of::<RowsParams>())
             }
@@ -72,6 +81,7 @@ impl Subject {
     fn variants(self) -> Vec<Io> {
         match self {
             Self::Walk(kernel) => variants(kernel),
+            Self::Matrix(kernel) => matrix::variants(kernel),
             Self::Fold(_) => REDUCES.map(|reduce| Io { reduce, ..NEUTRAL }).to_vec(),
         }
     }
@@ -116,7 +126,11 @@ fn kernels() -> Vec<&'static Kernel> {
 fn subjects() -> Vec<Subject> {
     let folds = [&fold_statistics::KERNEL, &fold_sums::KERNEL];
     let walks = kernels().into_iter().map(Subject::Walk);
-    walks.chain(folds.map(Subject::Fold)).collect()
+    let matrices = matrix::kernels().map(Subject::Matrix);
+    walks
+        .chain(folds.map(Subject::Fold))
+        .chain(matrices)
+        .collect()
 }
 
 /// How the planner lets words lie for a kernel.

@@ -41,9 +41,9 @@ pub(crate) const MAX_LANE_WORDS: usize = 16_384;
 pub(crate) const MAX_PARTIALS: usize = 4096;
 /// The most partial results that one lane may merge, for the same reason.
 pub(crate) const MAX_MERGED: usize = 12_000;
-/// The most words that a resident lane holds in all of its turns, each of which it loops over some eight
-/// times if that is not unrolled, for the same reason.
-const MAX_HELD_IN_TURNS: usize = 6144;
+/// The most loop iterations of a resident lane in all of its turns, for the same reason: it goes over
+/// the words that it holds some eight times, where that is not unrolled, and adds up.
+const MAX_TURN_LOOPS: usize = 49_152;
 /// The most partial results, and the most samples, that one lane may fold into those of a gain or a
 /// channel.
 pub(crate) const MAX_FOLDED: usize = 49_152;
@@ -111,7 +111,7 @@ impl Tuning {
             DeviceClass::Gpu => self.target_groups,
             DeviceClass::Cpu => 4 * self.target_groups,
         };
-        (slots / groups).clamp(1, MAX_HELD_IN_TURNS / held)
+        (slots / groups).clamp(1, MAX_TURN_LOOPS / (8 * held + 20))
     }
 
     /// Into how many slices to cut the words of each of `count` equal parts.

@@ -7,7 +7,7 @@ use naga::{
 };
 
 use super::super::{Flags, Form, Io, Reduce, Word, backward_sums, fold_sums, moments};
-use super::{Subject, assert_found, for_every_variant, spoiled};
+use super::{Subject, assert_found, for_every_variant, matrix, spoiled};
 use crate::gpu::{Access, Program};
 
 /// What WebGPU grants without asking for more.
@@ -39,7 +39,12 @@ impl Shader {
         self.module
             .global_variables
             .iter()
-            .filter(|(_, variable)| variable.space != AddressSpace::WorkGroup)
+            .filter(|(_, variable)| {
+                !matches!(
+                    variable.space,
+                    AddressSpace::WorkGroup | AddressSpace::Private
+                )
+            })
             .map(|(handle, variable)| (handle, variable, name_of(variable.name.as_ref())))
     }
 
@@ -61,7 +66,7 @@ fn name_of(name: Option<&String>) -> &str {
 }
 
 /// All that the shader and its host half disagree about.
-fn defects(subject: Subject, io: Io, program: &Program, source: &str) -> Vec<String> {
+pub(super) fn defects(subject: Subject, io: Io, program: &Program, source: &str) -> Vec<String> {
     let shader = match Shader::new(source, io) {
         Ok(shader) => shader,
         Err(error) => return vec![error],
@@ -169,7 +174,7 @@ fn check_parameters(subject: Subject, shader: &Shader, found: &mut Vec<String>) 
 }
 
 /// What the shaders compute of their other constants.
-const DERIVED: [&str; 3] = ["ROWS", "PAIRS", "ENTRIES"];
+const DERIVED: [&str; 4] = ["ROWS", "PAIRS", "ENTRIES", "CHUNK"];
 
 /// Compares the overrides, the flags and the width of a word.
 fn check_constants(
@@ -196,6 +201,7 @@ fn check_constants(
     let mut expected = match subject {
         Subject::Walk(_) => constants_of(io),
         Subject::Fold(_) => vec![],
+        Subject::Matrix(kernel) => matrix::constants(kernel, io),
     };
     if reads_flags {
         expected.extend(Flags::NAMED.map(|(name, flag)| (name, flag.0)));
@@ -264,17 +270,17 @@ fn spoiled_shaders_are_found() {
         (
             "    eps: f32,\n    old_weight: f32,",
             "    old_weight: f32,\n    eps: f32,",
-            "field 23 of Params is Some((\"old_weight\"",
+            "field 24 of Params is Some((\"old_weight\"",
         ),
         (
             "    eps: f32,",
             "    @align(16) eps: f32,",
-            "Some((\"eps\", \"f32\", 96))",
+            "Params has 128 bytes, the host half 120",
         ),
         (
             "    running_divisor: f32,",
             "    running_divisor: f32, more: vec4<f32>,",
-            "Params has 144 bytes, the host half 116",
+            "Params has 144 bytes, the host half 120",
         ),
         // Overrides and constants.
         (

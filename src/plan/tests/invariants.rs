@@ -82,7 +82,9 @@ fn check_slots(plan: &Plan, reduction: Reduction, limits: &Limits) {
     assert!(plan.slots.is_multiple_of(plan.gain_count()));
     assert!(plan.workgroup.is_power_of_two() && plan.workgroup <= MAX_INVOCATIONS);
     let statistics = plan.slots / plan.fan;
+    let (shares, inner) = plan.gain_shares().unwrap_or_default();
     let partials = u64::from(plan.slots) * u64::from(plan.partials);
+    let partials = partials.max(u64::from(shares) * u64::from(inner));
     let vectors = 1 + u64::from(statistics) + partials;
     let state_len = plan.state_len(statistics as usize) as u64;
     assert_eq!(state_len, 4 * vectors);
@@ -240,10 +242,15 @@ fn check_rows(plan: &Plan, cut: &Cut, rows: &Rows, pass: Pass) -> (u64, u64, u64
         assert!(held.is_power_of_two() && held <= 32);
         assert!(u64::from(held) * u64::from(rows.lanes) >= rows.slot_words.into());
         assert!(rows.lanes.is_power_of_two());
-        assert_eq!(rows.lanes * rows.slots_per_group, plan.workgroup);
+        assert!(rows.turns > 0);
+        assert_eq!(
+            rows.lanes * rows.slots_per_group,
+            plan.workgroup * rows.turns
+        );
         assert_eq!(rows.slices, 1);
     } else {
         assert_eq!((rows.lanes, rows.slots_per_group), (plan.workgroup, 1));
+        assert_eq!(rows.turns, 1);
     }
     // No slice is empty, and `n` of each is exact.
     let units = rows.slot_words.div_ceil(32);

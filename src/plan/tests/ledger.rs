@@ -36,7 +36,8 @@ impl Ledger {
         let Reduction { view, fan, gains } = reduction;
         let partials = plan.partials as usize * view.slots();
         let statistics = view.slots() / fan;
-        let vectors = 1 + statistics + partials;
+        let (shares, inner) = plan.gain_shares().unwrap_or_default();
+        let vectors = 1 + statistics + partials.max(shares as usize * inner as usize);
         assert_eq!(plan.state_len(statistics), 4 * vectors);
         Self {
             view,

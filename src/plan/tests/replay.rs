@@ -21,7 +21,7 @@ pub(super) fn replay(plan: &Plan, reduction: Reduction) {
                 Geometry::Rows(geometry) => {
                     let params = rows::Params::new(plan, cut, &geometry);
                     match plan.form {
-                        Form::HeldRows(held) => hold_rows(&params, cut, held, &mut ledger),
+                        Form::HeldRows(held) => hold_rows(&params, plan, cut, held, &mut ledger),
                         _ => split_rows(&params, cut, sums, &mut ledger),
                     }
                 }
@@ -128,38 +128,58 @@ fn write_word(
     }
 }
 
-fn hold_rows(p: &rows::Params, cut: &Cut, held: u32, ledger: &mut Ledger) {
+fn hold_rows(p: &rows::Params, plan: &Plan, cut: &Cut, held: u32, ledger: &mut Ledger) {
     assert!(p.lanes.is_power_of_two() && p.workgroup.is_multiple_of(p.lanes));
+    let mut left = Vec::new();
     for group in groups(cut, p.grid_width, p.groups) {
         for lane in 0..p.workgroup {
-            let slice = p.shared_slot(group, lane);
-            let run = lane & (p.lanes - 1);
-            let id = Lane {
-                window: cut.first,
-                group,
-                number: lane,
-            };
-            let any = p.word_of(p.cursor_at(&slice, 0));
-            assert_eq!(
-                ledger.slot(Ledger::element(cut, any * p.width)),
-                slice.slot,
-                "the slot that an idle lane reads"
-            );
-            let mut cursor = p.cursor_at(&slice, run);
-            for _ in 0..held {
-                for component in p.members(cursor, slice.end) {
-                    let seen = p.word_of(cursor) * p.width + component;
-                    ledger.count(cut, seen, slice.slot);
-                    ledger.write_once(cut, seen, slice.slot, id);
-                    ledger.gain(cut, seen, cursor.word * p.width + component);
-                }
-                cursor = p.advance(cursor);
+            for turn in 0..p.turns {
+                hold_slot(p, cut, (group, turn, lane), held, ledger);
             }
-            if run == 0 && slice.end > 0 {
-                ledger.leave_partial(p.slot_partial(&slice), slice.slot);
-                ledger.own(slice.slot);
+            // What the lane leaves for the gradients of its elements' gains.
+            let share = group * (p.workgroup / p.lanes) + lane / p.lanes;
+            let words = (0..held).map(|i| (lane & (p.lanes - 1)) + i * p.lanes);
+            for word in words.filter(|&word| word < p.row_words) {
+                left.extend((0..p.width).map(|c| share * p.inner + word * p.width + c));
             }
         }
+    }
+    if let Some((shares, inner)) = plan.gain_shares() {
+        left.sort_unstable();
+        assert!(left.into_iter().eq(0..shares * inner), "sums of gains");
+    }
+}
+
+fn hold_slot(
+    p: &rows::Params,
+    cut: &Cut,
+    (group, turn, lane): (u32, u32, u32),
+    held: u32,
+    ledger: &mut Ledger,
+) {
+    let slice = p.shared_slot(group, turn, lane);
+    let run = lane & (p.lanes - 1);
+    let id = Lane {
+        window: cut.first,
+        group,
+        number: lane,
+    };
+    for (i, (word, at)) in (0..).zip(p.held_words(&slice, lane, held)) {
+        let first = ledger.slot(Ledger::element(cut, word * p.width));
+        assert_eq!(first, slice.slot, "the slot that a lane reads");
+        if run + i * p.lanes >= slice.end {
+            continue;
+        }
+        for component in 0..p.width {
+            let seen = word * p.width + component;
+            ledger.count(cut, seen, slice.slot);
+            ledger.write_once(cut, seen, slice.slot, id);
+            ledger.gain(cut, seen, at * p.width + component);
+        }
+    }
+    if run == 0 && slice.end > 0 {
+        ledger.leave_partial(p.slot_partial(&slice), slice.slot);
+        ledger.own(slice.slot);
     }
 }
 

@@ -36,11 +36,12 @@ pub(super) struct Params {
     shift: u32,
     pub(super) inner: u32,
     row_stride: u32,
-    row_words: u32,
+    pub(super) row_words: u32,
     slot_words: u32,
     slices: u32,
     slice_units: u32,
     more_units: u32,
+    pub(super) turns: u32,
     pub(super) lanes: u32,
     step_words: u32,
     step_elements: u32,
@@ -72,6 +73,7 @@ impl Params {
             slices: get("slices"),
             slice_units: get("slice_units"),
             more_units: get("more_units"),
+            turns: get("turns"),
             lanes: get("lanes"),
             step_words: get("step_words"),
             step_elements: get("step_elements"),
@@ -91,8 +93,8 @@ impl Params {
         }
     }
 
-    pub(super) fn shared_slot(&self, group: u32, lane: u32) -> Slice {
-        let slot = group * (self.workgroup / self.lanes) + lane / self.lanes;
+    pub(super) fn shared_slot(&self, group: u32, turn: u32, lane: u32) -> Slice {
+        let slot = (group * self.turns + turn) * (self.workgroup / self.lanes) + lane / self.lanes;
         Slice {
             slot: self.first_slot + slot.min(self.slots - 1),
             index: 0,
@@ -103,6 +105,27 @@ impl Params {
                 0
             },
         }
+    }
+
+    /// The words that a lane holds of a slot: of the buffer, and of the slot.
+    pub(super) fn held_words(&self, slice: &Slice, lane: u32, held: u32) -> Vec<(u32, u32)> {
+        let run = lane & (self.lanes - 1);
+        let first = self.word_of(self.cursor_at(slice, 0));
+        let mut cursor = self.cursor_at(slice, run);
+        let mut words = Vec::new();
+        for i in 0..held {
+            let at = run + i * self.lanes;
+            words.push(if self.row_words == self.slot_words {
+                let word = at.min(self.row_words - 1);
+                (first + word, word)
+            } else if cursor.at < slice.end {
+                (self.word_of(cursor), at)
+            } else {
+                (first, at)
+            });
+            cursor = self.advance(cursor);
+        }
+        words
     }
 
     pub(super) fn cursor_at(&self, slice: &Slice, at: u32) -> Cursor {
@@ -265,7 +288,8 @@ pub(super) fn write(
 /// The most loop iterations of a lane in any kernel, by formula.
 pub(super) fn iterations(plan: &Plan, rows: &Rows, pass: Pass) -> u64 {
     if let Form::HeldRows(held) = plan.form {
-        return 2 * u64::from(held) + 10 + reduction(plan.workgroup);
+        let turn = 8 * u64::from(held) + 2 * reduction(plan.workgroup) + 1;
+        return u64::from(rows.turns) * turn + 4 * u64::from(held);
     }
     let units = u64::from(rows.slot_words.div_ceil(32));
     let slice = units.div_ceil(rows.slices.max(1).into()) * 32;

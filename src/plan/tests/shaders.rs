@@ -32,7 +32,7 @@ fn the_twins_of_rows_know_their_shaders() {
             "let begin = i * params.slice_units + min(i, params.more_units); \
              let end = begin + params.slice_units + select(0u, 1u, i < params.more_units);",
             "params.first_slice + i, begin * 32u, min(end * 32u, params.slot_words),",
-            "let slot = group * (WORKGROUP / params.lanes) + lane / params.lanes; \
+            "let slot = (group * params.turns + turn) * (WORKGROUP / params.lanes) + lane / params.lanes; \
              let exists = slot < params.slots; \
              let last = params.first_slot + min(slot, params.slots - 1u); \
              return Slice(last, 0u, 0u, select(0u, params.slot_words, exists));",
@@ -184,11 +184,27 @@ fn the_twins_know_who_leads_and_what_is_left() {
     );
     holds(shader!("backward_dx_rows"), &["gained(dy, c.word)"]);
     holds(
+        shader!("lib/rows_held"),
+        &[
+            "return held.first + min(held.run + i * held.lanes, held.last);",
+            "held_words[i] = select(first, word_of(c), c.at < stride.end);",
+            "return held.run + i * held.lanes < held.end;",
+            "return min((lane & (params.lanes - 1u)) + i * params.lanes, params.row_words - 1u);",
+        ],
+    );
+    holds(
+        shader!("lib/gain_sums_held"),
+        &[
+            "let word = (lane & (params.lanes - 1u)) + i * params.lanes; if word < params.row_words {",
+            "let element = share * params.inner + word * WIDTH + c;",
+        ],
+    );
+    holds(
         shader!("backward_resident_rows"),
         &[
-            "if run == 0u && slice.end > 0u { if has(GROUPED) { \
-             state[slot_partial(slice.slot, 0u)] =",
-            "dy[i] = gained(load_dy(word), c.word);",
+            "let g = gradient_of(slice.slot, saved, sums, held.run == 0u && held.end > 0u);",
+            "if has(GROUPED) { state[slot_partial(slot, 0u)] =",
+            "leave_gains(group * (WORKGROUP / params.lanes) + lane / params.lanes, lane);",
         ],
     );
     holds(
