@@ -9,7 +9,7 @@ use crate::picture::{self, Series, epoch_axis, percent_axis};
 use crate::trials::{Bench, last};
 
 const EPOCHS: usize = 5;
-const SEEDS: u64 = 10;
+const SEEDS: u64 = 20;
 
 pub(crate) fn run(bench: &Bench) -> Result<Vec<Claim>, Box<dyn Error>> {
     let places = [Placement::BeforeRelu, Placement::AfterRelu];

@@ -33,7 +33,7 @@ impl Bench<'_> {
             .iter()
             .flat_map(|blueprint| (1..=seeds).map(move |seed| (blueprint, seed)))
             .collect();
-        let answers = several::all(&jobs, |&(blueprint, seed)| {
+        let answers = several::all(self.device, &jobs, |&(blueprint, seed)| {
             let mut rng = Pcg64Mcg::seed_from_u64(seed);
             let mut network = Network::new(self.device, blueprint, &mut rng)?;
             numbers(&mut network, &mut rng)

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use wgnorm::{Device, wgpu};
 
 /// Does all jobs, as many at a time as there are cores: while one waits for the GPU, another
 /// multiplies. The answers are in the order of the jobs and do not depend on the number of cores.
 pub(crate) fn all<J: Sync, A: Send>(
+    device: &Device,
     jobs: &[J],
     work: impl Fn(&J) -> Result<A, Box<dyn Error>> + Sync,
 ) -> Result<Vec<A>, Box<dyn Error>> {
@@ -29,7 +31,11 @@ pub(crate) fn all<J: Sync, A: Send>(
             bar.inc(1);
         }
     };
-    let cores = thread::available_parallelism().map_or(1, usize::from);
+    // On GL, wgpu panics where one thread keeps another waiting for long.
+    let cores = match device.wgpu_device().adapter_info().backend {
+        wgpu::Backend::Gl => 1,
+        _ => thread::available_parallelism().map_or(1, usize::from),
+    };
     let answers: Result<Vec<_>, String> = thread::scope(|scope| {
         let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
         let join = |worker: thread::ScopedJoinHandle<'_, _>| {

@@ -109,7 +109,7 @@ pub(crate) fn run_all(device: &Device, data: &Split) -> Result<Vec<Cell>, Box<dy
             }));
         }
     }
-    let answers = several::all(&jobs, |job| run(device, data, job))?;
+    let answers = several::all(device, &jobs, |job| run(device, data, job))?;
     let cells = jobs
         .chunks(SEEDS.len())
         .zip(answers.chunks(SEEDS.len()))

@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release --example small_batches [-- FOLDER]` prints a table and what follows from
 //! it, and writes a picture into `target/small_batches` or the folder given. It fails unless batch
-//! norm is worse than no norm in batches of 2 and layer norm is at no size.
+//! norm is worse than no norm in batches of 2 and than layer norm.
 
 #[allow(dead_code, reason = "each of the examples that share it uses a part")]
 #[path = "../common/mod.rs"]
