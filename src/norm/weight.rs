@@ -66,7 +66,7 @@ impl WeightNorm {
     /// Returns w, shaped like v, and what the backward needs.
     pub fn forward(&self, recorder: &mut Recorder<'_>, v: &Tensor) -> Result<(Tensor, Saved)> {
         let device = recorder.device();
-        let len = functional::state_len(device, v.shape(), &self.options)?;
+        let len = functional::state_len(device, v.shape(), &self.options).map_err(in_words)?;
         let state = device.empty([len], DType::F32)?;
         let w = device.empty(v.shape(), v.dtype())?;
         let tensors = Forward {
@@ -77,7 +77,8 @@ impl WeightNorm {
             beta: None,
             running: None,
         };
-        functional::forward(recorder, &tensors, &self.options, Mode::RECOMPUTE)?;
+        functional::forward(recorder, &tensors, &self.options, Mode::RECOMPUTE)
+            .map_err(in_words)?;
         let saved = Saved::of_batch(state, v.shape().clone(), self.g.shape().numel());
         Ok((w, saved))
     }
@@ -103,7 +104,43 @@ impl WeightNorm {
             dgamma: Some(&dg),
             dbeta: None,
         };
-        functional::backward(recorder, &tensors, &self.options, Statistics::Batch)?;
+        functional::backward(recorder, &tensors, &self.options, Statistics::Batch)
+            .map_err(in_words)?;
         Ok(WeightGradients { dv, dg })
+    }
+}
+
+/// The error in the words of the caller, for whom x is v and y is w.
+fn in_words(error: Error) -> Error {
+    let word = |name| match name {
+        "x" => "v",
+        "y" => "w",
+        "dy" => "dw",
+        "dx" => "dv",
+        "gamma" => "g",
+        "dgamma" => "dg",
+        other => other,
+    };
+    match error {
+        Error::Shape {
+            name,
+            expected,
+            got,
+        } => Error::Shape {
+            name: word(name),
+            expected: expected.replace("x's shape", "v's shape"),
+            got,
+        },
+        Error::DType {
+            name,
+            expected,
+            got,
+        } => Error::DType {
+            name: word(name),
+            expected,
+            got,
+        },
+        Error::OtherDevice { name } => Error::OtherDevice { name: word(name) },
+        other => other,
     }
 }

@@ -35,7 +35,6 @@ mod spectral;
 mod spectral_case;
 mod spectral_errors;
 mod spectral_layer;
-mod spectral_oracle;
 mod spectral_speed;
 mod spoilt;
 mod structure;

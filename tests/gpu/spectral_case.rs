@@ -4,10 +4,9 @@ use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 use wgnorm::spectral::functional::{self, Backward, Forward};
-use wgnorm::{Device, DeviceClass, Shape, SpectralNormOptions};
+use wgnorm::{Device, DeviceClass, Shape, SpectralNormOptions, reference};
 
 use crate::guarded::Guarded;
-use crate::spectral_oracle::Matrix;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
@@ -95,8 +94,7 @@ impl Case {
         };
         if self.iterations == 0 {
             // A sigma of vectors that have nothing to do with the weight would be what rounding leaves.
-            let oracle = Matrix::new(&wide(&inputs.weight), &self.shape, self.options.dim);
-            let trained = oracle.forward(&wide(&inputs.u), &wide(&inputs.v), 2);
+            let trained = self.expected(&inputs, 2);
             inputs.u = scaled(trained.u, 1.0);
             inputs.v = scaled(trained.v, 1.0);
         }
@@ -151,15 +149,29 @@ impl Case {
         }
     }
 
+    pub(crate) fn oracle(&self) -> reference::SpectralNorm<'_> {
+        reference::SpectralNorm {
+            shape: &self.shape,
+            dim: self.options.dim,
+            eps: self.options.eps,
+        }
+    }
+
+    /// What float64 makes of the inputs in so many iterations.
+    pub(crate) fn expected(&self, inputs: &Inputs, iterations: u32) -> reference::Spectral {
+        let (u, v) = (wide(&inputs.u), wide(&inputs.v));
+        let weight = wide(&inputs.weight);
+        self.oracle()
+            .forward(&weight, &u, Some(&v), iterations as usize)
+    }
+
     /// Holds every output against float64.
     pub(crate) fn check(&self, device: &Device) -> Errors {
         let inputs = self.inputs();
         let got = self.run(device, &inputs);
-        let [weight, dw, u, v] =
-            [&inputs.weight, &inputs.dw, &inputs.u, &inputs.v].map(|values| wide(values));
-        let oracle = Matrix::new(&weight, &self.shape, self.options.dim);
-        let want = oracle.forward(&u, &v, self.iterations);
-        let dweight = oracle.backward(&want.u, &want.v, want.sigma, &dw);
+        let (weight, dw) = (wide(&inputs.weight), wide(&inputs.dw));
+        let want = self.expected(&inputs, self.iterations);
+        let dweight = self.oracle().backward(&weight, &want.u, &want.v, &dw);
         // A weight of one row has no gradient: what is left of its terms is measured by them.
         let terms: Vec<f64> = dw.iter().map(|dw| dw / want.sigma).collect();
         let hold = |name: &str, error: f64| {

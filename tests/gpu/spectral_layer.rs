@@ -5,7 +5,6 @@ use wgnorm::{DType, Device, DeviceClass, Shape, SpectralNorm, SpectralNormOption
 
 use crate::device;
 use crate::spectral_case::{Case, Inputs, l2, wide};
-use crate::spectral_oracle::Matrix;
 
 const BOUND: f64 = 3e-7;
 
@@ -19,10 +18,6 @@ fn layer(device: &Device, case: &Case, inputs: &Inputs) -> (SpectralNorm, Tensor
 
 fn vectors(device: &Device, layer: &SpectralNorm) -> [Vec<f32>; 2] {
     [layer.u(), layer.v()].map(|tensor| device.download(tensor).unwrap())
-}
-
-fn oracle(case: &Case, inputs: &Inputs) -> Matrix {
-    Matrix::new(&wide(&inputs.weight), &case.shape, case.options.dim)
 }
 
 fn close(got: &[f32], want: &[f64]) {
@@ -52,7 +47,7 @@ fn spectral_vectors_move_only_when_a_step_is_submitted() {
     let (w, saved) = layer.forward_train(&mut step, &weight).unwrap();
     assert_eq!(vectors(device, &layer), before);
     step.submit().unwrap();
-    let want = oracle(&case, &inputs).forward(&wide(&inputs.u), &wide(&inputs.v), 1);
+    let want = case.expected(&inputs, 1);
     let [u, v] = vectors(device, &layer);
     close(&u, &want.u);
     close(&v, &want.v);
@@ -75,11 +70,11 @@ fn spectral_backward_uses_the_vectors_of_its_own_forward() {
         let gradients =
             [&first, &second].map(|saved| layer.backward(&mut step, &weight, &dw, saved).unwrap());
         step.submit().unwrap();
-        let oracle = oracle(&case, &inputs);
         let got = gradients.map(|gradient| device.download::<f32>(&gradient).unwrap());
         for (iterations, got) in [1, 2].into_iter().zip(&got) {
-            let want = oracle.forward(&wide(&inputs.u), &wide(&inputs.v), iterations);
-            let want = oracle.backward(&want.u, &want.v, want.sigma, &wide(&inputs.dw));
+            let want = case.expected(&inputs, iterations);
+            let (weight, dw) = (wide(&inputs.weight), wide(&inputs.dw));
+            let want = case.oracle().backward(&weight, &want.u, &want.v, &dw);
             close(got, &want);
         }
         assert_ne!(got[0], got[1]);
@@ -97,13 +92,12 @@ fn spectral_layers_begin_with_15_iterations() {
     let random = SpectralNorm::new(&mut recorder, &weight, case.options).unwrap();
     let (_, saved) = random.forward_eval(&mut recorder, &weight).unwrap();
     recorder.submit().unwrap();
-    let oracle = oracle(&case, &inputs);
-    let want = oracle.forward(&wide(&inputs.u), &wide(&inputs.v), 15);
+    let want = case.expected(&inputs, 15);
     let [u, v] = vectors(device, &given);
     close(&u, &want.u);
     close(&v, &want.v);
     // From wherever it begins, it comes near the largest singular value and never above it.
-    let largest = oracle.forward(&want.u, &want.v, 500).sigma;
+    let largest = case.expected(&inputs, 500).sigma;
     let sigma = f64::from(device.download::<f32>(&saved.sigma()).unwrap()[0]);
     assert!(
         sigma > 0.95 * largest && sigma < largest * (1.0 + 1e-6),
