@@ -248,8 +248,18 @@ impl Specify for BatchRenormOptions {
         let within = |limit: f64| (limit as f32).min(f32::MAX);
         let (r_max, d_max) = (within(self.r_max), within(self.d_max));
         let limits = [
-            ("r_max", r_max >= 1.0, "a number of at least 1", self.r_max),
-            ("d_max", d_max >= 0.0, "a number of at least 0", self.d_max),
+            (
+                "r_max",
+                self.r_max >= 1.0,
+                "a number of at least 1",
+                self.r_max,
+            ),
+            (
+                "d_max",
+                self.d_max >= 0.0,
+                "a number of at least 0",
+                self.d_max,
+            ),
         ];
         for (name, holds, expected, got) in limits {
             if !holds {

@@ -141,6 +141,21 @@ fn in_words(error: Error) -> Error {
             got,
         },
         Error::OtherDevice { name } => Error::OtherDevice { name: word(name) },
+        Error::Overlap {
+            first,
+            first_start,
+            first_end,
+            second,
+            second_start,
+            second_end,
+        } => Error::Overlap {
+            first: word(first),
+            first_start,
+            first_end,
+            second: word(second),
+            second_start,
+            second_end,
+        },
         other => other,
     }
 }

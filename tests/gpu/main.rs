@@ -19,6 +19,7 @@ mod errors;
 mod exact;
 mod family;
 mod family_case;
+mod family_layer;
 mod family_oracle;
 mod groups;
 mod guarded;
