@@ -1,6 +1,6 @@
-//! Batch normalization on any GPU that wgpu reaches: training forward, running statistics,
-//! inference and the fused backward pass, as WGSL compute kernels on Vulkan, Metal, DX12 and in
-//! the browser, with no CUDA.
+//! Batch normalization and its relatives on any GPU that wgpu reaches: training forward, running
+//! statistics, inference and the fused backward pass, as WGSL compute kernels on Vulkan, Metal, DX12
+//! and in the browser, with no CUDA.
 //!
 //! The convention first, since others leave it to be discovered: everything defaults to what
 //! PyTorch does. Channels lie along dimension 1; the *biased* variance normalizes and the
@@ -48,9 +48,15 @@
 //! # }
 //! ```
 //!
+//! # The relatives
+//!
+//! [`LayerNorm`], [`RmsNorm`], [`GroupNorm`], [`InstanceNorm`] and [`BatchRenorm`] are the same [`Norm`]
+//! with other options, run on the same kernels and keep the same bounds. The [`guide`] says which one to
+//! take, where it goes and what goes wrong.
+//!
 //! # Weights
 //!
-//! [`SpectralNorm`] divides a weight by its largest singular value, by PyTorch's power iteration, and has
+//! [`WeightNorm`] parts the length of a weight's slices from their direction. [`SpectralNorm`] divides a weight by its largest singular value, by PyTorch's power iteration, and has
 //! its backward; [`spectral::functional`] is the layer underneath.
 //!
 //! # In an app that has a device

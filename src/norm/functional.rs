@@ -19,7 +19,12 @@
 //! running_var  = (1 - m) * running_var  + m * var * n / (n - 1)
 //! ```
 //!
-//! and the backward, derived in [`crate::derivation`]:
+//! The other norms have the same formulas with n elements of other places: a row for layer norm, a group
+//! of channels or one channel of a sample for group and instance norm. RMS norm takes a mean of 0, weight
+//! norm that and a sum for the mean of squares, and batch renorm has `xhat * r + d` for xhat.
+//!
+//! And the backward, derived in [`crate::derivation`], where gamma differs within the n elements with
+//! `dy * gamma` for dy in dx, and sums over all elements that share a gain in dgamma and dbeta:
 //!
 //! ```text
 //! dbeta = sum dy              dgamma = sum dy * xhat           xhat = (x - mean) * rstd

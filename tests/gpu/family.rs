@@ -1,6 +1,8 @@
 //! Batch norm's relatives against float64: every norm with every strategy that applies, for both
 //! classes of device, on shapes around every boundary.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use wgnorm::{
     BatchRenormOptions, Device, DeviceClass, Error, GroupNormOptions, InstanceNormOptions,
@@ -9,6 +11,7 @@ use wgnorm::{
 
 use crate::device;
 use crate::family_case::{Case, Norm};
+use crate::others::BINDS_16384;
 use crate::plans::CLASSES;
 
 const STRATEGIES: [Option<Strategy>; 4] = [
@@ -249,6 +252,35 @@ fn parameters_are_optional_independently() {
                 ..case
             });
         }
+    }
+}
+
+/// Checks a case on a device that binds so little that it is windowed.
+fn check_windowed(binds: &'static LazyLock<Option<Device>>, case: &Case) {
+    let Some(device) = binds.as_ref() else { return };
+    for plan in plans(device, case) {
+        case.clone().planned(plan).check(device);
+    }
+}
+
+#[test]
+fn tensors_above_one_binding() {
+    for case in [
+        Case::new(layer(1), [60, 100]),
+        Case::new(rms(1), [45, 101]),
+        Case::new(group(2, 1), [6, 4, 15, 15]),
+        Case::new(group(2, 3), [6, 15, 15, 4]),
+        Case::new(group(1, 2), [3, 20, 4, 30]),
+        Case::new(instance(1), [3, 3, 600]),
+        Case::new(instance(1), [2, 1, 5000]),
+        Case::new(instance(3), [3, 40, 40, 3]),
+        Case::new(instance(3), [9, 10, 20, 4]),
+        Case::new(instance(2), [3, 20, 4, 30]),
+        Case::new(renorm(1), [20, 3, 100]),
+        Case::new(renorm(1), [2000, 3]),
+        Case::new(weight(1), [20, 3, 100]),
+    ] {
+        check_windowed(&BINDS_16384, &case);
     }
 }
 
