@@ -108,6 +108,18 @@ pub(super) fn mode(tensors: &Forward<'_>, spec: &Spec, mode: Mode) -> Result<()>
     Ok(())
 }
 
+/// Whether the norm has the statistics that its forward is said to have used.
+pub(super) fn statistics(spec: &Spec, statistics: Statistics) -> Result<()> {
+    if statistics == Statistics::Batch || spec.can_run() {
+        return Ok(());
+    }
+    Err(Error::Option {
+        name: "statistics",
+        expected: "Statistics::Batch, since this norm has no running statistics",
+        got: format!("{statistics:?}"),
+    })
+}
+
 /// Whether there are values enough for statistics, and a place to keep them.
 pub(super) fn values(tensors: &Forward<'_>, spec: &Spec, mode: Mode) -> Result<()> {
     if !mode.uses_batch() {

@@ -63,7 +63,7 @@ pub struct Running<'a> {
 }
 
 /// The tensors of a forward. x and y have one shape and type; C is x's length along the channel
-/// axis.
+/// axis, or for layer and RMS norm the number of elements of a row, where it is about gamma and beta.
 #[derive(Clone, Copy, Debug)]
 pub struct Forward<'a> {
     /// The input, f32 of any shape of rank 2 or more.
@@ -73,9 +73,9 @@ pub struct Forward<'a> {
     /// What the backward needs, f32 of [`state_len`] elements. Only a forward by running
     /// statistics that moves nothing can do without, and then has no backward.
     pub state: Option<&'a Tensor>,
-    /// The scale of each channel, f32 of C elements; 1 where there is none.
+    /// The scales, f32 of C elements; 1 where there are none.
     pub gamma: Option<&'a Tensor>,
-    /// The shift of each channel, f32 of C elements; 0 where there is none.
+    /// The shifts, f32 of C elements; 0 where there are none.
     pub beta: Option<&'a Tensor>,
     /// The running statistics, where there are any.
     pub running: Option<Running<'a>>,
@@ -100,21 +100,22 @@ pub struct Backward<'a> {
     pub dbeta: Option<&'a Tensor>,
 }
 
-/// The statistics that a forward normalized with, C elements each.
+/// The statistics that a forward normalized with: of each channel for batch norm, of each row for layer
+/// and RMS norm, of each sample's groups or channels for group and instance norm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SavedStatistics {
-    /// The mean of each channel.
+    /// The means; 0 where none is subtracted.
     pub mean: Vec<f32>,
-    /// `1 / sqrt(var + eps)` of each channel, with the biased variance.
+    /// `1 / sqrt(var + eps)` of each, with the biased variance.
     pub rstd: Vec<f32>,
 }
 
-/// The statistics in a state that was downloaded after its forward ran; fewer where it is too short
-/// for that many channels.
+/// The first `count` statistics in a state that was downloaded after its forward ran; fewer where it is
+/// too short for that many.
 #[must_use]
-pub fn statistics(state: &[f32], channels: usize) -> SavedStatistics {
-    // A header of 4 values, then (K, d, rstd, var) of each channel; the mean is K + d.
-    let saved = || state.chunks_exact(4).skip(1).take(channels);
+pub fn statistics(state: &[f32], count: usize) -> SavedStatistics {
+    // A header of 4 values, then (K, d, rstd, var) of each; the mean is K + d.
+    let saved = || state.chunks_exact(4).skip(1).take(count);
     SavedStatistics {
         mean: saved()
             .map(|c| (f64::from(c[0]) + f64::from(c[1])) as f32)
@@ -243,7 +244,8 @@ fn prepare_average(
 
 /// Records the backward of a forward that had the same options and statistics: two dispatches, or
 /// one where the slots fit the registers of a workgroup or only dx by running statistics is wanted.
-/// Gains that several slots share take one more for their gradients, gains of single elements two.
+/// Gains that several slots share take one more for their gradients; gains of single elements one, or two
+/// where rows do not fit registers.
 ///
 /// An empty x gives gradients of zero; dgamma and dbeta then need usage `COPY_DST`.
 pub fn backward(
@@ -258,6 +260,7 @@ pub fn backward(
         Statistics::Running if own.can_run() => own.running(),
         _ => own.clone(),
     };
+    checks::statistics(&own, statistics)?;
     checks::backward(recorder.device(), tensors, &spec)?;
     let wants_parameters = tensors.dgamma.is_some() || tensors.dbeta.is_some();
     let pass = if wants_parameters || statistics == Statistics::Batch {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use wgnorm::{
     BatchRenormOptions, Device, DeviceClass, Error, GroupNormOptions, InstanceNormOptions,
     LayerNormOptions, Mode, PlanOptions, RmsNormOptions, Shape, Strategy, WeightNormOptions,
+    functional,
 };
 
 use crate::device;
@@ -253,6 +254,21 @@ fn parameters_are_optional_independently() {
             });
         }
     }
+}
+
+#[test]
+fn costs_name_what_a_backward_takes() {
+    let Some(device) = device() else { return };
+    let shape = Shape::from([512, 256]);
+    let options = LayerNormOptions::default();
+    let cost = functional::cost(device, &shape, &options, functional::Operation::Backward).unwrap();
+    // Rows that are held give dx and the sums of the gains in one pass over x and dy.
+    assert_eq!((cost.strategy, cost.dispatches), ("resident_rows", 2));
+    assert_eq!(cost.bytes, 3 * 4 * 512 * 256);
+    let long = Shape::from([4, 100_000]);
+    let cost = functional::cost(device, &long, &options, functional::Operation::Backward).unwrap();
+    assert_eq!((cost.strategy, cost.dispatches), ("split_rows", 4));
+    assert_eq!(cost.bytes, 7 * 4 * 4 * 100_000);
 }
 
 /// Checks a case on a device that binds so little that it is windowed.

@@ -4,7 +4,8 @@
 use wgnorm::{
     BatchRenorm, BatchRenormOptions, Device, Error, GroupNorm, GroupNormOptions, InstanceNorm,
     InstanceNormOptions, LayerNorm, LayerNormOptions, Mode, RenormSchedule, RmsNorm,
-    RmsNormOptions, Shape, Tensor, WeightNorm, WeightNormOptions, functional, reference,
+    RmsNormOptions, Shape, Statistics, Tensor, WeightNorm, WeightNormOptions, functional,
+    reference,
 };
 
 use crate::bounds::l2;
@@ -92,7 +93,7 @@ fn layers_of_rows_have_the_normalized_shape() {
         "x: expected [8] as its last dimensions, got [3, 3]"
     );
     // As many elements in other dimensions are other rows.
-    let other = device.upload(&vec![0.0f32; 48], [1, 8, 6]).unwrap();
+    let other = device.upload(&[0.0f32; 48], [1, 8, 6]).unwrap();
     assert!(layer.forward_train(&mut device.recorder(), &other).is_err());
 }
 
@@ -338,6 +339,27 @@ fn modes_that_a_norm_does_not_have_are_refused() {
             "{error}"
         );
     }
+    let backward = functional::Backward {
+        x: &x,
+        dy: &x,
+        state: &x,
+        gamma: None,
+        dx: None,
+        dgamma: None,
+        dbeta: None,
+    };
+    let (options, running) = (LayerNormOptions::default(), Statistics::Running);
+    let error = functional::backward(&mut recorder, &backward, &options, running).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Option {
+                name: "statistics",
+                ..
+            }
+        ),
+        "{error}"
+    );
     let bare = InstanceNorm::new(3, InstanceNormOptions::default()).unwrap();
     let error = bare.forward(&mut recorder, &x, Mode::EVAL).unwrap_err();
     assert!(
@@ -384,19 +406,4 @@ fn empty_tensors_have_gradients_of_zero() {
     for dgamma in [gradients.dgamma, of_group.dgamma] {
         assert_eq!(device.download::<f32>(&dgamma.unwrap()).unwrap(), [0.0; 4]);
     }
-}
-
-#[test]
-fn costs_name_what_a_backward_takes() {
-    let Some(device) = device() else { return };
-    let shape = Shape::from([512, 256]);
-    let options = LayerNormOptions::default();
-    let cost = functional::cost(device, &shape, &options, functional::Operation::Backward).unwrap();
-    // Rows that are held give dx and the sums of the gains in one pass over x and dy.
-    assert_eq!((cost.strategy, cost.dispatches), ("resident_rows", 2));
-    assert_eq!(cost.bytes, 3 * 4 * 512 * 256);
-    let long = Shape::from([4, 100_000]);
-    let cost = functional::cost(device, &long, &options, functional::Operation::Backward).unwrap();
-    assert_eq!((cost.strategy, cost.dispatches), ("split_rows", 4));
-    assert_eq!(cost.bytes, 7 * 4 * 4 * 100_000);
 }
