@@ -174,12 +174,14 @@ pub enum Error {
         got: u64,
     },
     /// A forced strategy does not apply to this shape.
-    #[error("strategy {strategy} does not apply to {shape}: {reason}")]
+    #[error("strategy {strategy} does not apply to {shape} with axis {axis}: {reason}")]
     Strategy {
         /// The strategy that was asked for.
         strategy: &'static str,
         /// The shape of x.
         shape: Shape,
+        /// The channel axis, or the first dimension that is normalized over.
+        axis: usize,
         /// What stands against it.
         reason: &'static str,
     },

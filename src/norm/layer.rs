@@ -8,7 +8,7 @@ use super::functional::{self, Backward, Forward, Running, SavedStatistics};
 use super::options::{Mode, Statistics};
 use super::spec::{NormOptions, Spec};
 use crate::gpu::{DType, Device, Recorder, Tensor};
-use crate::{Error, Result, Shape};
+use crate::{Error, Result, Shape, View};
 
 /// A norm that owns its parameters; [`BatchNorm`](super::BatchNorm) and its relatives are this with
 /// their options.
@@ -42,9 +42,11 @@ struct RunningTensors {
 pub struct Saved {
     state: Tensor,
     statistics: Statistics,
-    /// The x that the statistics belong to, and how many of them there are.
+    /// The x that the statistics belong to, how many of them there are, and what of.
     shape: Shape,
+    view: View,
     count: usize,
+    of: String,
     /// The limits of a batch renorm.
     limits: Option<[f64; 2]>,
 }
@@ -226,7 +228,9 @@ impl<O: NormOptions> Norm<O> {
             state,
             statistics: mode.statistics,
             shape: x.shape().clone(),
+            view: spec.channels,
             count: spec.statistics(mode.statistics),
+            of: self.options.expected(&self.parameters),
             limits: self.options.limits(),
         };
         Ok((y, saved))
@@ -307,12 +311,8 @@ impl<O: NormOptions> Norm<O> {
         wanted: Wanted,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let spec = self.check(x)?;
-        let count = spec.statistics(saved.statistics);
-        if (x.shape(), count) != (&saved.shape, saved.count) {
-            let expected = format!(
-                "what the forward had: {} with {} statistics",
-                saved.shape, saved.count
-            );
+        if (x.shape(), spec.channels) != (&saved.shape, saved.view) {
+            let expected = format!("what the forward had: {} with {}", saved.shape, saved.of);
             return Err(Error::Shape {
                 name: "x",
                 expected,
@@ -360,12 +360,14 @@ impl<O: NormOptions> Norm<O> {
 
 impl Saved {
     /// What a forward by the statistics of x has left in `state`.
-    pub(super) fn of_batch(state: Tensor, shape: Shape, count: usize) -> Self {
+    pub(super) fn of_batch(state: Tensor, shape: Shape, view: View) -> Self {
         Self {
             state,
             statistics: Statistics::Batch,
             shape,
-            count,
+            view,
+            count: view.count,
+            of: String::new(),
             limits: None,
         }
     }

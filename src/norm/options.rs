@@ -140,7 +140,13 @@ impl Specify for BatchNormOptions {
             weights: self.momentum.weights()?,
             momentum: self.momentum,
             running_variance: self.running_variance,
-            ..Spec::plain(Kind::Running, reduction, checked_eps(self.eps)?, self.plan)
+            ..Spec::plain(
+                Kind::Running,
+                reduction,
+                self.channel_axis,
+                checked_eps(self.eps)?,
+                self.plan,
+            )
         })
     }
 

@@ -64,6 +64,7 @@ pub(super) fn plan(
         return Err(Error::Strategy {
             strategy: spec.plan.strategy.map_or("", Strategy::name),
             shape: shape.clone(),
+            axis: spec.axis,
             reason,
         });
     }

@@ -95,7 +95,13 @@ fn rows(kind: Kind, shape: &Shape, dims: usize, eps: f64, plan: PlanOptions) -> 
     let normalized = &shape.dims()[shape.rank() - dims..];
     Ok(Spec {
         parameters: Shape::from(normalized),
-        ..Spec::plain(kind, reduction, checked_eps(eps)?, plan)
+        ..Spec::plain(
+            kind,
+            reduction,
+            shape.rank() - dims,
+            checked_eps(eps)?,
+            plan,
+        )
     })
 }
 
@@ -144,6 +150,7 @@ impl Specify for GroupNormOptions {
         Ok(Spec::plain(
             Kind::Plain,
             reduction,
+            self.channel_axis,
             checked_eps(self.eps)?,
             self.plan,
         ))
@@ -197,7 +204,13 @@ impl Specify for InstanceNormOptions {
             weights: self.momentum.weights()?,
             momentum: self.momentum,
             running_variance: self.running_variance,
-            ..Spec::plain(Kind::Averaged, reduction, checked_eps(self.eps)?, self.plan)
+            ..Spec::plain(
+                Kind::Averaged,
+                reduction,
+                self.channel_axis,
+                checked_eps(self.eps)?,
+                self.plan,
+            )
         })
     }
 
@@ -279,6 +292,7 @@ impl Specify for BatchRenormOptions {
             ..Spec::plain(
                 Kind::Renorm { r_max, d_max },
                 reduction,
+                self.channel_axis,
                 checked_eps(self.eps)?,
                 self.plan,
             )
@@ -320,7 +334,7 @@ impl Specify for WeightNormOptions {
         Ok(Spec {
             per: "one length for each slice of v",
             // A slice of zeros has no direction: w is NaN, as in PyTorch.
-            ..Spec::plain(Kind::Length, reduction, 0.0, self.plan)
+            ..Spec::plain(Kind::Length, reduction, self.dim, 0.0, self.plan)
         })
     }
 

@@ -48,6 +48,8 @@ pub(super) fn channels_along(axis: usize, parameters: &Shape) -> String {
 #[allow(unreachable_pub, reason = "as for `Specify`")]
 pub struct Spec {
     pub(super) reduction: Reduction,
+    /// The channel axis, or the first dimension that is normalized over.
+    pub(super) axis: usize,
     /// How running statistics see x.
     pub(super) channels: View,
     /// The shape of gamma and beta, and what they have an element for.
@@ -81,7 +83,13 @@ pub(crate) enum Kind {
 
 impl Spec {
     /// A norm without running statistics.
-    pub(super) fn plain(kind: Kind, reduction: Reduction, eps: f32, plan: PlanOptions) -> Self {
+    pub(super) fn plain(
+        kind: Kind,
+        reduction: Reduction,
+        axis: usize,
+        eps: f32,
+        plan: PlanOptions,
+    ) -> Self {
         let view = reduction.view;
         let (parameters, per) = match reduction.gains {
             Gains::Elements => (view.inner, "one element for each that is normalized over"),
@@ -90,6 +98,7 @@ impl Spec {
         };
         Self {
             reduction,
+            axis,
             channels: view,
             parameters: Shape::from([parameters]),
             per,

@@ -79,7 +79,8 @@ impl WeightNorm {
         };
         functional::forward(recorder, &tensors, &self.options, Mode::RECOMPUTE)
             .map_err(in_words)?;
-        let saved = Saved::of_batch(state, v.shape().clone(), self.g.shape().numel());
+        let view = self.options.specify(v.shape())?.channels;
+        let saved = Saved::of_batch(state, v.shape().clone(), view);
         Ok((w, saved))
     }
 
