@@ -63,7 +63,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     },
 };
 
-/// The tensors of the dispatch.
+/// The tensors of the dispatch, and of the one that does a whole backward.
 pub(crate) struct BackwardDx<'a> {
     pub(crate) x: &'a Tensor,
     pub(crate) dy: &'a Tensor,
@@ -81,16 +81,29 @@ impl BackwardDx<'_> {
         plan: &Plan,
         numbers: &Numbers,
     ) -> Result<Vec<Prepared>> {
+        // Through running statistics dx does not depend on x.
+        let reads_x = !numbers.flags.has(Flags::USE_RUNNING);
+        self.prepare_with(&KERNELS, reads_x, recorder, plan, numbers)
+    }
+
+    pub(super) fn prepare_with(
+        &self,
+        kernels: &Kernels,
+        reads_x: bool,
+        recorder: &Recorder<'_>,
+        plan: &Plan,
+        numbers: &Numbers,
+    ) -> Result<Vec<Prepared>> {
         let others = present(&[
             (binding::STATE, Some(self.state)),
             (binding::GAMMA, self.gamma),
             (binding::DGAMMA, self.dgamma),
             (binding::DBETA, self.dbeta),
         ]);
-        let x = if numbers.flags.has(Flags::USE_RUNNING) {
-            Place::Absent
-        } else {
+        let x = if reads_x {
             Place::of(self.x, self.dx, &others)
+        } else {
+            Place::Absent
         };
         let dy = Place::of(self.dy, self.dx, &others);
         let activations = present(&[
@@ -102,6 +115,6 @@ impl BackwardDx<'_> {
             activations: &activations,
             others: &others,
         };
-        KERNELS.prepare(recorder, plan, numbers, [x, dy], tensors)
+        kernels.prepare(recorder, plan, numbers, [x, dy], tensors)
     }
 }

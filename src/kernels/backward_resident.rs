@@ -1,10 +1,11 @@
 //! Host half of `shaders/backward_resident_rows.wgsl` and `shaders/backward_resident_columns.wgsl`: a
 //! whole backward in one dispatch.
 
-use super::io::{Linked, Place};
-use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
+use super::backward_dx::BackwardDx;
+use super::io::Linked;
+use super::{Flags, Kernel, Kernels, Numbers, Output, binding, body, lib};
 use crate::Result;
-use crate::gpu::{Prepared, Recorder, Tensor};
+use crate::gpu::{Prepared, Recorder};
 use crate::plan::Plan;
 
 const BINDINGS: &[(u32, &str)] = &[
@@ -62,41 +63,12 @@ pub(super) static KERNELS: Kernels = Kernels {
     },
 };
 
-/// The tensors of the dispatch.
-pub(crate) struct BackwardResident<'a> {
-    pub(crate) x: &'a Tensor,
-    pub(crate) dy: &'a Tensor,
-    pub(crate) state: &'a Tensor,
-    pub(crate) gamma: Option<&'a Tensor>,
-    pub(crate) dx: Option<&'a Tensor>,
-    pub(crate) dgamma: Option<&'a Tensor>,
-    pub(crate) dbeta: Option<&'a Tensor>,
-}
-
-impl BackwardResident<'_> {
-    pub(crate) fn prepare(
-        &self,
-        recorder: &Recorder<'_>,
-        plan: &Plan,
-        numbers: &Numbers,
-    ) -> Result<Vec<Prepared>> {
-        let others = present(&[
-            (binding::STATE, Some(self.state)),
-            (binding::GAMMA, self.gamma),
-            (binding::DGAMMA, self.dgamma),
-            (binding::DBETA, self.dbeta),
-        ]);
-        let x = Place::of(self.x, self.dx, &others);
-        let dy = Place::of(self.dy, self.dx, &others);
-        let activations = present(&[
-            (binding::X, Some(self.x).filter(|_| x.is_bound())),
-            (binding::DY, Some(self.dy).filter(|_| dy.is_bound())),
-            (binding::OUTPUT, self.dx),
-        ]);
-        let tensors = Tensors {
-            activations: &activations,
-            others: &others,
-        };
-        KERNELS.prepare(recorder, plan, numbers, [x, dy], tensors)
-    }
+/// Prepares the dispatch, which reads x whatever the statistics.
+pub(crate) fn prepare(
+    tensors: &BackwardDx<'_>,
+    recorder: &Recorder<'_>,
+    plan: &Plan,
+    numbers: &Numbers,
+) -> Result<Vec<Prepared>> {
+    tensors.prepare_with(&KERNELS, true, recorder, plan, numbers)
 }

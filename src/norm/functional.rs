@@ -100,6 +100,21 @@ pub struct Backward<'a> {
     pub dbeta: Option<&'a Tensor>,
 }
 
+impl Backward<'_> {
+    pub(super) fn wants_parameters(&self) -> bool {
+        self.dgamma.is_some() || self.dbeta.is_some()
+    }
+
+    /// The same without the gradients of gamma and beta.
+    pub(super) fn without_parameters(&self) -> Self {
+        Self {
+            dgamma: None,
+            dbeta: None,
+            ..*self
+        }
+    }
+}
+
 /// The statistics that a forward normalized with: of each channel for batch norm, of each row for layer
 /// and RMS norm, of each sample's groups or channels for group and instance norm.
 #[derive(Clone, Debug, PartialEq)]
@@ -262,8 +277,7 @@ pub fn backward(
     };
     checks::statistics(&own, statistics)?;
     checks::backward(recorder.device(), tensors, &spec)?;
-    let wants_parameters = tensors.dgamma.is_some() || tensors.dbeta.is_some();
-    let pass = if wants_parameters || statistics == Statistics::Batch {
+    let pass = if tensors.wants_parameters() || statistics == Statistics::Batch {
         Pass::Backward
     } else {
         Pass::Flat

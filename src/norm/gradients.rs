@@ -8,8 +8,8 @@ use super::spec::Spec;
 use crate::Result;
 use crate::gpu::{Prepared, Recorder};
 use crate::kernels::{
-    Flags, Numbers, backward_dx::BackwardDx, backward_resident::BackwardResident,
-    backward_sums::BackwardSums, fold_sums::FoldSums, gain_sums::GainSums,
+    Flags, Numbers, backward_dx::BackwardDx, backward_resident, backward_sums::BackwardSums,
+    fold_sums::FoldSums, gain_sums::GainSums,
 };
 use crate::plan::{Gains, Plan, Strategy};
 
@@ -22,57 +22,41 @@ pub(super) fn prepare(
     plan: &Plan,
 ) -> Result<Vec<Prepared>> {
     match spec.reduction.gains {
-        Gains::Slots => prepare_backward(recorder, tensors, spec, statistics, plan),
+        Gains::Slots => prepare_slots(recorder, tensors, spec, statistics, plan, false),
         Gains::Period(_) => prepare_shared_gains(recorder, tensors, spec, plan),
         _ => prepare_element_gains(recorder, tensors, spec, plan),
     }
 }
 
-/// The dispatches of a backward in which every slot has its own gain.
-fn prepare_backward(
+/// What every slot has of its own, and its sums where they are to be left for a dispatch that follows.
+fn prepare_slots(
     recorder: &Recorder<'_>,
     tensors: &Backward<'_>,
     spec: &Spec,
     statistics: Statistics,
     plan: &Plan,
+    leaves_sums: bool,
 ) -> Result<Vec<Prepared>> {
     let numbers = backward_numbers(tensors, spec, statistics);
-    let Backward {
-        x,
-        dy,
-        state,
-        gamma,
-        dx,
-        dgamma,
-        dbeta,
-    } = *tensors;
+    let last = last_of(tensors);
     if plan.strategy == Strategy::Resident {
-        return resident(tensors).prepare(recorder, plan, &numbers);
+        return backward_resident::prepare(&last, recorder, plan, &numbers);
     }
-    let mut dispatches = Vec::with_capacity(2);
-    let wants_parameters = dgamma.is_some() || dbeta.is_some();
+    let mut dispatches = Vec::with_capacity(3);
+    let wants_parameters = tensors.wants_parameters();
     // The sums are the gradients of the parameters, and dx flows through them where the statistics
     // are those of x.
-    if wants_parameters || (dx.is_some() && statistics == Statistics::Batch) {
-        let gamma = gamma.filter(|_| plan.gains == Gains::Elements);
+    let flows = tensors.dx.is_some() && statistics == Statistics::Batch;
+    if leaves_sums || wants_parameters || flows {
         let sums = BackwardSums {
-            x,
-            dy,
-            state,
-            gamma,
+            x: tensors.x,
+            dy: tensors.dy,
+            state: tensors.state,
+            gamma: tensors.gamma.filter(|_| plan.gains == Gains::Elements),
         };
         dispatches.extend(sums.prepare(recorder, plan, &numbers)?);
     }
-    if wants_parameters || dx.is_some() {
-        let last = BackwardDx {
-            x,
-            dy,
-            state,
-            gamma,
-            dx,
-            dgamma,
-            dbeta,
-        };
+    if wants_parameters || tensors.dx.is_some() {
         dispatches.extend(last.prepare(recorder, plan, &numbers)?);
     }
     Ok(dispatches)
@@ -85,45 +69,15 @@ fn prepare_shared_gains(
     spec: &Spec,
     plan: &Plan,
 ) -> Result<Vec<Prepared>> {
-    let Backward {
-        x,
-        dy,
-        state,
-        dgamma,
-        dbeta,
-        ..
-    } = *tensors;
-    let slots = Backward {
-        dgamma: None,
-        dbeta: None,
-        ..*tensors
-    };
-    let statistics = Statistics::Batch;
-    let wants_parameters = dgamma.is_some() || dbeta.is_some();
-    let mut dispatches = Vec::with_capacity(3);
-    if tensors.dx.is_some() {
-        dispatches = prepare_backward(recorder, &slots, spec, statistics, plan)?;
-    } else if wants_parameters && plan.strategy == Strategy::Resident {
-        let numbers = backward_numbers(&slots, spec, statistics);
-        dispatches = resident(&slots).prepare(recorder, plan, &numbers)?;
-    } else if wants_parameters {
-        let numbers = backward_numbers(&slots, spec, statistics);
-        let sums = BackwardSums {
-            x,
-            dy,
-            state,
-            gamma: None,
-        };
-        dispatches = sums.prepare(recorder, plan, &numbers)?;
+    let wants_parameters = tensors.wants_parameters();
+    if tensors.dx.is_none() && !wants_parameters {
+        return Ok(Vec::new());
     }
+    let slots = tensors.without_parameters();
+    let statistics = Statistics::Batch;
+    let mut dispatches = prepare_slots(recorder, &slots, spec, statistics, plan, wants_parameters)?;
     if wants_parameters {
-        let fold = FoldSums {
-            state,
-            dgamma,
-            dbeta,
-        };
-        let numbers = backward_numbers(tensors, spec, statistics);
-        dispatches.push(fold.prepare(recorder, plan, &numbers)?);
+        dispatches.push(fold(recorder, tensors, spec, plan)?);
     }
     Ok(dispatches)
 }
@@ -136,74 +90,61 @@ fn prepare_element_gains(
     spec: &Spec,
     plan: &Plan,
 ) -> Result<Vec<Prepared>> {
-    let Backward {
-        x,
-        dy,
-        state,
-        dgamma,
-        dbeta,
-        ..
-    } = *tensors;
+    let rows = tensors.without_parameters();
     let statistics = Statistics::Batch;
-    let numbers = backward_numbers(tensors, spec, statistics);
-    let wants_parameters = dgamma.is_some() || dbeta.is_some();
-    let resident = BackwardResident {
-        dgamma: None,
-        dbeta: None,
-        ..resident(tensors)
-    };
+    let wants_parameters = tensors.wants_parameters();
     if tensors.dx.is_some() && wants_parameters && plan.gain_shares().is_some() {
-        let flags = numbers
-            .flags
-            .without(Flags::WANT_DGAMMA)
-            .without(Flags::WANT_DBETA);
+        let numbers = backward_numbers(&rows, spec, statistics);
         let along = Numbers {
-            flags: flags | Flags::GAIN_SUMS,
+            flags: numbers.flags | Flags::GAIN_SUMS,
             ..numbers
         };
-        let mut dispatches = resident.prepare(recorder, plan, &along)?;
-        let fold = FoldSums {
-            state,
-            dgamma,
-            dbeta,
-        };
-        dispatches.push(fold.prepare(recorder, plan, &numbers)?);
+        let mut dispatches = backward_resident::prepare(&last_of(&rows), recorder, plan, &along)?;
+        dispatches.push(fold(recorder, tensors, spec, plan)?);
         return Ok(dispatches);
     }
     let mut dispatches = Vec::with_capacity(4);
     if tensors.dx.is_some() {
-        let rows = Backward {
-            dgamma: None,
-            dbeta: None,
-            ..*tensors
-        };
-        dispatches = prepare_backward(recorder, &rows, spec, statistics, plan)?;
+        dispatches = prepare_slots(recorder, &rows, spec, statistics, plan, false)?;
     }
-    let across = gain_plan(recorder.device(), spec)?;
-    if let Some(across) = across.filter(|_| wants_parameters) {
+    if !wants_parameters {
+        return Ok(dispatches);
+    }
+    if let Some(across) = gain_plan(recorder.device(), spec)? {
         let gains = Backward {
             gamma: None,
             dx: None,
             ..*tensors
         };
         let numbers = backward_numbers(&gains, spec, statistics);
-        let sums = GainSums { x, dy, state };
-        dispatches.extend(sums.prepare(recorder, &across, &numbers)?);
-        let last = BackwardDx {
-            x,
-            dy,
-            state,
-            gamma: None,
-            dx: None,
-            dgamma,
-            dbeta,
+        let sums = GainSums {
+            x: tensors.x,
+            dy: tensors.dy,
+            state: tensors.state,
         };
-        dispatches.extend(last.prepare(recorder, &across, &numbers)?);
+        dispatches.extend(sums.prepare(recorder, &across, &numbers)?);
+        dispatches.extend(last_of(&gains).prepare(recorder, &across, &numbers)?);
     }
     Ok(dispatches)
 }
 
-fn resident<'a>(tensors: &Backward<'a>) -> BackwardResident<'a> {
+/// The dispatch that adds up what was left for gains, by the plan that left it.
+fn fold(
+    recorder: &Recorder<'_>,
+    tensors: &Backward<'_>,
+    spec: &Spec,
+    plan: &Plan,
+) -> Result<Prepared> {
+    let fold = FoldSums {
+        state: tensors.state,
+        dgamma: tensors.dgamma,
+        dbeta: tensors.dbeta,
+    };
+    let numbers = backward_numbers(tensors, spec, Statistics::Batch);
+    fold.prepare(recorder, plan, &numbers)
+}
+
+fn last_of<'a>(tensors: &Backward<'a>) -> BackwardDx<'a> {
     let Backward {
         x,
         dy,
@@ -213,7 +154,7 @@ fn resident<'a>(tensors: &Backward<'a>) -> BackwardResident<'a> {
         dgamma,
         dbeta,
     } = *tensors;
-    BackwardResident {
+    BackwardDx {
         x,
         dy,
         state,

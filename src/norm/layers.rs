@@ -5,6 +5,7 @@ use super::options::BatchNormOptions;
 use super::relatives::{
     BatchRenormOptions, GroupNormOptions, InstanceNormOptions, LayerNormOptions, RmsNormOptions,
 };
+use super::spec::NormOptions;
 use crate::gpu::Device;
 use crate::{Error, Result, Shape};
 
@@ -36,15 +37,18 @@ pub type InstanceNorm = Norm<InstanceNormOptions>;
 /// statistics would have made of x. Small or odd batches then cost less at inference.
 pub type BatchRenorm = Norm<BatchRenormOptions>;
 
-fn channels(name: &'static str, channels: usize) -> Result<Shape> {
-    if channels > 0 {
-        return Ok(Shape::from([channels]));
+impl<O: NormOptions> Norm<O> {
+    /// A layer for that many channels along a dimension, without parameters.
+    fn of_channels(channels: usize, axis: usize, options: O) -> Result<Self> {
+        if channels > 0 {
+            return Self::bare(Shape::from([channels]), options, &example(axis, channels));
+        }
+        Err(Error::Shape {
+            name: "channels",
+            expected: "at least 1".to_owned(),
+            got: Shape::from([0]),
+        })
     }
-    Err(Error::Shape {
-        name,
-        expected: "at least 1".to_owned(),
-        got: Shape::from([0]),
-    })
 }
 
 /// A shape that has so many channels along the axis and else nothing.
@@ -59,9 +63,7 @@ fn example(axis: usize, channels: usize) -> Shape {
 impl BatchNorm {
     /// A layer for that many channels with gamma 1, beta 0, running mean 0 and running variance 1.
     pub fn new(device: &Device, channels: usize, options: BatchNormOptions) -> Result<Self> {
-        let parameters = self::channels("channels", channels)?;
-        let example = example(options.channel_axis, channels);
-        Self::bare(parameters, options, &example)?
+        Self::of_channels(channels, options.channel_axis, options)?
             .with_gamma(device)?
             .with_beta(device)?
             .with_running(device)
@@ -113,9 +115,7 @@ impl RmsNorm {
 impl GroupNorm {
     /// A layer for that many channels in [`groups`](GroupNormOptions::groups), with gamma 1 and beta 0.
     pub fn new(device: &Device, channels: usize, options: GroupNormOptions) -> Result<Self> {
-        let parameters = self::channels("channels", channels)?;
-        let example = example(options.channel_axis, channels);
-        Self::bare(parameters, options, &example)?
+        Self::of_channels(channels, options.channel_axis, options)?
             .with_gamma(device)?
             .with_beta(device)
     }
@@ -126,9 +126,7 @@ impl InstanceNorm {
     /// [`with_gamma`](Norm::with_gamma), [`with_beta`](Norm::with_beta) and
     /// [`with_running_statistics`](Self::with_running_statistics).
     pub fn new(channels: usize, options: InstanceNormOptions) -> Result<Self> {
-        let parameters = self::channels("channels", channels)?;
-        let example = example(options.channel_axis, channels);
-        Self::bare(parameters, options, &example)
+        Self::of_channels(channels, options.channel_axis, options)
     }
 
     /// The same layer with running mean 0 and running variance 1, which training moves by the average
@@ -142,9 +140,7 @@ impl BatchRenorm {
     /// A layer for that many channels with gamma 1, beta 0, running mean 0 and running variance 1. It
     /// is batch norm at first, `r_max` 1 and `d_max` 0, if a [`RenormSchedule`] is to move them.
     pub fn new(device: &Device, channels: usize, options: BatchRenormOptions) -> Result<Self> {
-        let parameters = self::channels("channels", channels)?;
-        let example = example(options.channel_axis, channels);
-        Self::bare(parameters, options, &example)?
+        Self::of_channels(channels, options.channel_axis, options)?
             .with_gamma(device)?
             .with_beta(device)?
             .with_running(device)
