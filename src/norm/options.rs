@@ -136,18 +136,14 @@ impl Default for BatchNormOptions {
 impl Specify for BatchNormOptions {
     fn specify(&self, shape: &Shape) -> Result<Spec> {
         let reduction = Reduction::of_slots(View::channels(shape, self.channel_axis)?);
-        Ok(Spec {
-            weights: self.momentum.weights()?,
-            momentum: self.momentum,
-            running_variance: self.running_variance,
-            ..Spec::plain(
-                Kind::Running,
-                reduction,
-                self.channel_axis,
-                checked_eps(self.eps)?,
-                self.plan,
-            )
-        })
+        Spec::plain(
+            Kind::Running,
+            reduction,
+            self.channel_axis,
+            checked_eps(self.eps)?,
+            self.plan,
+        )
+        .moved_by(self.momentum, self.running_variance)
     }
 
     fn expected(&self, parameters: &Shape) -> String {

@@ -199,11 +199,8 @@ impl Specify for InstanceNormOptions {
             fan: 1,
             gains: Gains::Period(view.count),
         };
-        Ok(Spec {
+        Spec {
             channels: View::channels(shape, self.channel_axis)?,
-            weights: self.momentum.weights()?,
-            momentum: self.momentum,
-            running_variance: self.running_variance,
             ..Spec::plain(
                 Kind::Averaged,
                 reduction,
@@ -211,7 +208,8 @@ impl Specify for InstanceNormOptions {
                 checked_eps(self.eps)?,
                 self.plan,
             )
-        })
+        }
+        .moved_by(self.momentum, self.running_variance)
     }
 
     fn expected(&self, parameters: &Shape) -> String {
@@ -285,18 +283,14 @@ impl Specify for BatchRenormOptions {
             }
         }
         let reduction = Reduction::of_slots(View::channels(shape, self.channel_axis)?);
-        Ok(Spec {
-            weights: self.momentum.weights()?,
-            momentum: self.momentum,
-            running_variance: self.running_variance,
-            ..Spec::plain(
-                Kind::Renorm { r_max, d_max },
-                reduction,
-                self.channel_axis,
-                checked_eps(self.eps)?,
-                self.plan,
-            )
-        })
+        Spec::plain(
+            Kind::Renorm { r_max, d_max },
+            reduction,
+            self.channel_axis,
+            checked_eps(self.eps)?,
+            self.plan,
+        )
+        .moved_by(self.momentum, self.running_variance)
     }
 
     fn expected(&self, parameters: &Shape) -> String {

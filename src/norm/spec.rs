@@ -111,6 +111,20 @@ impl Spec {
         }
     }
 
+    /// The same norm with running statistics that move like this.
+    pub(super) fn moved_by(
+        self,
+        momentum: Momentum,
+        running_variance: RunningVariance,
+    ) -> Result<Self> {
+        Ok(Self {
+            weights: momentum.weights()?,
+            momentum,
+            running_variance,
+            ..self
+        })
+    }
+
     /// The same norm as it is by running statistics: that of the channels.
     pub(super) fn running(&self) -> Self {
         Self {
