@@ -32,7 +32,7 @@ fn write_parameters(slice: Slice, lane: u32) {
                 dbeta[channel] = merge_scratch[i].x;
             }
             if has(WANT_DGAMMA) {
-                let rd = saved_corrections(channel, state[saved_index(channel)]);
+                let rd = saved_corrections(channel, state_at(saved_index(channel)));
                 dgamma[channel] = merge_scratch[i].y * rd.x + merge_scratch[i].x * rd.y;
             }
         }
@@ -63,7 +63,7 @@ fn gradient_of(slice: Slice, word: u32) -> Gradient {
     var slope: array<f32, 4>;
     for (var c = 0u; c < WIDTH; c++) {
         let slot = slot_of(slice, word * WIDTH + c);
-        let saved = state[saved_index(statistic_of(slot))];
+        let saved = state_at(saved_index(statistic_of(slot)));
         k[c] = saved.x;
         d[c] = saved.y;
         scale[c] = saved.z * saved_corrections(slot, saved).x;

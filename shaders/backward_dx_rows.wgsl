@@ -18,7 +18,7 @@ fn final_sums(c: u32, owns: bool, rd: vec2<f32>, here: Invocation) -> vec2<f32> 
     var sums = vec2<f32>(0.0);
     if !has(USE_RUNNING) || has(WANT_DGAMMA) || has(WANT_DBETA) {
         if has(ONE_PARTIAL) && !has(GROUPED) {
-            sums = state[statistic_partial(c, 0u)].xy;
+            sums = state_at(statistic_partial(c, 0u)).xy;
         } else {
             sums = workgroup_sum(share_of_sums(c, here.lane, WORKGROUP), here);
         }
@@ -47,7 +47,7 @@ struct Gradient {
 
 fn gradient_of(slot: u32, owns: bool, here: Invocation) -> Gradient {
     let c = statistic_of(slot);
-    let saved = state[saved_index(c)];
+    let saved = state_at(saved_index(c));
     let rd = saved_corrections(c, saved);
     let sums = final_sums(c, owns, rd, here);
     var dy_gain = 1.0;

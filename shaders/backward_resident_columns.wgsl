@@ -16,9 +16,9 @@ fn write_parameters(slice: Slice, lane: u32) {
         if slice.first_column + i < params.count {
             let slot = slot_of(slice, slice.first_column + i);
             let sums = merge_scratch[i];
-            let rd = saved_corrections(slot, state[saved_index(slot)]);
+            let rd = saved_corrections(slot, state_at(saved_index(slot)));
             if has(GROUPED) {
-                state[column_partial(slice, i)] = vec4<f32>(sums, 0.0, 0.0);
+                set_state(column_partial(slice, i), vec4<f32>(sums, 0.0, 0.0));
             }
             if has(WANT_DBETA) {
                 dbeta[slot] = sums.x;
@@ -47,7 +47,7 @@ fn backward_resident_columns(
     var scales: array<f32, 4>;
     for (var c = 0u; c < WIDTH; c++) {
         let slot = slot_of(slice, walk.word * WIDTH + c);
-        let saved = state[saved_index(slot)];
+        let saved = state_at(saved_index(slot));
         ks[c] = saved.x;
         ds[c] = saved.y;
         rstds[c] = saved.z;

@@ -25,7 +25,7 @@ fn gradient_of(slot: u32, saved: vec4<f32>, sums: vec2<f32>, leaves: bool) -> Gr
     let rd = saved_corrections(slot, saved);
     if leaves {
         if has(GROUPED) {
-            state[slot_partial(slot, 0u)] = vec4<f32>(sums, 0.0, 0.0);
+            set_state(slot_partial(slot, 0u), vec4<f32>(sums, 0.0, 0.0));
         }
         if has(WANT_DBETA) {
             dbeta[slot] = sums.x;
@@ -159,7 +159,7 @@ fn backward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invo
     for (var turn = 0u; turn < params.turns; turn++) {
         let slice = shared_slot(group, turn, lane);
         let held = held_of(slice, lane);
-        let saved = state[saved_index(slice.slot)];
+        let saved = state_at(saved_index(slice.slot));
         load_x_held(held);
         load_dy_held(held);
         let own = sums_around(held, saved.x, saved.y);

@@ -71,7 +71,7 @@ fn backward_sums_columns(
         var rstds: array<f32, 4>;
         for (var c = 0u; c < WIDTH; c++) {
             let slot = slot_of(slice, span_word(walk, j) * WIDTH + c);
-            let saved = state[saved_index(statistic_of(slot))];
+            let saved = state_at(saved_index(statistic_of(slot)));
             ks[c] = saved.x;
             ds[c] = saved.y;
             rstds[c] = saved.z;
@@ -93,7 +93,7 @@ fn backward_sums_columns(
     merge_lanes(lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
         if is_column(slice, i) {
-            state[column_partial(slice, i)] = vec4<f32>(merge_scratch[i], 0.0, 0.0);
+            set_state(column_partial(slice, i), vec4<f32>(merge_scratch[i], 0.0, 0.0));
         }
     }
 }

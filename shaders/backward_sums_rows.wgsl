@@ -50,11 +50,10 @@ fn backward_sums_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocati
         return;
     }
     let slice = slice_of(group);
-    let saved = state[saved_index(statistic_of(slice.slot))];
+    let saved = state_at(saved_index(statistic_of(slice.slot)));
     let sums = workgroup_sum(lane_sums(slice, lane, saved.x, saved.y), here);
     if lane == 0u {
         // rstd is the slot's, so it leaves the sum.
-        state[slot_partial(slice.slot, slice.index)] =
-            vec4<f32>(sums.x, sums.y * saved.z, 0.0, 0.0);
+        set_state(slot_partial(slice.slot, slice.index), vec4<f32>(sums.x, sums.y * saved.z, 0.0, 0.0));
     }
 }

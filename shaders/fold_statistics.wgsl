@@ -16,7 +16,7 @@ fn lane_sum(c: u32, lane: u32, k: f32) -> vec2<f32> {
         var sums = vec2<f32>(0.0);
         let end = min(begin + 32u * WORKGROUP, params.batches);
         for (var i = begin; i < end; i += WORKGROUP) {
-            let saved = state[saved_index(i * params.count + c)];
+            let saved = state_at(saved_index(i * params.count + c));
             sums += vec2<f32>((saved.x - k) + saved.y, saved.w);
         }
         total += sums;
@@ -32,7 +32,7 @@ fn fold_statistics(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation)
     }
     if has(UPDATE_RUNNING) {
         // Around the first sample's pivot, so that a mean far above the deviations keeps its digits.
-        let k = state[saved_index(c)].x;
+        let k = state_at(saved_index(c)).x;
         let average = workgroup_sum(lane_sum(c, here.lane, k), here) / f32(params.batches);
         if here.lane == 0u {
             var old_weight = params.old_weight;

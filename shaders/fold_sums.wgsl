@@ -23,7 +23,7 @@ fn lane_sum(gain: u32, lane: u32) -> vec2<f32> {
         var sums = vec2<f32>(0.0);
         let end = min(begin + 32u * WORKGROUP, n);
         for (var i = begin; i < end; i += WORKGROUP) {
-            sums += state[gain_partial(gain, i)].xy;
+            sums += state_at(gain_partial(gain, i)).xy;
         }
         total += sums;
     }

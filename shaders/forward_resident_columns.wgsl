@@ -24,7 +24,7 @@ fn finish_columns(slice: Slice, lane: u32) {
             if has(USE_RUNNING) {
                 statistics = running_statistics(slot);
             }
-            state[saved_index(slot)] = statistics;
+            set_state(saved_index(slot), statistics);
             let rd = saved_corrections(slot, statistics);
             if has(UPDATE_RUNNING) {
                 update_running(slot, moment);

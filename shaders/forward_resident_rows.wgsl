@@ -157,9 +157,9 @@ fn slot_statistics(slot: u32, moment: vec4<f32>, saves: bool) -> Statistics {
         sync();
     }
     if saves {
-        state[saved_index(slot)] = statistics;
+        set_state(saved_index(slot), statistics);
         if has(CORRECTED) {
-            state[old_index(slot)] = vec4<f32>(old, 0.0, 0.0);
+            set_state(old_index(slot), vec4<f32>(old, 0.0, 0.0));
         }
         if has(UPDATE_RUNNING) {
             update_running(slot, moment);

@@ -31,7 +31,7 @@ fn column_sums(walk: Walk) -> Sums {
             for (; row < end; row += PAIRS * step) {
                 for (var i = 0u; i < PAIRS * SPAN; i++) {
                     let j = i % SPAN;
-                    let saved = state[first_saved + row_of(walk, row, i)];
+                    let saved = state_at(first_saved + row_of(walk, row, i));
                     let word = word_of(walk, row, i);
                     let x = load_x(word);
                     let dy = load_dy(word);
@@ -78,7 +78,7 @@ fn gain_sums_columns(
     merge_lanes(lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
         if is_column(slice, i) {
-            state[column_partial(slice, i)] = vec4<f32>(merge_scratch[i], 0.0, 0.0);
+            set_state(column_partial(slice, i), vec4<f32>(merge_scratch[i], 0.0, 0.0));
         }
     }
 }

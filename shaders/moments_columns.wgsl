@@ -84,7 +84,7 @@ fn moments_columns(
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
         if is_column(slice, i) {
             let n = f32(column_of(slice, i).n);
-            state[column_partial(slice, i)] = vec4<f32>(n, pivots[i], merge_scratch[i]);
+            set_state(column_partial(slice, i), vec4<f32>(n, pivots[i], merge_scratch[i]));
         }
         let channel = slice.first_column + i;
         if slice.index == 0u && channel < params.count {
@@ -94,6 +94,6 @@ fn moments_columns(
     if group == 0u && lane == 0u && has(HAS_TRACKED) {
         let count = tracked[0] + 1u;
         tracked[0] = count;
-        state[0].x = f32(count);
+        set_state(0u, vec4<f32>(f32(count), 0.0, 0.0, 0.0));
     }
 }

@@ -67,13 +67,13 @@ fn moments_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     if !has(ONE_PARTIAL) {
         n = f32(elements_before(slice, slice.end) - elements_before(slice, slice.begin));
     }
-    state[slot_partial(slice.slot, slice.index)] = vec4<f32>(n, k, sums.x, sums.y);
+    set_state(slot_partial(slice.slot, slice.index), vec4<f32>(n, k, sums.x, sums.y));
     if slice.index == 0u {
         keep_running(slice.slot);
     }
     if group == 0u && has(HAS_TRACKED) {
         let count = tracked[0] + 1u;
         tracked[0] = count;
-        state[0].x = f32(count);
+        set_state(0u, vec4<f32>(f32(count), 0.0, 0.0, 0.0));
     }
 }

@@ -19,7 +19,7 @@ fn merge_partials(slice: Slice, lane: u32) {
     if has(ONE_PARTIAL) {
         for (var i = lane; i < columns; i += WORKGROUP) {
             let c = statistic_of(slot_of(slice, slice.first_column + i));
-            let moment = finished(state[statistic_partial(c, 0u)]);
+            let moment = finished(state_at(statistic_partial(c, 0u)));
             pivots[i] = moment.y;
             merge_scratch[i] = vec2<f32>(moment.w, moment.z);
         }
@@ -68,7 +68,7 @@ fn finish_columns(slice: Slice, lane: u32) {
         if column < params.count && leads(slot_of(slice, column)) {
             let c = statistic_of(slot_of(slice, column));
             if has(SAVE) {
-                state[saved_index(c)] = column_statistics(c, i);
+                set_state(saved_index(c), column_statistics(c, i));
             }
             if has(UPDATE_RUNNING) {
                 update_running(c, merged_moment(i));
@@ -83,7 +83,7 @@ fn column_statistics(c: u32, column: u32) -> vec4<f32> {
         return statistics_of(merged_moment(column));
     }
     if has(UPDATE_RUNNING) {
-        return state[saved_index(c)];
+        return state_at(saved_index(c));
     }
     return running_statistics(c);
 }

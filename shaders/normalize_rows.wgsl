@@ -14,7 +14,7 @@
 // squares are taken from it.
 fn merge_statistic(statistic: u32, here: Invocation) -> vec4<f32> {
     if has(ONE_PARTIAL) {
-        return finished(state[statistic_partial(statistic, 0u)]);
+        return finished(state_at(statistic_partial(statistic, 0u)));
     }
     let k = statistic_pivot(statistic);
     let sum = share_of_moments(statistic, here.lane, WORKGROUP, k, 0.0, false);
@@ -33,13 +33,13 @@ fn final_statistics(c: u32, owns: bool, here: Invocation) -> vec4<f32> {
     if !has(USE_RUNNING) {
         statistics = statistics_of(moment);
     } else if has(UPDATE_RUNNING) {
-        statistics = state[saved_index(c)];
+        statistics = state_at(saved_index(c));
     } else {
         statistics = running_statistics(c);
     }
     if owns && here.lane == 0u {
         if has(SAVE) {
-            state[saved_index(c)] = statistics;
+            set_state(saved_index(c), statistics);
         }
         if has(UPDATE_RUNNING) {
             update_running(c, moment);

@@ -24,5 +24,5 @@ fn saved_corrections(c: u32, saved: vec4<f32>) -> vec2<f32> {
     if !has(CORRECTED) {
         return vec2<f32>(1.0, 0.0);
     }
-    return corrections(saved, state[old_index(c)].xy);
+    return corrections(saved, state_at(old_index(c)).xy);
 }

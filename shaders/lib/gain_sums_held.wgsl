@@ -58,7 +58,7 @@ fn leave_gains(share: u32, lane: u32) {
             let dy_x = word_split(all_dy_x[i]);
             for (var c = 0u; c < WIDTH; c++) {
                 let element = share * params.inner + word * WIDTH + c;
-                state[partial_index(element)] = vec4<f32>(dy[c], dy_x[c], 0.0, 0.0);
+                set_state(partial_index(element), vec4<f32>(dy[c], dy_x[c], 0.0, 0.0));
             }
         }
     }

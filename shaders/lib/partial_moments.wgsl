@@ -6,7 +6,7 @@
 fn statistic_pivot(statistic: u32) -> f32 {
     var samples: array<f32, 10>;
     for (var i = 0u; i < 10u; i++) {
-        samples[i] = state[statistic_partial(statistic, i * statistic_partials() / 10u)].y;
+        samples[i] = state_at(statistic_partial(statistic, i * statistic_partials() / 10u)).y;
     }
     return pivot_of(samples);
 }
@@ -20,7 +20,7 @@ fn share_of_moments(statistic: u32, first: u32, ways: u32, k: f32, d: f32, squar
         var sum = 0.0;
         let end = min(begin + 32u * ways, statistic_partials());
         for (var i = begin; i < end; i += ways) {
-            let part = state[statistic_partial(statistic, i)];
+            let part = state_at(statistic_partial(statistic, i));
             sum += select(moment_sum(part, k), moment_squares(part, k, d), squares);
         }
         total += sum;

@@ -11,7 +11,7 @@ fn share_of_sums(statistic: u32, first: u32, ways: u32) -> vec2<f32> {
         var sums = vec2<f32>(0.0);
         let end = min(begin + 32u * ways, statistic_partials());
         for (var i = begin; i < end; i += ways) {
-            var part = state[statistic_partial(statistic, i)].xy;
+            var part = state_at(statistic_partial(statistic, i)).xy;
             if has(GROUPED) && has(HAS_GAMMA) {
                 part *= gain(partial_slot(statistic, i));
             }

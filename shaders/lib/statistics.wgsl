@@ -22,10 +22,10 @@ fn running_statistics(c: u32) -> vec4<f32> {
 // Leaves the running statistics as they are before the step, which moves them while others need them.
 fn keep_running(c: u32) {
     if has(USE_RUNNING) {
-        state[saved_index(c)] = running_statistics(c);
+        set_state(saved_index(c), running_statistics(c));
     }
     if has(CORRECTED) {
-        state[old_index(c)] = vec4<f32>(running_mean[c], running_var[c], 0.0, 0.0);
+        set_state(old_index(c), vec4<f32>(running_mean[c], running_var[c], 0.0, 0.0));
     }
 }
 
@@ -33,7 +33,7 @@ fn update_running(c: u32, m: vec4<f32>) {
     var old_weight = params.old_weight;
     var new_weight = params.new_weight;
     if has(CUMULATIVE) {
-        let tracked = state[0].x;
+        let tracked = state_at(0u).x;
         old_weight = (tracked - 1.0) / tracked;
         new_weight = 1.0 / tracked;
     }

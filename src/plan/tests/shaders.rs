@@ -112,7 +112,7 @@ fn the_twins_of_slots_and_folds_know_their_shaders() {
                 "begin < statistic_partials(); begin += 32u * ways",
                 "min(begin + 32u * ways, statistic_partials()); \
                  for (var i = begin; i < end; i += ways)",
-                "state[statistic_partial(statistic, i)]",
+                "state_at(statistic_partial(statistic, i))",
             ],
         );
     }
@@ -141,7 +141,7 @@ fn the_twins_of_slots_and_folds_know_their_shaders() {
         &[
             "begin < params.batches; begin += 32u * WORKGROUP",
             "i < end; i += WORKGROUP",
-            "state[saved_index(i * params.count + c)]",
+            "state_at(saved_index(i * params.count + c))",
         ],
     );
 }
@@ -152,7 +152,7 @@ fn the_twins_know_who_leads_and_what_is_left() {
         shader!("normalize_rows"),
         &[
             "affine_of(slice.slot, slice.index == 0u && leads(slice.slot), here)",
-            "if owns && here.lane == 0u { if has(SAVE) { state[saved_index(c)] = statistics; }",
+            "if owns && here.lane == 0u { if has(SAVE) { set_state(saved_index(c), statistics); }",
             "gained(xhat, c.word)",
         ],
     );
@@ -161,11 +161,11 @@ fn the_twins_know_who_leads_and_what_is_left() {
         &[
             "if column < params.count && leads(slot_of(slice, column)) { \
            let c = statistic_of(slot_of(slice, column)); \
-           if has(SAVE) { state[saved_index(c)] = column_statistics(c, i); }",
+           if has(SAVE) { set_state(saved_index(c), column_statistics(c, i)); }",
         ],
     );
     for source in [shader!("moments_rows"), shader!("backward_sums_rows")] {
-        holds(source, &["state[slot_partial(slice.slot, slice.index)] ="]);
+        holds(source, &["set_state(slot_partial(slice.slot, slice.index),"]);
     }
     for source in [
         shader!("moments_columns"),
@@ -173,7 +173,7 @@ fn the_twins_know_who_leads_and_what_is_left() {
         shader!("gain_sums_columns"),
     ] {
         holds(source, &["if is_column(slice, i) {"]);
-        holds(source, &["state[column_partial(slice, i)] ="]);
+        holds(source, &["set_state(column_partial(slice, i),"]);
     }
     holds(
         shader!("backward_sums_rows"),
@@ -203,7 +203,7 @@ fn the_twins_know_who_leads_and_what_is_left() {
         shader!("backward_resident_rows"),
         &[
             "let g = gradient_of(slice.slot, saved, sums, held.run == 0u && held.end > 0u);",
-            "if has(GROUPED) { state[slot_partial(slot, 0u)] =",
+            "if has(GROUPED) { set_state(slot_partial(slot, 0u),",
             "leave_gains(group * (WORKGROUP / params.lanes) + lane / params.lanes, lane);",
         ],
     );
@@ -216,7 +216,7 @@ fn the_twins_know_who_leads_and_what_is_left() {
         shader!("gain_sums_columns"),
         &[
             "let first_saved = saved_index(params.first_row);",
-            "let saved = state[first_saved + row_of(walk, row, i)];",
+            "let saved = state_at(first_saved + row_of(walk, row, i));",
         ],
     );
 }
