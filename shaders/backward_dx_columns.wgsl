@@ -1,17 +1,20 @@
 // Second dispatch of a backward, split columns:
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
-// Host half: src/kernels/backward_dx.rs. Lib: element_*, span_*, io_x*, io_dy*, io_dx, columns,
-// workgroup, state, flags, slots, gains_slot, corrections, partial_sums, merge_tree, barrier_*.
+// Host half: src/kernels/backward_dx.rs. Lib: element_*, span_*, io_x*, io_dy*, io_dx, io_dresidual*,
+// columns, workgroup, state, flags, slots, gains_*, offsets_*, corrections, gates_*, partial_sums,
+// merge_tree, barrier_*.
 //   x, dy, dx [rows][row_words]  read, read, written; x is not bound (io_x_none) where the running
-//                                statistics normalized
-//   state                        saved statistics and partial sums read
+//                                statistics normalized and no gate is computed from it
+//   dresidual [rows][row_words]  written where wanted
+//   state                        saved statistics, partial sums and gates read
 //   gamma [gains]                read where there is one
+//   beta [gains]                 read where gates are computed from x
 //   dgamma, dbeta [count]        written where wanted and no gain has several slots
 // Grid: one workgroup per block of columns and slice of rows, last slice first; where dx is not
 // wanted only the first slice's work.
-@group(0) @binding(6) var<storage, read_write> dgamma: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dgamma: array<f32>;
+@group(0) @binding(8) var<storage, read_write> dbeta: array<f32>;
 
 // Leaves the sums of dy and dy * xhat of every column's statistic in the first copy of the scratch.
 fn merge_partials(slice: Slice, lane: u32) {
@@ -52,6 +55,9 @@ struct Gradient {
     scale: Word,
     mean_dy: Word,
     slope: Word,
+    // Those of y where gates are computed from x.
+    gate_scale: Word,
+    gate_shift: Word,
 }
 
 fn gradient_of(slice: Slice, word: u32) -> Gradient {
@@ -61,12 +67,17 @@ fn gradient_of(slice: Slice, word: u32) -> Gradient {
     var scale: array<f32, 4>;
     var mean_dy: array<f32, 4>;
     var slope: array<f32, 4>;
+    var gate_scale: array<f32, 4>;
+    var gate_shift: array<f32, 4>;
     for (var c = 0u; c < WIDTH; c++) {
         let slot = slot_of(slice, word * WIDTH + c);
         let saved = state_at(saved_index(statistic_of(slot)));
         k[c] = saved.x;
         d[c] = saved.y;
         scale[c] = saved.z * saved_corrections(slot, saved).x;
+        let affine = gate_affine(slot, saved);
+        gate_scale[c] = affine.x;
+        gate_shift[c] = affine.y;
         if has(GROUPED) {
             dy_gain[c] = gain(slot);
         } else {
@@ -85,6 +96,8 @@ fn gradient_of(slice: Slice, word: u32) -> Gradient {
         word_from(scale),
         word_from(mean_dy),
         word_from(slope),
+        word_from(gate_scale),
+        word_from(gate_shift),
     );
 }
 
@@ -97,8 +110,9 @@ fn backward_dx_columns(
     if group >= params.groups {
         return;
     }
-    let slice = slice_of(params.groups - 1u - group);
-    if !has(WANT_DX) && slice.index != 0u {
+    let mirrored = params.groups - 1u - group;
+    let slice = slice_of(mirrored);
+    if !writes_words() && slice.index != 0u {
         return;
     }
     let merges = !has(USE_RUNNING) || has(WANT_DGAMMA) || has(WANT_DBETA);
@@ -109,14 +123,23 @@ fn backward_dx_columns(
         write_parameters(slice, lane);
     }
     let walk = walk_of(slice, lane);
-    if !has(WANT_DX) || walk.row_begin >= walk.row_end {
+    if !writes_words() || walk.row_begin >= walk.row_end {
         return;
     }
     var gradient: array<Gradient, SPAN>;
     for (var j = 0u; j < SPAN; j++) {
         gradient[j] = gradient_of(slice, span_word(walk, j));
     }
+    var gate = gate_index(mirrored, lane);
+    var gates: array<u32, SPAN>;
+    var gate_shift = 0u;
     for (var row = walk.row_begin; row < walk.row_end; row += PAIRS * walk.row_step) {
+        if gate_shift == 0u {
+            for (var j = 0u; j < SPAN; j++) {
+                gates[j] = gate_bits(gate);
+                gate += WORKGROUP;
+            }
+        }
         var x: array<Word, PAIRS * SPAN>;
         var dy: array<Word, PAIRS * SPAN>;
         for (var i = 0u; i < PAIRS * SPAN; i++) {
@@ -127,12 +150,17 @@ fn backward_dx_columns(
         for (var i = 0u; i < PAIRS * SPAN; i++) {
             let g = gradient[i % SPAN];
             let centred = (x[i] - g.k) - g.d;
-            var h = dy[i];
+            let bits = gates[i % SPAN] >> (gate_shift + i / SPAN * WIDTH);
+            var h = gated(dy[i], centred, g.gate_scale, g.gate_shift, 0u, bits);
+            store_dresidual(word_of(walk, row, i), h);
             if has(GROUPED) {
                 h *= g.gain;
             }
-            let value = g.scale * ((h - g.mean_dy) - centred * g.slope);
-            store_dx(word_of(walk, row, i), value);
+            if has(WANT_DX) {
+                let value = g.scale * ((h - g.mean_dy) - centred * g.slope);
+                store_dx(word_of(walk, row, i), value);
+            }
         }
+        gate_shift = (gate_shift + PAIRS * WIDTH) & 31u;
     }
 }

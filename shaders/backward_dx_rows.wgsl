@@ -1,16 +1,19 @@
 // Second dispatch of a backward, split rows:
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
-// Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, rows, rows_*, workgroup,
-// state, flags, slots, gains_*, corrections, partial_sums, reduce_*, barrier_*.
+// Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, io_dresidual*, rows,
+// rows_*, workgroup, state, flags, slots, gains_*, offsets_*, corrections, gates_*, partial_sums, reduce_*,
+// barrier_*.
 //   x, dy, dx [outer][count][inner]  read, read, written; x is not bound (io_x_none) where the
-//                                    running statistics normalized
-//   state                            saved statistics and partial sums read
+//                                    running statistics normalized and no gate is computed from it
+//   dresidual [outer][count][inner]  written where wanted
+//   state                            saved statistics, partial sums and gates read
 //   gamma [gains]                    read where there is one
+//   beta [gains]                     read where gates are computed from x
 //   dgamma, dbeta [count]            written where wanted and no gain has several slots
-// Grid: one workgroup per slice, last slice first; where dx is not wanted only a slot's first works.
-@group(0) @binding(6) var<storage, read_write> dgamma: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
+// Grid: one workgroup per slice, last slice first; where no dx is wanted only a slot's first works.
+@group(0) @binding(7) var<storage, read_write> dgamma: array<f32>;
+@group(0) @binding(8) var<storage, read_write> dbeta: array<f32>;
 
 // The sums of dy and dy * xhat of a statistic from its partials; the one workgroup that `owns` it writes
 // what they are of a single slot: dbeta, and dgamma of xhat * r + d.
@@ -43,6 +46,8 @@ struct Gradient {
     scale: f32,
     mean_dy: f32,
     slope: f32,
+    // Those of y where gates are computed from x.
+    gate: vec2<f32>,
 }
 
 fn gradient_of(slot: u32, owns: bool, here: Invocation) -> Gradient {
@@ -62,18 +67,37 @@ fn gradient_of(slot: u32, owns: bool, here: Invocation) -> Gradient {
     let from_mean = select(from_batch, 0.0, has(NO_MEAN));
     let mean_dy = from_mean * sums.x / params.n;
     let slope = from_batch * saved.z * sums.y / params.n;
-    return Gradient(saved.x, saved.y, dy_gain, scale, mean_dy, slope);
+    return Gradient(saved.x, saved.y, dy_gain, scale, mean_dy, slope, gate_affine(slot, saved));
 }
 
+// x - mean.
+fn centred(x: Word, own: Gradient, next: Gradient, c: Cursor, stride: Stride) -> Word {
+    return (x - spread(own.k, next.k, c, stride)) - spread(own.d, next.d, c, stride);
+}
+
+// dy where it passed the activation.
+fn passed(dy: Word, x: Word, own: Gradient, next: Gradient, c: Cursor, stride: Stride, bits: u32) -> Word {
+    let scale = spread(own.gate.x, next.gate.x, c, stride);
+    let shift = spread(own.gate.y, next.gate.y, c, stride);
+    return gated(dy, x, scale, shift, c.word, bits);
+}
+
+// Given x - mean.
 fn gradient(x: Word, dy: Word, own: Gradient, next: Gradient, c: Cursor, stride: Stride) -> Word {
     var h = gained(dy, c.word);
     if has(GROUPED) {
         h *= spread(own.gain, next.gain, c, stride);
     }
-    let centred = (x - spread(own.k, next.k, c, stride)) - spread(own.d, next.d, c, stride);
     let mean_dy = spread(own.mean_dy, next.mean_dy, c, stride);
     let slope = spread(own.slope, next.slope, c, stride);
-    return spread(own.scale, next.scale, c, stride) * ((h - mean_dy) - centred * slope);
+    return spread(own.scale, next.scale, c, stride) * ((h - mean_dy) - x * slope);
+}
+
+fn store_word(i: u32, x: Word, dy: Word, own: Gradient, next: Gradient, c: Cursor, stride: Stride) {
+    store_dresidual(i, dy);
+    if has(WANT_DX) {
+        store_dx(i, gradient(x, dy, own, next, c, stride));
+    }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -83,12 +107,13 @@ fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation
     if group >= params.groups {
         return;
     }
-    let slice = slice_of(params.groups - 1u - group);
-    if !has(WANT_DX) && slice.index != 0u {
+    let mirrored = params.groups - 1u - group;
+    let slice = slice_of(mirrored);
+    if !writes_words() && slice.index != 0u {
         return;
     }
     let own = gradient_of(slice.slot, slice.index == 0u, here);
-    if !has(WANT_DX) {
+    if !writes_words() {
         return;
     }
     var next = own;
@@ -98,19 +123,28 @@ fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation
     let stride = stride_of(slice);
     let end = stride.end;
     var c0 = cursor_at(slice, slice.begin + lane);
+    var gate = gate_index(mirrored, lane);
+    var gates = 0u;
+    var gate_shift = 0u;
     while c0.at < end {
         let c1 = advance(c0, stride);
         let i0 = written_word(c0);
         let i1 = select(i0, written_word(c1), c1.at < end);
-        let x0 = load_x(i0);
-        let x1 = load_x(i1);
-        let dy0 = load_dy(i0);
-        let dy1 = load_dy(i1);
+        let x0 = centred(load_x(i0), own, next, c0, stride);
+        let x1 = centred(load_x(i1), own, next, c1, stride);
+        if gate_shift == 0u {
+            gates = gate_bits(gate);
+            gate += WORKGROUP;
+        }
+        let bits1 = gates >> (gate_shift + WIDTH);
+        let dy0 = passed(load_dy(i0), x0, own, next, c0, stride, gates >> gate_shift);
+        let dy1 = passed(load_dy(i1), x1, own, next, c1, stride, bits1);
+        gate_shift = (gate_shift + 2u * WIDTH) & 31u;
         if writes(c0, stride) {
-            store_dx(i0, gradient(x0, dy0, own, next, c0, stride));
+            store_word(i0, x0, dy0, own, next, c0, stride);
         }
         if writes(c1, stride) {
-            store_dx(i1, gradient(x1, dy1, own, next, c1, stride));
+            store_word(i1, x1, dy1, own, next, c1, stride);
         }
         c0 = advance(c1, stride);
     }

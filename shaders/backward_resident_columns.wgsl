@@ -2,14 +2,20 @@
 // once. dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, span_1, io_x*, io_dy*, io_dx,
-// columns, workgroup, state, flags, slots, gains_slot, corrections, merge_tree, barrier_*.
+// io_dresidual*, columns, workgroup, state, flags, slots, gains_*, offsets_*, corrections, gates_*,
+// merge_tree, barrier_*.
 //   x, dy, dx [rows][row_words]  read, read, written
-//   state                        saved statistics read; partial sums written, see GROUPED
+//   dresidual [rows][row_words]  written where wanted
+//   state                        saved statistics and gates read; partial sums written, see GROUPED
 //   gamma [gains]                read where there is one
+//   beta [gains]                 read where gates are computed from x
 //   dgamma, dbeta [count]        written where wanted and no gain has several slots
 // Grid: one workgroup per block of columns, which owns all rows of it.
-@group(0) @binding(6) var<storage, read_write> dgamma: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dgamma: array<f32>;
+@group(0) @binding(8) var<storage, read_write> dbeta: array<f32>;
+
+// Words that share a word of gates.
+const CHUNK: u32 = min(HELD, 8u);
 
 fn write_parameters(slice: Slice, lane: u32) {
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
@@ -45,18 +51,27 @@ fn backward_resident_columns(
     var ds: array<f32, 4>;
     var rstds: array<f32, 4>;
     var scales: array<f32, 4>;
+    var gate_scales: array<f32, 4>;
+    var gate_shifts: array<f32, 4>;
     for (var c = 0u; c < WIDTH; c++) {
         let slot = slot_of(slice, walk.word * WIDTH + c);
         let saved = state_at(saved_index(slot));
         ks[c] = saved.x;
         ds[c] = saved.y;
         rstds[c] = saved.z;
+        let affine = gate_affine(slot, saved);
+        gate_scales[c] = affine.x;
+        gate_shifts[c] = affine.y;
         scales[c] = saved.z * saved_corrections(slot, saved).x * gain(slot);
     }
     let k = word_from(ks);
     let d = word_from(ds);
     let rstd = word_from(rstds);
     let scale = word_from(scales);
+    let gate_scale = word_from(gate_scales);
+    let gate_shift = word_from(gate_shifts);
+    var gate = gate_index(group, lane);
+    var gates = 0u;
 
     // x - mean, and dy.
     var x: array<Word, HELD>;
@@ -67,7 +82,12 @@ fn backward_resident_columns(
         let exists = walk.row_begin + i * walk.row_step < walk.row_end;
         let word = word_of(walk, walk.row_begin, i);
         x[i] = (load_x(word) - k) - d;
-        dy[i] = load_dy(word);
+        if i % CHUNK == 0u {
+            gates = gate_bits(gate);
+            gate += WORKGROUP;
+        }
+        let bits = gates >> (i % CHUNK * WIDTH);
+        dy[i] = gated(load_dy(word), x[i], gate_scale, gate_shift, 0u, bits);
         sum_dy += select(Word(0.0), dy[i], exists);
         sum_dy_x += select(Word(0.0), dy[i] * x[i], exists);
     }
@@ -80,7 +100,7 @@ fn backward_resident_columns(
     }
     merge_lanes(lane);
     write_parameters(slice, lane);
-    if !has(WANT_DX) {
+    if !writes_words() {
         return;
     }
 
@@ -98,7 +118,11 @@ fn backward_resident_columns(
     let slope = word_from(slopes);
     for (var i = 0u; i < HELD; i++) {
         if walk.row_begin + i * walk.row_step < walk.row_end {
-            store_dx(word_of(walk, walk.row_begin, i), scale * ((dy[i] - mean_dy) - x[i] * slope));
+            let word = word_of(walk, walk.row_begin, i);
+            store_dresidual(word, dy[i]);
+            if has(WANT_DX) {
+                store_dx(word, scale * ((dy[i] - mean_dy) - x[i] * slope));
+            }
         }
     }
 }

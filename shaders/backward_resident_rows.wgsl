@@ -1,17 +1,19 @@
 // A whole backward in one dispatch, for slots that fit a workgroup's registers: x and dy are read once.
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
-// Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, io_x*, io_dy*, io_dx, rows,
-// rows_whole, rows_held, gain_sums_held, workgroup, state, flags, slots, gains_*, corrections, reduce_*,
-// barrier_*.
+// Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, io_x*, io_dy*, io_dx,
+// io_dresidual*, rows, rows_whole, rows_held, gain_sums_held, workgroup, state, flags, slots, gains_*,
+// offsets_*, corrections, gates_*, reduce_*, barrier_*.
 //   x, dy, dx [outer][count][inner]  read, read, written
-//   state                            saved statistics read; partial sums written, see GROUPED and
+//   dresidual [outer][count][inner]  written where wanted
+//   state                            saved statistics and gates read; partial sums written, see GROUPED and
 //                                    GAIN_SUMS
 //   gamma [gains]                    read where there is one
+//   beta [gains]                     read where gates are computed from x
 //   dgamma, dbeta [count]            written where wanted and no gain has several slots
 // Grid: one workgroup for WORKGROUP / lanes slots at a time, so many times as there are turns.
-@group(0) @binding(6) var<storage, read_write> dgamma: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dgamma: array<f32>;
+@group(0) @binding(8) var<storage, read_write> dbeta: array<f32>;
 
 // What is done to the gradients of a slot.
 struct Gradient {
@@ -100,12 +102,24 @@ fn load_dy_held(held: Held) {
     }
 }
 
-// Takes the mean from all of x.
-fn sums_around_chunk(held: Held, k: f32, d: f32, begin: u32) -> Sums {
+// What was said of y in the slot, and where its bits begin.
+struct Gates {
+    affine: vec2<f32>,
+    first: u32,
+    lane: u32,
+}
+
+// Takes the mean from all of x, and from dy what did not pass an activation.
+fn sums_around_chunk(held: Held, k: f32, d: f32, gates: Gates, begin: u32) -> Sums {
     var sum: Sums;
+    let bits = gate_bits(gates.first + begin / CHUNK * WORKGROUP);
+    let scale = Word(gates.affine.x);
+    let shift = Word(gates.affine.y);
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
         x_held[i] = (x_held[i] - k) - d;
+        let word = gain_word(gates.lane, i);
+        dy_held[i] = gated(dy_held[i], x_held[i], scale, shift, word, bits >> (j * WIDTH));
         let dy = select(Word(0.0), gained_dy(i), is_held(held, i));
         sum.dy += dy;
         sum.dy_x += dy * x_held[i];
@@ -113,13 +127,14 @@ fn sums_around_chunk(held: Held, k: f32, d: f32, begin: u32) -> Sums {
     return sum;
 }
 
-fn sums_around(held: Held, k: f32, d: f32) -> Sums {
-    var sum = sums_around_chunk(held, k, d, 0u);
+fn sums_around(held: Held, k: f32, d: f32, gates: Gates) -> Sums {
+    var sum = sums_around_chunk(held, k, d, gates, 0u);
     if HELD > 8u {
-        sum = added(sum, sums_around_chunk(held, k, d, 8u));
+        sum = added(sum, sums_around_chunk(held, k, d, gates, 8u));
     }
     if HELD > 16u {
-        sum = added(added(sum, sums_around_chunk(held, k, d, 16u)), sums_around_chunk(held, k, d, 24u));
+        sum = added(sum, sums_around_chunk(held, k, d, gates, 16u));
+        sum = added(sum, sums_around_chunk(held, k, d, gates, 24u));
     }
     return sum;
 }
@@ -129,7 +144,10 @@ fn store_held_chunk(held: Held, g: Gradient, begin: u32) {
         let i = begin + j;
         if is_held(held, i) {
             let dx = g.scale * ((gained_dy(i) - g.mean_dy) - x_held[i] * g.slope);
-            store_dx(held_word(held, i), dx);
+            store_dresidual(held_word(held, i), dy_held[i]);
+            if has(WANT_DX) {
+                store_dx(held_word(held, i), dx);
+            }
         }
     }
 }
@@ -156,17 +174,20 @@ fn backward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invo
         // The same for all slots of a lane.
         load_gains(lane);
     }
+    let gate = gate_index(group, lane);
     for (var turn = 0u; turn < params.turns; turn++) {
         let slice = shared_slot(group, turn, lane);
         let held = held_of(slice, lane);
         let saved = state_at(saved_index(slice.slot));
         load_x_held(held);
         load_dy_held(held);
-        let own = sums_around(held, saved.x, saved.y);
+        let first = gate + turn * (HELD / CHUNK) * WORKGROUP;
+        let gates = Gates(gate_affine(slice.slot, saved), first, lane);
+        let own = sums_around(held, saved.x, saved.y, gates);
         var sums = lanes_sum(vec2<f32>(word_sum(own.dy), word_sum(own.dy_x)), here, params.lanes);
         sums.y *= saved.z;
         let g = gradient_of(slice.slot, saved, sums, held.run == 0u && held.end > 0u);
-        if has(WANT_DX) {
+        if writes_words() {
             store_held(held, g);
         }
         if has(GAIN_SUMS) {

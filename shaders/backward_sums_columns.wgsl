@@ -1,8 +1,9 @@
 // First dispatch of a backward, split columns: sum dy and sum dy * xhat per channel and slice.
 // Host half: src/kernels/backward_sums.rs. Lib: element_*, span_*, io_x*, io_dy*, columns, workgroup,
-// state, flags, slots, merge_tree, barrier_*.
+// state, flags, slots, gains_*, offsets_*, corrections, gates_*, merge_tree, barrier_*.
 //   x, dy [rows][row_words]  read
-//   state                    saved statistics read, partial sums written
+//   state                    saved statistics and gates read, partial sums written
+//   gamma, beta [gains]      read where gates are computed from x
 // Grid: one workgroup per block of columns and slice of rows, blocks beside each other.
 
 // Sums of dy in `dy` and of dy * (x - mean) in `dy_x`; rstd is the channel's and multiplied later.
@@ -14,10 +15,51 @@ struct Sums {
 // Half the rows of a forward at once: there are two loads for each.
 const PAIRS: u32 = max(ROWS / 2u, 1u);
 
+// Of the lane's columns; scale and shift are those of y where gates are computed from x.
+struct Statistics {
+    k: array<Word, SPAN>,
+    d: array<Word, SPAN>,
+    rstd: array<Word, SPAN>,
+    scale: array<Word, SPAN>,
+    shift: array<Word, SPAN>,
+}
+
+fn statistics_of_columns(slice: Slice, walk: Walk) -> Statistics {
+    var statistics: Statistics;
+    for (var j = 0u; j < SPAN; j++) {
+        var ks: array<f32, 4>;
+        var ds: array<f32, 4>;
+        var rstds: array<f32, 4>;
+        var scales: array<f32, 4>;
+        var shifts: array<f32, 4>;
+        for (var c = 0u; c < WIDTH; c++) {
+            let slot = slot_of(slice, span_word(walk, j) * WIDTH + c);
+            let saved = state_at(saved_index(statistic_of(slot)));
+            let affine = gate_affine(slot, saved);
+            ks[c] = saved.x;
+            ds[c] = saved.y;
+            rstds[c] = saved.z;
+            scales[c] = affine.x;
+            shifts[c] = affine.y;
+        }
+        statistics.k[j] = word_from(ks);
+        statistics.d[j] = word_from(ds);
+        statistics.rstd[j] = word_from(rstds);
+        statistics.scale[j] = word_from(scales);
+        statistics.shift[j] = word_from(shifts);
+    }
+    return statistics;
+}
+
 // The sums in three levels, as in moments_columns.wgsl.
-fn column_sums(walk: Walk, saved_k: array<Word, SPAN>, saved_d: array<Word, SPAN>) -> Sums {
-    var k = saved_k;
-    var d = saved_d;
+fn column_sums(walk: Walk, first_gate: u32, of_columns: Statistics) -> Sums {
+    var k = of_columns.k;
+    var d = of_columns.d;
+    var scale = of_columns.scale;
+    var shift = of_columns.shift;
+    var gate = first_gate;
+    var gates: array<u32, SPAN>;
+    var gate_shift = 0u;
     var sums: Sums;
     let step = walk.row_step;
     var row = walk.row_begin;
@@ -28,15 +70,24 @@ fn column_sums(walk: Walk, saved_k: array<Word, SPAN>, saved_d: array<Word, SPAN
             let end = min(row + 16u * step, long_end);
             var part: Sums;
             for (; row < end; row += PAIRS * step) {
+                if gate_shift == 0u {
+                    for (var j = 0u; j < SPAN; j++) {
+                        gates[j] = gate_bits(gate);
+                        gate += WORKGROUP;
+                    }
+                }
                 for (var i = 0u; i < PAIRS * SPAN; i++) {
                     let j = i % SPAN;
                     let word = word_of(walk, row, i);
                     let x = load_x(word);
-                    let dy = load_dy(word);
+                    let centred = (x - k[j]) - d[j];
+                    let bits = gates[j] >> (gate_shift + i / SPAN * WIDTH);
+                    let dy = gated(load_dy(word), centred, scale[j], shift[j], 0u, bits);
                     let is_own = is_new(walk, row, i);
                     part.dy[j] += select(Word(0.0), dy, is_own);
-                    part.dy_x[j] += select(Word(0.0), dy * ((x - k[j]) - d[j]), is_own);
+                    part.dy_x[j] += select(Word(0.0), dy * centred, is_own);
                 }
+                gate_shift = (gate_shift + PAIRS * WIDTH) & 31u;
             }
             for (var j = 0u; j < SPAN; j++) {
                 long.dy[j] += part.dy[j];
@@ -62,29 +113,12 @@ fn backward_sums_columns(
     }
     let slice = slice_of(group);
     let walk = walk_of(slice, lane);
-    var k: array<Word, SPAN>;
-    var d: array<Word, SPAN>;
-    var rstd: array<Word, SPAN>;
-    for (var j = 0u; j < SPAN; j++) {
-        var ks: array<f32, 4>;
-        var ds: array<f32, 4>;
-        var rstds: array<f32, 4>;
-        for (var c = 0u; c < WIDTH; c++) {
-            let slot = slot_of(slice, span_word(walk, j) * WIDTH + c);
-            let saved = state_at(saved_index(statistic_of(slot)));
-            ks[c] = saved.x;
-            ds[c] = saved.y;
-            rstds[c] = saved.z;
-        }
-        k[j] = word_from(ks);
-        d[j] = word_from(ds);
-        rstd[j] = word_from(rstds);
-    }
-    var sums = column_sums(walk, k, d);
+    var statistics = statistics_of_columns(slice, walk);
+    var sums = column_sums(walk, gate_index(group, lane), statistics);
     for (var j = 0u; j < SPAN; j++) {
         if is_in_tile(lane, j) {
             let dy = word_split(sums.dy[j]);
-            let dy_x = word_split(sums.dy_x[j] * rstd[j]);
+            let dy_x = word_split(sums.dy_x[j] * statistics.rstd[j]);
             for (var c = 0u; c < WIDTH; c++) {
                 merge_scratch[tile_element(lane, j, c)] = vec2<f32>(dy[c], dy_x[c]);
             }

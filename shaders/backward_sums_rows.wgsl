@@ -1,17 +1,26 @@
 // First dispatch of a backward, split rows: sum dy and sum dy * xhat per slice.
 // Host half: src/kernels/backward_sums.rs. Lib: element_*, io_x*, io_dy*, rows, rows_*, workgroup,
-// state, flags, slots, gains_*, reduce_*, barrier_*.
+// state, flags, slots, gains_*, offsets_*, corrections, gates_*, reduce_*, barrier_*.
 //   x, dy [outer][count][inner]  read
-//   state                        saved statistics read, partial sums written
+//   state                        saved statistics and gates read, partial sums written
 //   gamma [gains]                read where each element of a slot has its own: dy times it counts
+//   gamma, beta [gains]          read where gates are computed from x
 // Grid: one workgroup per slice, slices of a slot beside each other.
 
 // The sums of dy and dy * (x - mean) over this lane's words, in three levels as in moments_rows.wgsl.
-fn lane_sums(slice: Slice, lane: u32, k: f32, d: f32) -> vec2<f32> {
+fn lane_sums(slice: Slice, here: Invocation, group: u32, saved: vec4<f32>) -> vec2<f32> {
+    let k = saved.x;
+    let d = saved.y;
+    let affine = gate_affine(slice.slot, saved);
+    let scale = Word(affine.x);
+    let shift = Word(affine.y);
+    var gate = gate_index(group, here.lane);
+    var gates = 0u;
+    var gate_shift = 0u;
     var sum_dy = Word(0.0);
     var sum_dy_x = Word(0.0);
     var stride = stride_of(slice);
-    var c0 = cursor_at(slice, slice.begin + lane);
+    var c0 = cursor_at(slice, slice.begin + here.lane);
     while c0.at < slice.end {
         let long_end = min(c0.at + 2048u * WORKGROUP, slice.end);
         var long_dy = Word(0.0);
@@ -26,11 +35,20 @@ fn lane_sums(slice: Slice, lane: u32, k: f32, d: f32) -> vec2<f32> {
                 let i1 = select(i0, word_of(c1), c1.at < stride.end);
                 let x0 = load_x(i0);
                 let x1 = load_x(i1);
-                let dy0 = gained(load_dy(i0), c0.word);
-                let dy1 = gained(load_dy(i1), c1.word);
+                let centred0 = (x0 - k) - d;
+                let centred1 = (x1 - k) - d;
+                if gate_shift == 0u {
+                    gates = gate_bits(gate);
+                    gate += WORKGROUP;
+                }
+                let passed0 = gated(load_dy(i0), centred0, scale, shift, c0.word, gates >> gate_shift);
+                let bits1 = gates >> (gate_shift + WIDTH);
+                let passed1 = gated(load_dy(i1), centred1, scale, shift, c1.word, bits1);
+                gate_shift = (gate_shift + 2u * WIDTH) & 31u;
+                let dy0 = gained(passed0, c0.word);
+                let dy1 = gained(passed1, c1.word);
                 part_dy += members(dy0, c0, stride) + members(dy1, c1, stride);
-                part_dy_x += members(dy0 * ((x0 - k) - d), c0, stride)
-                    + members(dy1 * ((x1 - k) - d), c1, stride);
+                part_dy_x += members(dy0 * centred0, c0, stride) + members(dy1 * centred1, c1, stride);
                 c0 = advance(c1, stride);
             }
             long_dy += part_dy;
@@ -51,7 +69,7 @@ fn backward_sums_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocati
     }
     let slice = slice_of(group);
     let saved = state_at(saved_index(statistic_of(slice.slot)));
-    let sums = workgroup_sum(lane_sums(slice, lane, saved.x, saved.y), here);
+    let sums = workgroup_sum(lane_sums(slice, here, group, saved), here);
     if lane == 0u {
         // rstd is the slot's, so it leaves the sum.
         set_state(slot_partial(slice.slot, slice.index), vec4<f32>(sums.x, sums.y * saved.z, 0.0, 0.0));

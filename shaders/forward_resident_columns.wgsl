@@ -1,15 +1,17 @@
 // A whole training forward in one dispatch, for columns that fit a workgroup's registers: x is read
-// once. y = ((x - K) - d) * rstd * gamma + beta.
-// Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, span_1, io_x*, io_y, columns,
-// columns_pivot, workgroup, state, flags, slots, gains_slot, offsets_slot, running, corrections, moments,
-// statistics, merge_tree, barrier_*.
+// once. y = act(((x - K) - d) * rstd * gamma + beta + residual).
+// Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, span_1, io_x*, io_y, io_residual*,
+// columns, columns_pivot, workgroup, state, flags, slots, gains_slot, offsets_slot, running, corrections,
+// moments, statistics, tail, tracked*, merge_tree, barrier_*.
 //   x, y [rows][row_words]      read and written
-//   state                       saved statistics written
+//   residual [rows][row_words]  read where there is one
+//   state                       saved statistics and gates written
 //   gamma, beta [gains]         read where there are any
 //   running_mean, running_var   [count] read or moved
-//   tracked [1]                 num_batches_tracked, counted up here
+//   tracked [1]                 num_batches_tracked, counted up here where no residual is bound
 // Grid: one workgroup per block of columns, which owns all rows of it.
-@group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
+// Words that share a word of gates.
+const CHUNK: u32 = min(HELD, 8u);
 
 // What is done to the elements of each merged column goes to where its sums and pivot were: (d from the
 // pivot, scale), and the shift. The block's channels are saved and moved.
@@ -86,12 +88,24 @@ fn forward_resident_columns(
     let d = word_from(ds);
     let scale = word_from(scales);
     let shift = word_from(shifts);
+    var gate = gate_index(group, lane);
+    var gates = 0u;
     for (var i = 0u; i < HELD; i++) {
+        let word = word_of(walk, walk.row_begin, i);
+        let y = tailed((x[i] - d) * scale + shift, load_residual(word));
         if walk.row_begin + i * walk.row_step < walk.row_end {
-            store_y(word_of(walk, walk.row_begin, i), (x[i] - d) * scale + shift);
+            store_y(word, y);
+        }
+        if has(GATED) {
+            gates |= gate_of(y) << (i % CHUNK * WIDTH);
+            if i % CHUNK == CHUNK - 1u {
+                state[gate] = gates;
+                gate += WORKGROUP;
+                gates = 0u;
+            }
         }
     }
-    if group == 0u && lane == 0u && has(HAS_TRACKED) {
-        tracked[0] += 1u;
+    if group == 0u && lane == 0u {
+        count_batch();
     }
 }

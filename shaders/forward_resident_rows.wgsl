@@ -1,16 +1,15 @@
 // A whole training forward in one dispatch, for slots that fit a workgroup's registers: x is read once.
-// y = ((x - K) - d) * rstd * gamma + beta.
-// Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, io_x*, io_y, rows, rows_whole,
-// rows_held, workgroup, state, flags, slots, gains_*, offsets_*, running, corrections, moments, statistics,
-// reduce_*, barrier_*.
+// y = act(((x - K) - d) * rstd * gamma + beta + residual).
+// Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, io_x*, io_y, io_residual*, rows,
+// rows_whole, rows_held, workgroup, state, flags, slots, gains_*, offsets_*, running, corrections, moments,
+// statistics, tail, tracked*, reduce_*, barrier_*.
 //   x, y [outer][count][inner]  read and written
-//   state                       saved statistics written
+//   residual [outer][count][inner]  read where there is one
+//   state                       saved statistics and gates written
 //   gamma, beta [gains]         read where there are any
 //   running_mean, running_var   [count] read or moved
-//   tracked [1]                 num_batches_tracked, counted up here
+//   tracked [1]                 num_batches_tracked, counted up here where no residual is bound
 // Grid: one workgroup for WORKGROUP / lanes slots at a time, so many times as there are turns.
-@group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
-
 // Sums of x from a pivot and of their squares, of all words that a lane holds.
 struct Sums {
     s: Word,
@@ -108,6 +107,31 @@ fn scale_held(d: f32, scale: f32, shift: f32) {
     }
 }
 
+// Adds the residual and activates; gives the bits of what passed.
+fn tail_chunk(held: Held, begin: u32) -> u32 {
+    var gates = 0u;
+    for (var j = 0u; j < CHUNK; j++) {
+        let i = begin + j;
+        x_held[i] = tailed(x_held[i], load_residual(held_word(held, i)));
+        gates |= gate_of(x_held[i]) << (j * WIDTH);
+    }
+    return gates;
+}
+
+// Each chunk of words keeps its bits in a word of their own.
+fn tail_held(held: Held, gate: u32) {
+    let gates = tail_chunk(held, 0u);
+    if has(GATED) {
+        state[gate] = gates;
+    }
+    for (var chunk = 1u; chunk < HELD / CHUNK; chunk++) {
+        let more = tail_chunk(held, chunk * CHUNK);
+        if has(GATED) {
+            state[gate + chunk * WORKGROUP] = more;
+        }
+    }
+}
+
 fn store_held_chunk(held: Held, begin: u32) {
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
@@ -179,6 +203,7 @@ fn forward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invoc
         // The same for all slots of a lane.
         load_gains(lane);
     }
+    let gate = gate_index(group, lane);
     for (var turn = 0u; turn < params.turns; turn++) {
         let slice = shared_slot(group, turn, lane);
         let held = held_of(slice, lane);
@@ -198,9 +223,12 @@ fn forward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invoc
         let d = (statistics.saved.x - k) + statistics.saved.y;
         let scale = statistics.saved.z * statistics.rd.x * gain(slice.slot);
         scale_held(d, scale, statistics.rd.y * gain(slice.slot) + offset(slice.slot));
+        if HAS_RESIDUAL || has(RELU) {
+            tail_held(held, gate + turn * (HELD / CHUNK) * WORKGROUP);
+        }
         store_held(held);
     }
-    if group == 0u && lane == 0u && has(HAS_TRACKED) {
-        tracked[0] += 1u;
+    if group == 0u && lane == 0u {
+        count_batch();
     }
 }

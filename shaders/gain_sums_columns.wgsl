@@ -1,8 +1,9 @@
 // First of two dispatches for the gradients of gains that each element of a row has its own of: sums
 // down the columns of dy and of dy * xhat, where xhat is by the statistics of its row.
 // Host half: src/kernels/gain_sums.rs. Lib: element_*, span_*, io_x*, io_dy*, columns, workgroup,
-// state, flags, slots, merge_tree, barrier_*.
+// state, flags, slots, gains_*, offsets_*, corrections, gates_*, merge_tree, barrier_*.
 //   x, dy [rows][row_words]  read
+//   gamma, beta [row]        read where gates are computed from x
 //   state                    saved statistics of the rows read, partial sums written
 // Grid: one workgroup per block of columns and slice of rows, blocks beside each other. A row of words is
 // one row of statistics, which its lanes read together.
@@ -16,8 +17,32 @@ struct Sums {
 // Half the rows of a forward at once: there are two loads for each.
 const PAIRS: u32 = max(ROWS / 2u, 1u);
 
+// The gains and offsets of the lane's columns, where gates are computed from x.
+struct Affine {
+    gain: array<Word, SPAN>,
+    offset: array<Word, SPAN>,
+}
+
+fn affine_of(slice: Slice, walk: Walk) -> Affine {
+    var affine: Affine;
+    for (var j = 0u; j < SPAN; j++) {
+        var gains: array<f32, 4>;
+        var offsets: array<f32, 4>;
+        for (var c = 0u; c < WIDTH; c++) {
+            let slot = slot_of(slice, span_word(walk, j) * WIDTH + c);
+            let of_xhat = gate_affine(slot, vec4<f32>(0.0, 0.0, 1.0, 0.0));
+            gains[c] = of_xhat.x;
+            offsets[c] = of_xhat.y;
+        }
+        affine.gain[j] = word_from(gains);
+        affine.offset[j] = word_from(offsets);
+    }
+    return affine;
+}
+
 // The sums in three levels, as in moments_columns.wgsl.
-fn column_sums(walk: Walk) -> Sums {
+fn column_sums(walk: Walk, of_columns: Affine) -> Sums {
+    var affine = of_columns;
     var sums: Sums;
     let first_saved = saved_index(params.first_row);
     let step = walk.row_step;
@@ -34,9 +59,9 @@ fn column_sums(walk: Walk) -> Sums {
                     let saved = state_at(first_saved + row_of(walk, row, i));
                     let word = word_of(walk, row, i);
                     let x = load_x(word);
-                    let dy = load_dy(word);
                     let is_own = is_new(walk, row, i);
                     let xhat = ((x - saved.x) - saved.y) * saved.z;
+                    let dy = gated(load_dy(word), xhat, affine.gain[j], affine.offset[j], 0u, 0u);
                     part.dy[j] += select(Word(0.0), dy, is_own);
                     part.dy_x[j] += select(Word(0.0), dy * xhat, is_own);
                 }
@@ -65,7 +90,7 @@ fn gain_sums_columns(
     }
     let slice = slice_of(group);
     let walk = walk_of(slice, lane);
-    var sums = column_sums(walk);
+    var sums = column_sums(walk, affine_of(slice, walk));
     for (var j = 0u; j < SPAN; j++) {
         if is_in_tile(lane, j) {
             let dy = word_split(sums.dy[j]);

@@ -1,10 +1,11 @@
 // Second dispatch of a training forward and the only one of inference, split columns:
-// y = ((x - K) - d) * rstd * gamma + beta.
-// Host half: src/kernels/normalize.rs. Lib: element_*, span_*, io_x*, io_y, columns, workgroup, state,
-// flags, slots, gains_slot, offsets_slot, running, corrections, moments, partial_moments, statistics,
-// merge_tree, barrier_*.
+// y = act(((x - K) - d) * rstd * gamma + beta + residual).
+// Host half: src/kernels/normalize.rs. Lib: element_*, span_*, io_x*, io_y, io_residual*, columns, workgroup,
+// state, flags, slots, gains_slot, offsets_slot, running, corrections, moments, partial_moments, statistics,
+// tail, merge_tree, barrier_*.
 //   x, y [rows][row_words]     read and written
-//   state                      partial moments read, saved statistics written; see SAVE
+//   residual [rows][row_words]  read where there is one
+//   state                      partial moments read, saved statistics written; see SAVE; gates written
 //   gamma, beta [gains]        read where there are any
 //   running_mean, running_var  [count] read or moved
 // Grid: one workgroup per block of columns and slice of rows, last slice first: what the first
@@ -123,7 +124,8 @@ fn normalize_columns(
     if group >= params.groups {
         return;
     }
-    let slice = slice_of(params.groups - 1u - group);
+    let mirrored = params.groups - 1u - group;
+    let slice = slice_of(mirrored);
     if !has(USE_RUNNING) || (has(UPDATE_RUNNING) && slice.index == 0u) {
         merge_partials(slice, lane);
     }
@@ -138,14 +140,34 @@ fn normalize_columns(
     for (var j = 0u; j < SPAN; j++) {
         affine[j] = affine_of(slice, span_word(walk, j));
     }
+    var gates: array<u32, SPAN>;
+    var gate_shift = 0u;
+    var gate = gate_index(mirrored, lane);
     for (var row = walk.row_begin; row < walk.row_end; row += ROWS * walk.row_step) {
         var x: array<Word, ROWS * SPAN>;
+        var residuals: array<Word, ROWS * SPAN>;
         for (var i = 0u; i < ROWS * SPAN; i++) {
             x[i] = load_x(word_of(walk, row, i));
+            residuals[i] = load_residual(word_of(walk, row, i));
         }
         for (var i = 0u; i < ROWS * SPAN; i++) {
             let a = affine[i % SPAN];
-            store_y(word_of(walk, row, i), ((x[i] - a.k) - a.d) * a.scale + a.shift);
+            let y = tailed(((x[i] - a.k) - a.d) * a.scale + a.shift, residuals[i]);
+            store_y(word_of(walk, row, i), y);
+            if has(GATED) {
+                gates[i % SPAN] |= gate_of(y) << (gate_shift + i / SPAN * WIDTH);
+            }
+        }
+        if has(GATED) {
+            gate_shift += ROWS * WIDTH;
+            if gate_shift == 32u || row + ROWS * walk.row_step >= walk.row_end {
+                for (var j = 0u; j < SPAN; j++) {
+                    state[gate] = gates[j];
+                    gate += WORKGROUP;
+                    gates[j] = 0u;
+                }
+                gate_shift = 0u;
+            }
         }
     }
 }

@@ -1,10 +1,11 @@
 // Second dispatch of a training forward and the only one of inference, split rows:
-// y = ((x - K) - d) * rstd * gamma + beta.
-// Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, rows, rows_*, workgroup, state,
-// flags, slots, gains_*, offsets_*, running, corrections, moments, partial_moments, statistics, reduce_*,
-// barrier_*.
+// y = act(((x - K) - d) * rstd * gamma + beta + residual).
+// Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, io_residual*, rows, rows_*, workgroup,
+// state, flags, slots, gains_*, offsets_*, running, corrections, moments, partial_moments, statistics, tail,
+// reduce_*, barrier_*.
 //   x, y [outer][count][inner]  read and written
-//   state                       partial moments read, saved statistics written; see SAVE
+//   residual [outer][count][inner]  read where there is one
+//   state                       partial moments read, saved statistics written; see SAVE; gates written
 //   gamma, beta [gains]         read where there are any
 //   running_mean, running_var   [count] read or moved
 // Grid: one workgroup per slice, last slice first: what the first dispatch read last is still in
@@ -78,7 +79,8 @@ fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) 
     if group >= params.groups {
         return;
     }
-    let slice = slice_of(params.groups - 1u - group);
+    let mirrored = params.groups - 1u - group;
+    let slice = slice_of(mirrored);
     let own = affine_of(slice.slot, slice.index == 0u && leads(slice.slot), here);
     var next = own;
     if STRADDLES {
@@ -87,6 +89,9 @@ fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) 
     let stride = stride_of(slice);
     let end = stride.end;
     var c0 = cursor_at(slice, slice.begin + lane);
+    var gates = 0u;
+    var gate_shift = 0u;
+    var gate = gate_index(mirrored, lane);
     while c0.at < end {
         let c1 = advance(c0, stride);
         let c2 = advance(c1, stride);
@@ -99,18 +104,37 @@ fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) 
         let x1 = load_x(i1);
         let x2 = load_x(i2);
         let x3 = load_x(i3);
+        let r0 = load_residual(i0);
+        let r1 = load_residual(i1);
+        let r2 = load_residual(i2);
+        let r3 = load_residual(i3);
+        let y0 = tailed(normalized(x0, own, next, c0, stride), r0);
+        let y1 = tailed(normalized(x1, own, next, c1, stride), r1);
+        let y2 = tailed(normalized(x2, own, next, c2, stride), r2);
+        let y3 = tailed(normalized(x3, own, next, c3, stride), r3);
         if writes(c0, stride) {
-            store_y(i0, normalized(x0, own, next, c0, stride));
+            store_y(i0, y0);
         }
         if writes(c1, stride) {
-            store_y(i1, normalized(x1, own, next, c1, stride));
+            store_y(i1, y1);
         }
         if writes(c2, stride) {
-            store_y(i2, normalized(x2, own, next, c2, stride));
+            store_y(i2, y2);
         }
         if writes(c3, stride) {
-            store_y(i3, normalized(x3, own, next, c3, stride));
+            store_y(i3, y3);
         }
         c0 = advance(c3, stride);
+        if has(GATED) {
+            let pair = gate_of(y0) | (gate_of(y1) << WIDTH);
+            gates |= (pair | ((gate_of(y2) | (gate_of(y3) << WIDTH)) << (2u * WIDTH))) << gate_shift;
+            gate_shift += 4u * WIDTH;
+            if gate_shift == 32u || c0.at >= end {
+                state[gate] = gates;
+                gate += WORKGROUP;
+                gates = 0u;
+                gate_shift = 0u;
+            }
+        }
     }
 }

@@ -95,7 +95,7 @@ mod readme {}
 pub use error::{Error, Result};
 pub use gpu::{DType, Device, DeviceClass, Element, Limits, Recorder, Tensor};
 pub use norm::{
-    BatchNorm, BatchNormOptions, BatchRenorm, BatchRenormOptions, Gradients, GroupNorm,
+    Activation, BatchNorm, BatchNormOptions, BatchRenorm, BatchRenormOptions, Gradients, GroupNorm,
     GroupNormOptions, InstanceNorm, InstanceNormOptions, LayerNorm, LayerNormOptions, Mode,
     Momentum, Norm, RenormSchedule, RmsNorm, RmsNormOptions, RunningVariance, Saved,
     SavedStatistics, SpectralNorm, SpectralNormOptions, SpectralSaved, Statistics, Wanted,

@@ -36,6 +36,8 @@ struct Params {
     running_divisor: f32, // n - 1 or n: what M2 is divided by for running_var
     r_max: f32,
     d_max: f32,
+    gates: u32, // words of the state before the gates of this window
+    lane_gates: u32, // words of gates that a lane keeps
 }
 @group(0) @binding(0) var<uniform> params: Params;
 

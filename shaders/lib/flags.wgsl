@@ -26,6 +26,11 @@ const CORRECTED: u32 = 8192u;
 const ONE_ROW: u32 = 16384u;
 // Leave the sums over rows for the gradients of gains that each element of a row has.
 const GAIN_SUMS: u32 = 32768u;
+// An activation follows the norm: negative values become 0.
+const RELU: u32 = 65536u;
+// Which elements passed the activation is kept in the state, see tail.wgsl.
+const GATED: u32 = 131072u;
+const WANT_DRESIDUAL: u32 = 262144u;
 const WANT_DX: u32 = 128u;
 const WANT_DGAMMA: u32 = 256u;
 const WANT_DBETA: u32 = 512u;

@@ -1,8 +1,10 @@
 //! Host half of `shaders/backward_dx_rows.wgsl` and `shaders/backward_dx_columns.wgsl`: dx, dgamma
 //! and dbeta, the last dispatch of every backward.
 
-use super::io::{Linked, Place};
-use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
+use super::io::{Linked, Place, Tail};
+use super::{
+    Flags, Kernel, Kernels, Numbers, Output, Places, Tensors, binding, body, lib, present,
+};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::Plan;
@@ -21,7 +23,10 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::ONE_PARTIAL)
     .and(Flags::GROUPED)
     .and(Flags::NO_MEAN)
-    .and(Flags::CORRECTED);
+    .and(Flags::CORRECTED)
+    .and(Flags::HAS_BETA)
+    .and(Flags::GATED)
+    .and(Flags::WANT_DRESIDUAL);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
@@ -69,7 +74,11 @@ pub(crate) struct BackwardDx<'a> {
     pub(crate) dy: &'a Tensor,
     pub(crate) state: &'a Tensor,
     pub(crate) gamma: Option<&'a Tensor>,
+    pub(crate) beta: Option<&'a Tensor>,
+    /// Whether gates are computed from x, by gamma and beta.
+    pub(crate) recomputes: bool,
     pub(crate) dx: Option<&'a Tensor>,
+    pub(crate) dresidual: Option<&'a Tensor>,
     pub(crate) dgamma: Option<&'a Tensor>,
     pub(crate) dbeta: Option<&'a Tensor>,
 }
@@ -81,8 +90,8 @@ impl BackwardDx<'_> {
         plan: &Plan,
         numbers: &Numbers,
     ) -> Result<Vec<Prepared>> {
-        // Through running statistics dx does not depend on x.
-        let reads_x = !numbers.flags.has(Flags::USE_RUNNING);
+        // Through running statistics dx does not depend on x, but a gate may.
+        let reads_x = !numbers.flags.has(Flags::USE_RUNNING) || self.recomputes;
         self.prepare_with(&KERNELS, reads_x, recorder, plan, numbers)
     }
 
@@ -97,24 +106,32 @@ impl BackwardDx<'_> {
         let others = present(&[
             (binding::STATE, Some(self.state)),
             (binding::GAMMA, self.gamma),
+            (binding::BETA, self.beta.filter(|_| self.recomputes)),
             (binding::DGAMMA, self.dgamma),
             (binding::DBETA, self.dbeta),
         ]);
+        let written: Vec<_> = others
+            .iter()
+            .copied()
+            .chain(self.dresidual.map(|t| (binding::RESIDUAL, t)))
+            .collect();
         let x = if reads_x {
-            Place::of(self.x, self.dx, &others)
+            Place::of(self.x, self.dx, &written)
         } else {
             Place::Absent
         };
-        let dy = Place::of(self.dy, self.dx, &others);
+        let dy = Place::of(self.dy, self.dx, &written);
         let activations = present(&[
             (binding::X, Some(self.x).filter(|_| x.is_bound())),
             (binding::DY, Some(self.dy).filter(|_| dy.is_bound())),
             (binding::OUTPUT, self.dx),
+            (binding::RESIDUAL, self.dresidual),
         ]);
         let tensors = Tensors {
             activations: &activations,
             others: &others,
         };
-        kernels.prepare(recorder, plan, numbers, [x, dy], tensors)
+        let tail = Tail::of_backward(self.recomputes, self.dresidual);
+        kernels.prepare(recorder, plan, numbers, Places { x, dy, tail }, tensors)
     }
 }

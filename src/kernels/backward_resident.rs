@@ -21,7 +21,10 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::WANT_DBETA)
     .and(Flags::GROUPED)
     .and(Flags::NO_MEAN)
-    .and(Flags::CORRECTED);
+    .and(Flags::CORRECTED)
+    .and(Flags::HAS_BETA)
+    .and(Flags::GATED)
+    .and(Flags::WANT_DRESIDUAL);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {

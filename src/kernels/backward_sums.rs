@@ -1,22 +1,35 @@
 //! Host half of `shaders/backward_sums_rows.wgsl` and `shaders/backward_sums_columns.wgsl`:
 //! partial sums of dy and dy * xhat, the first dispatch of a backward.
 
-use super::io::{Linked, Place};
-use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
+use super::io::{Linked, Place, Tail};
+use super::{
+    Flags, Kernel, Kernels, Numbers, Output, Places, Tensors, binding, body, lib, present,
+};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::Plan;
 
 const BINDINGS: &[(u32, &str)] = &[(binding::STATE, "state")];
 
-const FLAGS: Flags = Flags::GROUPED;
+const FLAGS: Flags = Flags::GROUPED
+    .and(Flags::HAS_GAMMA)
+    .and(Flags::HAS_BETA)
+    .and(Flags::GATED)
+    .and(Flags::CORRECTED);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "backward_sums_rows",
         body: body!("backward_sums_rows"),
-        lib: lib!["rows", "workgroup", "state", "flags", "slots"],
-        flags: FLAGS.and(Flags::HAS_GAMMA),
+        lib: lib![
+            "rows",
+            "workgroup",
+            "state",
+            "flags",
+            "slots",
+            "corrections"
+        ],
+        flags: FLAGS,
         reads_dy: true,
         output: Output::None,
         gains: Linked::ElementGains,
@@ -31,6 +44,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "state",
             "flags",
             "slots",
+            "corrections",
             "merge_tree"
         ],
         flags: FLAGS,
@@ -46,8 +60,11 @@ pub(crate) struct BackwardSums<'a> {
     pub(crate) x: &'a Tensor,
     pub(crate) dy: &'a Tensor,
     pub(crate) state: &'a Tensor,
-    /// Where each element of a slot has a gain of its own.
+    /// Where each element of a slot has a gain of its own, or gates are computed from x.
     pub(crate) gamma: Option<&'a Tensor>,
+    /// Where gates are computed from x.
+    pub(crate) beta: Option<&'a Tensor>,
+    pub(crate) recomputes: bool,
 }
 
 impl BackwardSums<'_> {
@@ -60,6 +77,7 @@ impl BackwardSums<'_> {
         let others = present(&[
             (binding::STATE, Some(self.state)),
             (binding::GAMMA, self.gamma),
+            (binding::BETA, self.beta),
         ]);
         let x = Place::of(self.x, None, &others);
         let dy = Place::of(self.dy, None, &others);
@@ -67,6 +85,7 @@ impl BackwardSums<'_> {
             activations: &[(binding::X, self.x), (binding::DY, self.dy)],
             others: &others,
         };
-        KERNELS.prepare(recorder, plan, numbers, [x, dy], tensors)
+        let tail = Tail::of_backward(self.recomputes, None);
+        KERNELS.prepare(recorder, plan, numbers, Places { x, dy, tail }, tensors)
     }
 }

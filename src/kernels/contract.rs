@@ -12,7 +12,7 @@ mod reflection;
 use std::collections::HashSet;
 
 use super::fold::Fold;
-use super::io::{Linked, Place};
+use super::io::{Linked, Place, Tail};
 use super::matrix::{MatrixKernel, MatrixParams};
 use super::params::FoldParams;
 use super::{
@@ -98,6 +98,7 @@ const NEUTRAL: Io = Io {
     element_gains: false,
     x: Place::Absent,
     dy: Place::Absent,
+    tail: Tail::Plain,
 };
 
 /// The workgroups of a GPU, or those of a software driver: one subgroup, or several words for each lane.

@@ -23,6 +23,9 @@ impl Flags {
     pub(crate) const CORRECTED: Self = Self(8192);
     pub(crate) const ONE_ROW: Self = Self(16_384);
     pub(crate) const GAIN_SUMS: Self = Self(32_768);
+    pub(crate) const RELU: Self = Self(65_536);
+    pub(crate) const GATED: Self = Self(131_072);
+    pub(crate) const WANT_DRESIDUAL: Self = Self(262_144);
 
     /// The set itself where `condition` holds, else none.
     pub(crate) fn when(self, condition: bool) -> Self {
@@ -48,7 +51,7 @@ impl Flags {
     }
 
     #[cfg(test)]
-    pub(crate) const NAMED: [(&str, Self); 16] = [
+    pub(crate) const NAMED: [(&str, Self); 19] = [
         ("HAS_GAMMA", Self::HAS_GAMMA),
         ("HAS_BETA", Self::HAS_BETA),
         ("USE_RUNNING", Self::USE_RUNNING),
@@ -65,6 +68,9 @@ impl Flags {
         ("CORRECTED", Self::CORRECTED),
         ("ONE_ROW", Self::ONE_ROW),
         ("GAIN_SUMS", Self::GAIN_SUMS),
+        ("RELU", Self::RELU),
+        ("GATED", Self::GATED),
+        ("WANT_DRESIDUAL", Self::WANT_DRESIDUAL),
     ];
 }
 

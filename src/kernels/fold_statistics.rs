@@ -48,7 +48,11 @@ impl FoldStatistics<'_> {
             let numbers = Numbers { flags, ..*numbers };
             KERNEL.prepare(recorder, plan, &numbers, groups, &tensors)
         };
-        let channels = plan.gain_count();
+        let channels = if numbers.flags.has(Flags::UPDATE_RUNNING) {
+            plan.gain_count()
+        } else {
+            1
+        };
         if !numbers.flags.has(Flags::CUMULATIVE) {
             return Ok(vec![prepare(numbers.flags, channels)?]);
         }

@@ -1,8 +1,9 @@
 //! Host half of `shaders/forward_resident_rows.wgsl` and `shaders/forward_resident_columns.wgsl`: a
 //! whole training forward in one dispatch.
 
-use super::io::{Linked, Place};
-use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
+use super::io::Linked;
+use super::normalize::Normalize;
+use super::{Flags, Kernel, Kernels, Numbers, Output, binding, body, lib};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::Plan;
@@ -11,7 +12,6 @@ const BINDINGS: &[(u32, &str)] = &[
     (binding::STATE, "state"),
     (binding::RUNNING_MEAN, "running_mean"),
     (binding::RUNNING_VAR, "running_var"),
-    (binding::TRACKED, "tracked"),
 ];
 
 const FLAGS: Flags = Flags::HAS_GAMMA
@@ -21,7 +21,9 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::HAS_TRACKED)
     .and(Flags::GROUPED)
     .and(Flags::NO_MEAN)
-    .and(Flags::CORRECTED);
+    .and(Flags::CORRECTED)
+    .and(Flags::RELU)
+    .and(Flags::GATED);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
@@ -37,7 +39,8 @@ pub(super) static KERNELS: Kernels = Kernels {
             "running",
             "corrections",
             "moments",
-            "statistics"
+            "statistics",
+            "tail"
         ],
         flags: FLAGS.and(Flags::ONE_ROW),
         reads_dy: false,
@@ -59,6 +62,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "corrections",
             "moments",
             "statistics",
+            "tail",
             "merge_tree",
         ],
         flags: FLAGS,
@@ -69,42 +73,14 @@ pub(super) static KERNELS: Kernels = Kernels {
     },
 };
 
-/// The tensors of the dispatch.
-pub(crate) struct ForwardResident<'a> {
-    pub(crate) x: &'a Tensor,
-    pub(crate) y: &'a Tensor,
-    pub(crate) state: &'a Tensor,
-    pub(crate) gamma: Option<&'a Tensor>,
-    pub(crate) beta: Option<&'a Tensor>,
-    pub(crate) running_mean: Option<&'a Tensor>,
-    pub(crate) running_var: Option<&'a Tensor>,
-    pub(crate) tracked: Option<&'a Tensor>,
-}
-
-impl ForwardResident<'_> {
-    pub(crate) fn prepare(
-        &self,
-        recorder: &Recorder<'_>,
-        plan: &Plan,
-        numbers: &Numbers,
-    ) -> Result<Vec<Prepared>> {
-        let others = present(&[
-            (binding::STATE, Some(self.state)),
-            (binding::GAMMA, self.gamma),
-            (binding::BETA, self.beta),
-            (binding::RUNNING_MEAN, self.running_mean),
-            (binding::RUNNING_VAR, self.running_var),
-            (binding::TRACKED, self.tracked),
-        ]);
-        let x = Place::of(self.x, Some(self.y), &others);
-        let activations = present(&[
-            (binding::X, Some(self.x).filter(|_| x.is_bound())),
-            (binding::OUTPUT, Some(self.y)),
-        ]);
-        let tensors = Tensors {
-            activations: &activations,
-            others: &others,
-        };
-        KERNELS.prepare(recorder, plan, numbers, [x, Place::Absent], tensors)
-    }
+/// Prepares the dispatch, which also counts the batch unless it adds a residual: then there is no
+/// binding left for that.
+pub(crate) fn prepare(
+    tensors: &Normalize<'_>,
+    tracked: Option<&Tensor>,
+    recorder: &Recorder<'_>,
+    plan: &Plan,
+    numbers: &Numbers,
+) -> Result<Vec<Prepared>> {
+    tensors.prepare_with(&KERNELS, tracked, recorder, plan, numbers)
 }

@@ -1,8 +1,8 @@
 //! Host half of `shaders/gain_sums_columns.wgsl`: partial sums of dy and dy * xhat down the columns of
 //! rows that have the statistics.
 
-use super::io::{Linked, Place};
-use super::{Flags, Kernel, Numbers, Output, Tensors, binding, body, lib};
+use super::io::{Linked, Place, Tail};
+use super::{Flags, Kernel, Numbers, Output, Places, Tensors, binding, body, lib, present};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::Plan;
@@ -16,9 +16,14 @@ pub(super) static KERNEL: Kernel = Kernel {
         "state",
         "flags",
         "slots",
+        "corrections",
         "merge_tree"
     ],
-    flags: Flags::GROUPED,
+    flags: Flags::GROUPED
+        .and(Flags::HAS_GAMMA)
+        .and(Flags::HAS_BETA)
+        .and(Flags::GATED)
+        .and(Flags::CORRECTED),
     reads_dy: true,
     output: Output::None,
     gains: Linked::Nothing,
@@ -30,6 +35,8 @@ pub(crate) struct GainSums<'a> {
     pub(crate) x: &'a Tensor,
     pub(crate) dy: &'a Tensor,
     pub(crate) state: &'a Tensor,
+    /// Gamma and beta where gates are computed from x.
+    pub(crate) recomputed: Option<[Option<&'a Tensor>; 2]>,
 }
 
 impl GainSums<'_> {
@@ -39,13 +46,19 @@ impl GainSums<'_> {
         plan: &Plan,
         numbers: &Numbers,
     ) -> Result<Vec<Prepared>> {
-        let others = [(binding::STATE, self.state)];
+        let [gamma, beta] = self.recomputed.unwrap_or_default();
+        let others = present(&[
+            (binding::STATE, Some(self.state)),
+            (binding::GAMMA, gamma),
+            (binding::BETA, beta),
+        ]);
         let x = Place::of(self.x, None, &others);
         let dy = Place::of(self.dy, None, &others);
         let tensors = Tensors {
             activations: &[(binding::X, self.x), (binding::DY, self.dy)],
             others: &others,
         };
-        KERNEL.prepare(recorder, plan, numbers, [x, dy], tensors)
+        let tail = Tail::of_backward(self.recomputed.is_some(), None);
+        KERNEL.prepare(recorder, plan, numbers, Places { x, dy, tail }, tensors)
     }
 }

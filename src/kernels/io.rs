@@ -24,6 +24,79 @@ pub(super) enum Output {
     Dx,
 }
 
+/// What a kernel binds for that which follows the norm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Tail {
+    /// Nothing.
+    Plain,
+    /// In a backward what makes y of x, of which the gates are computed again.
+    Recomputed,
+    /// The residual, which is x itself where it is absent; or where its gradient goes.
+    Residual(Place),
+}
+
+impl Tail {
+    /// The tail of a forward that writes y.
+    pub(super) fn of_forward(
+        residual: Option<&Tensor>,
+        [x, y]: [&Tensor; 2],
+        others: Others<'_>,
+    ) -> Self {
+        match residual {
+            None => Self::Plain,
+            // One binding serves both, since WebGPU forbids to bind what may be written twice.
+            Some(residual) if residual.same_place(x) => Self::Residual(Place::Absent),
+            Some(residual) => Self::Residual(Place::of(residual, Some(y), others)),
+        }
+    }
+
+    /// The tail of a backward whose gates are computed again or not.
+    pub(super) fn of_backward(recomputed: bool, dresidual: Option<&Tensor>) -> Self {
+        match dresidual {
+            Some(_) => Self::Residual(Place::Own),
+            None if recomputed => Self::Recomputed,
+            None => Self::Plain,
+        }
+    }
+
+    /// What is linked for it into a kernel with that output.
+    fn sources(self, output: Output, reads_dy: bool) -> Vec<&'static str> {
+        let residual: &[&str] = match (output, self) {
+            (Output::Y, Self::Residual(Place::Own)) => lib!("io_residual"),
+            (Output::Y, Self::Residual(Place::Shared)) => lib!("io_residual_shared"),
+            (Output::Y, Self::Residual(Place::Output)) => lib!("io_residual_in_y"),
+            (Output::Y, Self::Residual(Place::Absent)) => lib!("io_residual_in_x"),
+            (Output::Y, _) => lib!("io_residual_none"),
+            (Output::Dx, Self::Residual(_)) => lib!("io_dresidual"),
+            (Output::Dx, _) => lib!("io_dresidual_none"),
+            (Output::None, _) => &[],
+        };
+        let gates: &[&str] = match self {
+            _ if !reads_dy => &[],
+            Self::Recomputed => lib!("gates_from_x"),
+            _ => lib!("gates_kept"),
+        };
+        [residual, gates].concat()
+    }
+
+    /// Whether the residual has a binding of its own.
+    pub(super) fn is_bound(self) -> bool {
+        matches!(self, Self::Residual(place) if place.is_bound())
+    }
+
+    fn binding(self, output: Output) -> Option<Binding> {
+        match (output, self) {
+            (Output::Y, Self::Residual(place)) => place.binding(binding::RESIDUAL, "residual"),
+            (Output::Dx, Self::Residual(_)) => Some(Binding {
+                number: binding::RESIDUAL,
+                name: "dresidual",
+                access: Access::ReadWrite,
+            }),
+            _ => None,
+        }
+    }
+}
+
 /// The gains and offsets that a kernel links, see shaders/lib/gains_*.wgsl and offsets_*.wgsl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Linked {
@@ -38,9 +111,18 @@ pub(super) enum Linked {
 }
 
 impl Linked {
+    /// Where gates are computed from x the gains and offsets are both needed.
+    fn with_tail(self, io: Io) -> Self {
+        match io.tail {
+            Tail::Recomputed => Self::GainsAndOffsets,
+            _ => self,
+        }
+    }
+
     pub(super) fn sources(self, io: Io) -> Vec<&'static str> {
         let rows = !matches!(io.form, Form::Span(_) | Form::HeldColumns(_));
-        let sources: &[&str] = match (self, io.element_gains) {
+        let rows = rows || io.tail == Tail::Recomputed;
+        let sources: &[&str] = match (self.with_tail(io), io.element_gains) {
             (Self::Nothing, _) => &[],
             (Self::ElementGains, false) => lib!("gains_none"),
             (Self::ElementGains | Self::Gains, true) => lib!("gains_element"),
@@ -65,7 +147,7 @@ impl Linked {
             written(binding::GAMMA, "gamma"),
             written(binding::BETA, "beta"),
         );
-        match self {
+        match self.with_tail(io) {
             Self::Nothing => vec![],
             Self::ElementGains if !io.element_gains => vec![],
             Self::ElementGains | Self::Gains => vec![gamma],
@@ -84,11 +166,15 @@ pub(super) struct Io {
     pub(super) element_gains: bool,
     pub(super) x: Place,
     pub(super) dy: Place,
+    pub(super) tail: Tail,
 }
+
+/// Tensors that a dispatch binds `read_write`.
+pub(super) type Others<'a> = &'a [(u32, &'a Tensor)];
 
 impl Place {
     /// Where `tensor` is for a dispatch that writes `output` and binds `others` `read_write`.
-    pub(super) fn of(tensor: &Tensor, output: Option<&Tensor>, others: &[(u32, &Tensor)]) -> Self {
+    pub(super) fn of(tensor: &Tensor, output: Option<&Tensor>, others: Others<'_>) -> Self {
         if output.is_some_and(|output| tensor.same_place(output)) {
             return Self::Output;
         }
@@ -168,11 +254,18 @@ impl Io {
         };
         let linked = (form * 4 + self.word as u32) * 4 + self.reduce as u32;
         let linked = linked * 2 + u32::from(self.element_gains);
-        (linked * 4 + self.x as u32) * 4 + self.dy as u32
+        let placed = (linked * 4 + self.x as u32) * 4 + self.dy as u32;
+        let tail = match self.tail {
+            Tail::Plain => 0,
+            Tail::Recomputed => 1,
+            Tail::Residual(place) => 2 + place as u32,
+        };
+        placed * 6 + tail
     }
 
     pub(super) fn sources(self, reads_dy: bool, output: Output) -> Vec<&'static str> {
         let mut sources = self.activations(reads_dy, output);
+        sources.extend(self.tail.sources(output, reads_dy));
         sources.extend(self.form.sources());
         sources.extend(self.reduce.sources_of(self.form));
         sources
@@ -212,6 +305,7 @@ impl Io {
             name,
             access: Access::ReadWrite,
         };
+        let tail = self.tail.binding(output);
         let output = match output {
             Output::None => None,
             Output::Y => Some(written("y")),
@@ -222,7 +316,7 @@ impl Io {
         } else {
             None
         };
-        [self.x.binding(binding::X, "x"), dy, output]
+        [self.x.binding(binding::X, "x"), dy, output, tail]
             .into_iter()
             .flatten()
             .collect()

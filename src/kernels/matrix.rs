@@ -1,7 +1,7 @@
 //! What the kernels `matrix_*` have in common: how they are linked, their uniform block, whose WGSL
 //! half is shaders/lib/matrix.wgsl, and the buffer that they share.
 
-use super::io::{Io, Output, Place, SPANS};
+use super::io::{Io, Output, Place, SPANS, Tail};
 use super::{Form, Word};
 use crate::Result;
 use crate::gpu::{Access, Binding, Dispatch, PipelineKey, Prepared, Program, Recorder, Tensor};
@@ -171,6 +171,7 @@ impl MatrixKernel {
             reduce: plan.reduce,
             x: call.place(binding::X),
             dy: call.place(binding::DY),
+            tail: Tail::Plain,
         };
         let params = MatrixParams::new(plan, launch, call.word, call.numbers);
         recorder.prepare(Dispatch {

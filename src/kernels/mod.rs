@@ -27,7 +27,7 @@ pub(crate) mod normalize;
 mod contract;
 
 pub(crate) use flags::Flags;
-use io::{Io, Linked, Output, Place};
+use io::{Io, Linked, Output, Place, Tail};
 pub(crate) use params::Numbers;
 use params::{ColumnsParams, RowsParams};
 
@@ -46,8 +46,10 @@ mod binding {
     pub(super) const RUNNING_MEAN: u32 = 7;
     pub(super) const RUNNING_VAR: u32 = 8;
     pub(super) const TRACKED: u32 = 9;
-    pub(super) const DGAMMA: u32 = 6;
-    pub(super) const DBETA: u32 = 7;
+    pub(super) const DGAMMA: u32 = 7;
+    pub(super) const DBETA: u32 = 8;
+    /// The residual, or its gradient.
+    pub(super) const RESIDUAL: u32 = 10;
 }
 
 /// A kernel before its element type and activation bindings are linked in.
@@ -88,17 +90,36 @@ macro_rules! body {
 use body;
 
 impl Kernel {
+    /// Whether it writes y and counts the batch, for which a residual leaves no binding.
+    fn counts(&self) -> bool {
+        self.output == Output::Y && self.flags.has(Flags::HAS_TRACKED)
+    }
+
     /// Links everything for these words, activation bindings and workgroup size.
     fn program(&self, io: Io, workgroup: u32, flags: Flags) -> Program {
         let mut sources = io.sources(self.reads_dy, self.output);
         sources.extend(self.gains.sources(io));
         sources.extend(self.lib);
+        let counts_here = self.counts() && !matches!(io.tail, Tail::Residual(_));
+        if self.counts() {
+            let snippet: &[&str] = if counts_here {
+                lib!("tracked")
+            } else {
+                lib!("tracked_elsewhere")
+            };
+            sources.extend(snippet);
+        }
         sources.push(self.body);
         let mut bindings = io.bindings(self.reads_dy, self.output);
         bindings.extend(self.gains.bindings(io));
         bindings.extend(self.bindings.iter().map(|&(number, name)| Binding {
             number,
             name,
+            access: crate::gpu::Access::ReadWrite,
+        }));
+        bindings.extend(counts_here.then_some(Binding {
+            number: binding::TRACKED,
+            name: "tracked",
             access: crate::gpu::Access::ReadWrite,
         }));
         let mut constants = vec![("WORKGROUP", f64::from(workgroup))];
@@ -123,6 +144,14 @@ impl Kernel {
     }
 }
 
+/// Where the activations of a dispatch are.
+#[derive(Clone, Copy)]
+struct Places {
+    x: Place,
+    dy: Place,
+    tail: Tail,
+}
+
 /// What a dispatch binds.
 #[derive(Clone, Copy)]
 struct Tensors<'a> {
@@ -139,7 +168,7 @@ impl Kernels {
         recorder: &Recorder<'_>,
         plan: &Plan,
         numbers: &Numbers,
-        places: [Place; 2],
+        places: Places,
         tensors: Tensors<'_>,
     ) -> Result<Vec<Prepared>> {
         let is_columns = |cut: &Cut| matches!(cut.geometry, Geometry::Columns(_));
@@ -159,10 +188,10 @@ impl Kernel {
         recorder: &Recorder<'_>,
         plan: &Plan,
         numbers: &Numbers,
-        places: [Place; 2],
+        places: Places,
         tensors: Tensors<'_>,
     ) -> Result<Vec<Prepared>> {
-        let [x, dy] = places;
+        let Places { x, dy, tail } = places;
         let io = Io {
             word: plan.word,
             form: plan.form,
@@ -170,6 +199,7 @@ impl Kernel {
             element_gains: plan.gains == Gains::Elements,
             x,
             dy,
+            tail,
         };
         let prepare = |(i, cut): (usize, &Cut)| {
             let mut flags = numbers.flags

@@ -1,8 +1,10 @@
 //! Host half of `shaders/moments_rows.wgsl` and `shaders/moments_columns.wgsl`: partial moments,
 //! the first dispatch of a forward with batch statistics.
 
-use super::io::{Linked, Place};
-use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
+use super::io::{Linked, Place, Tail};
+use super::{
+    Flags, Kernel, Kernels, Numbers, Output, Places, Tensors, binding, body, lib, present,
+};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::Plan;
@@ -92,6 +94,11 @@ impl Moments<'_> {
             activations: &[(binding::X, self.x)],
             others: &others,
         };
-        KERNELS.prepare(recorder, plan, numbers, [x, Place::Absent], tensors)
+        let places = Places {
+            x,
+            dy: Place::Absent,
+            tail: Tail::Plain,
+        };
+        KERNELS.prepare(recorder, plan, numbers, places, tensors)
     }
 }

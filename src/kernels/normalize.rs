@@ -1,8 +1,10 @@
 //! Host half of `shaders/normalize_rows.wgsl` and `shaders/normalize_columns.wgsl`: y, the saved
 //! statistics and the running update; the last dispatch of every forward.
 
-use super::io::{Linked, Place};
-use super::{Flags, Kernel, Kernels, Numbers, Output, Tensors, binding, body, lib, present};
+use super::io::{Linked, Place, Tail};
+use super::{
+    Flags, Kernel, Kernels, Numbers, Output, Places, Tensors, binding, body, lib, present,
+};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::Plan;
@@ -22,7 +24,9 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::GROUPED)
     .and(Flags::NO_MEAN)
     .and(Flags::CORRECTED)
-    .and(Flags::ONE_PARTIAL);
+    .and(Flags::ONE_PARTIAL)
+    .and(Flags::RELU)
+    .and(Flags::GATED);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
@@ -38,7 +42,8 @@ pub(super) static KERNELS: Kernels = Kernels {
             "corrections",
             "moments",
             "partial_moments",
-            "statistics"
+            "statistics",
+            "tail"
         ],
         flags: FLAGS,
         reads_dy: false,
@@ -60,6 +65,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "moments",
             "partial_moments",
             "statistics",
+            "tail",
             "merge_tree",
         ],
         flags: FLAGS,
@@ -70,10 +76,11 @@ pub(super) static KERNELS: Kernels = Kernels {
     },
 };
 
-/// The tensors of the dispatch.
+/// The tensors of the dispatch, and of the one that does a whole forward.
 pub(crate) struct Normalize<'a> {
     pub(crate) x: &'a Tensor,
     pub(crate) y: &'a Tensor,
+    pub(crate) residual: Option<&'a Tensor>,
     pub(crate) state: Option<&'a Tensor>,
     pub(crate) gamma: Option<&'a Tensor>,
     pub(crate) beta: Option<&'a Tensor>,
@@ -88,22 +95,42 @@ impl Normalize<'_> {
         plan: &Plan,
         numbers: &Numbers,
     ) -> Result<Vec<Prepared>> {
+        self.prepare_with(&KERNELS, None, recorder, plan, numbers)
+    }
+
+    /// Prepares another step with the same tensors, which may also count the batch.
+    pub(super) fn prepare_with(
+        &self,
+        kernels: &Kernels,
+        tracked: Option<&Tensor>,
+        recorder: &Recorder<'_>,
+        plan: &Plan,
+        numbers: &Numbers,
+    ) -> Result<Vec<Prepared>> {
         let others = present(&[
             (binding::STATE, self.state),
             (binding::GAMMA, self.gamma),
             (binding::BETA, self.beta),
             (binding::RUNNING_MEAN, self.running_mean),
             (binding::RUNNING_VAR, self.running_var),
+            (binding::TRACKED, tracked),
         ]);
         let x = Place::of(self.x, Some(self.y), &others);
+        let tail = Tail::of_forward(self.residual, [self.x, self.y], &others);
         let activations = present(&[
             (binding::X, Some(self.x).filter(|_| x.is_bound())),
             (binding::OUTPUT, Some(self.y)),
+            (binding::RESIDUAL, self.residual.filter(|_| tail.is_bound())),
         ]);
         let tensors = Tensors {
             activations: &activations,
             others: &others,
         };
-        KERNELS.prepare(recorder, plan, numbers, [x, Place::Absent], tensors)
+        let places = Places {
+            x,
+            dy: Place::Absent,
+            tail,
+        };
+        kernels.prepare(recorder, plan, numbers, places, tensors)
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Numbers {
     pub(crate) running_divisor: f32,
     pub(crate) r_max: f32,
     pub(crate) d_max: f32,
+    /// Words of the state before its gates.
+    pub(crate) gates: u32,
 }
 
 macro_rules! params {
@@ -71,6 +73,8 @@ params! {
         running_divisor: f32,
         r_max: f32,
         d_max: f32,
+        gates: u32,
+        lane_gates: u32,
     }
 }
 
@@ -105,6 +109,8 @@ params! {
         running_divisor: f32,
         r_max: f32,
         d_max: f32,
+        gates: u32,
+        lane_gates: u32,
     }
 }
 
@@ -143,6 +149,10 @@ impl RowsParams {
             running_divisor: numbers.running_divisor,
             r_max: numbers.r_max,
             d_max: numbers.d_max,
+            gates: numbers.gates.wrapping_add(cut.gates),
+            lane_gates: cut
+                .geometry
+                .lane_gates(plan.word, plan.form, plan.workgroup),
         }
     }
 }
@@ -178,6 +188,10 @@ impl ColumnsParams {
             running_divisor: numbers.running_divisor,
             r_max: numbers.r_max,
             d_max: numbers.d_max,
+            gates: numbers.gates.wrapping_add(cut.gates),
+            lane_gates: cut
+                .geometry
+                .lane_gates(plan.word, plan.form, plan.workgroup),
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::functional::{Backward, Forward};
+use super::numbers::is_gated;
 use super::options::{Mode, Momentum, Statistics};
 use super::spec::{Kind, Spec};
 use crate::gpu::{DType, Device, Tensor};
+use crate::plan::Gains;
 use crate::{Error, Result, Shape};
 
 /// A tensor and the name that errors call it by.
@@ -160,6 +162,7 @@ pub(super) fn warn_of_few_values(said: &AtomicBool, shape: &Shape, spec: &Spec, 
 pub(super) fn forward(device: &Device, tensors: &Forward<'_>, spec: &Spec) -> Result<()> {
     let shape = tensors.x.shape();
     let mut arguments = vec![("x", tensors.x), ("y", tensors.y)];
+    arguments.extend(tensors.residual.map(|residual| ("residual", residual)));
     for argument in &arguments {
         activation(*argument, shape)?;
     }
@@ -185,19 +188,43 @@ pub(super) fn forward(device: &Device, tensors: &Forward<'_>, spec: &Spec) -> Re
     }
     arguments.extend(tensors.state.map(|state| ("state", state)));
     one_device(device, &arguments)?;
-    disjoint(&arguments, &[("x", "y")])
+    let in_place = [("x", "y"), ("y", "residual"), ("x", "residual")];
+    disjoint(&arguments, &in_place)
+}
+
+/// What a backward says of a residual.
+fn residual(tensors: &Backward<'_>, spec: &Spec) -> Result<()> {
+    if tensors.dresidual.is_some() && !tensors.residual {
+        return Err(Error::Option {
+            name: "dresidual",
+            expected: "a forward that added a residual",
+            got: "none".to_owned(),
+        });
+    }
+    let of_elements = spec.reduction.gains == Gains::Elements;
+    if of_elements && is_gated(spec, tensors.residual) && tensors.dresidual.is_none() {
+        let reason = "the gradients of gains that each element has are computed from it";
+        return Err(Error::Missing {
+            name: "dresidual",
+            reason,
+        });
+    }
+    Ok(())
 }
 
 /// The tensors of a backward.
 pub(super) fn backward(device: &Device, tensors: &Backward<'_>, spec: &Spec) -> Result<()> {
+    residual(tensors, spec)?;
     let shape = tensors.x.shape();
     let mut arguments = vec![("x", tensors.x), ("dy", tensors.dy)];
     arguments.extend(tensors.dx.map(|dx| ("dx", dx)));
+    arguments.extend(tensors.dresidual.map(|dresidual| ("dresidual", dresidual)));
     for argument in &arguments {
         activation(*argument, shape)?;
     }
     let gains = [
         tensors.gamma.map(|t| ("gamma", t)),
+        tensors.beta.map(|t| ("beta", t)),
         tensors.dgamma.map(|t| ("dgamma", t)),
         tensors.dbeta.map(|t| ("dbeta", t)),
     ];

@@ -38,15 +38,15 @@ pub use super::planning::state_len;
 pub use super::spec::NormOptions;
 
 use super::checks;
-use super::gradients;
-use super::numbers::forward_numbers;
+use super::gradients::Step;
+use super::numbers::{forward_numbers, is_gated};
 use super::options::{Mode, Statistics};
-use super::planning::{check_state, forward_pass, plan};
+use super::planning::{check_state, forward_pass, gated_pass, plan};
 use super::spec::Kind;
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::kernels::{
-    Numbers, fold_statistics::FoldStatistics, forward_resident::ForwardResident, moments::Moments,
+    Flags, Numbers, fold_statistics::FoldStatistics, forward_resident, moments::Moments,
     normalize::Normalize,
 };
 use crate::plan::{Gains, Pass, Plan, Strategy};
@@ -79,6 +79,24 @@ pub struct Forward<'a> {
     pub beta: Option<&'a Tensor>,
     /// The running statistics, where there are any.
     pub running: Option<Running<'a>>,
+    /// What is added to the norm before the activation, shaped like x. y may be in its place.
+    pub residual: Option<&'a Tensor>,
+}
+
+impl<'a> Forward<'a> {
+    /// A forward without anything optional.
+    #[must_use]
+    pub fn new(x: &'a Tensor, y: &'a Tensor) -> Self {
+        Self {
+            x,
+            y,
+            state: None,
+            gamma: None,
+            beta: None,
+            running: None,
+            residual: None,
+        }
+    }
 }
 
 /// The tensors of a backward; the outputs that are `None` cost nothing.
@@ -92,15 +110,44 @@ pub struct Backward<'a> {
     pub state: &'a Tensor,
     /// The gamma of the forward.
     pub gamma: Option<&'a Tensor>,
+    /// The beta of the forward. It is only looked at where an activation followed and no residual
+    /// was added: what passed is then computed again.
+    pub beta: Option<&'a Tensor>,
+    /// Whether the forward added a residual.
+    pub residual: bool,
     /// The gradient by x, shaped like it. It may be x or dy itself.
     pub dx: Option<&'a Tensor>,
     /// The gradient by gamma, f32 of C elements.
     pub dgamma: Option<&'a Tensor>,
     /// The gradient by beta, f32 of C elements.
     pub dbeta: Option<&'a Tensor>,
+    /// The gradient by the residual, shaped like x: dy where it passed the activation.
+    pub dresidual: Option<&'a Tensor>,
 }
 
-impl Backward<'_> {
+impl<'a> Backward<'a> {
+    /// A backward that wants nothing, of a forward without anything optional.
+    #[must_use]
+    pub fn new(x: &'a Tensor, dy: &'a Tensor, state: &'a Tensor) -> Self {
+        Self {
+            x,
+            dy,
+            state,
+            gamma: None,
+            beta: None,
+            residual: false,
+            dx: None,
+            dgamma: None,
+            dbeta: None,
+            dresidual: None,
+        }
+    }
+
+    /// Whether there is a gradient for each element.
+    pub(super) fn wants_words(&self) -> bool {
+        self.dx.is_some() || self.dresidual.is_some()
+    }
+
     pub(super) fn wants_parameters(&self) -> bool {
         self.dgamma.is_some() || self.dbeta.is_some()
     }
@@ -160,15 +207,18 @@ pub fn forward(
     };
     checks::forward(recorder.device(), tensors, &spec)?;
     checks::values(tensors, &own, mode)?;
-    let pass = if mode.uses_batch() {
+    let pass = if is_gated(&spec, tensors.residual.is_some()) && tensors.state.is_some() {
+        gated_pass(&spec)
+    } else if mode.uses_batch() {
         forward_pass(&spec)
     } else {
         Pass::Flat
     };
     let plan = plan(recorder.device(), shape, &spec, pass)?;
     let state = tensors.state.map(|state| ("state", state));
+    let mut gates = 0;
     if let Some((_, state)) = state {
-        check_state(recorder.device(), state, shape, &own)?;
+        gates = check_state(recorder.device(), state, shape, &own)?;
     }
     let Some(plan) = plan else {
         return recorder.clear(state.as_slice());
@@ -179,11 +229,15 @@ pub fn forward(
         update_running: mode.update_running && !averages,
         ..mode
     };
-    let numbers = forward_numbers(tensors, &spec, inner);
+    let numbers = forward_numbers(tensors, &spec, inner, gates);
     let mut dispatches = prepare_forward(recorder, tensors, inner, &plan, &numbers)?;
     if averages {
-        let numbers = forward_numbers(tensors, &spec, mode);
-        dispatches.extend(prepare_average(recorder, tensors, &plan, &numbers)?);
+        let numbers = forward_numbers(tensors, &spec, mode, gates);
+        if let Some(running) = tensors.running {
+            dispatches.extend(prepare_average(
+                recorder, tensors, running, &plan, &numbers,
+            )?);
+        }
     }
     recorder.dispatch(dispatches);
     Ok(())
@@ -201,21 +255,31 @@ fn prepare_forward(
     let tracked = running
         .and_then(|r| r.num_batches_tracked)
         .filter(|_| mode.update_running);
+    let normalize = Normalize {
+        x: tensors.x,
+        y: tensors.y,
+        residual: tensors.residual,
+        state: tensors.state,
+        gamma: tensors.gamma,
+        beta: tensors.beta,
+        running_mean: mean,
+        running_var: var,
+    };
+    if plan.strategy == Strategy::Resident {
+        // Counting takes a binding that a residual needs.
+        let apart = running.filter(|_| tensors.residual.is_some() && tracked.is_some());
+        let tracked = tracked.filter(|_| apart.is_none());
+        let mut dispatches =
+            forward_resident::prepare(&normalize, tracked, recorder, plan, numbers)?;
+        if let Some(running) = apart {
+            let flags = Flags::HAS_TRACKED;
+            let counts = Numbers { flags, ..*numbers };
+            dispatches.extend(prepare_average(recorder, tensors, running, plan, &counts)?);
+        }
+        return Ok(dispatches);
+    }
     let mut dispatches = Vec::with_capacity(2);
     if let Some(state) = tensors.state.filter(|_| mode.uses_batch()) {
-        if plan.strategy == Strategy::Resident {
-            let resident = ForwardResident {
-                x: tensors.x,
-                y: tensors.y,
-                state,
-                gamma: tensors.gamma,
-                beta: tensors.beta,
-                running_mean: mean,
-                running_var: var,
-                tracked,
-            };
-            return resident.prepare(recorder, plan, numbers);
-        }
         let moments = Moments {
             x: tensors.x,
             state,
@@ -225,27 +289,19 @@ fn prepare_forward(
         };
         dispatches.extend(moments.prepare(recorder, plan, numbers)?);
     }
-    let normalize = Normalize {
-        x: tensors.x,
-        y: tensors.y,
-        state: tensors.state,
-        gamma: tensors.gamma,
-        beta: tensors.beta,
-        running_mean: mean,
-        running_var: var,
-    };
     dispatches.extend(normalize.prepare(recorder, plan, numbers)?);
     Ok(dispatches)
 }
 
-/// What moves running statistics by the average over the samples.
+/// What moves running statistics by the average over the samples, or only counts the batch.
 fn prepare_average(
     recorder: &Recorder<'_>,
     tensors: &Forward<'_>,
+    running: Running<'_>,
     plan: &Plan,
     numbers: &Numbers,
 ) -> Result<Vec<Prepared>> {
-    let (Some(state), Some(running)) = (tensors.state, tensors.running) else {
+    let Some(state) = tensors.state else {
         return Ok(Vec::new());
     };
     let average = FoldStatistics {
@@ -277,17 +333,25 @@ pub fn backward(
     };
     checks::statistics(&own, statistics)?;
     checks::backward(recorder.device(), tensors, &spec)?;
-    let pass = if tensors.wants_parameters() || statistics == Statistics::Batch {
+    let pass = if is_gated(&spec, tensors.residual) {
+        gated_pass(&spec)
+    } else if tensors.wants_parameters() || statistics == Statistics::Batch {
         Pass::Backward
     } else {
         Pass::Flat
     };
     let plan = plan(recorder.device(), shape, &spec, pass)?;
-    check_state(recorder.device(), tensors.state, shape, &own)?;
+    let gates = check_state(recorder.device(), tensors.state, shape, &own)?;
     let Some(plan) = plan else {
         return clear_gradients(recorder, tensors);
     };
-    let dispatches = gradients::prepare(recorder, tensors, &spec, statistics, &plan)?;
+    let step = Step {
+        recorder,
+        spec: &spec,
+        statistics,
+        gates,
+    };
+    let dispatches = step.prepare(tensors, &plan)?;
     recorder.dispatch(dispatches);
     Ok(())
 }

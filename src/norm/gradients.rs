@@ -1,9 +1,9 @@
 //! The dispatches of a backward, by who has a gain of its own.
 
 use super::functional::Backward;
-use super::numbers::backward_numbers;
+use super::numbers::{backward_numbers, is_gated, recomputes};
 use super::options::Statistics;
-use super::planning::gain_plan;
+use super::planning::{gain_plan, plan};
 use super::spec::Spec;
 use crate::Result;
 use crate::gpu::{Prepared, Recorder};
@@ -11,156 +11,196 @@ use crate::kernels::{
     Flags, Numbers, backward_dx::BackwardDx, backward_resident, backward_sums::BackwardSums,
     fold_sums::FoldSums, gain_sums::GainSums,
 };
-use crate::plan::{Gains, Plan, Strategy};
+use crate::plan::{Gains, Pass, Plan, Strategy};
 
-/// Prepares them all.
-pub(super) fn prepare(
-    recorder: &Recorder<'_>,
-    tensors: &Backward<'_>,
-    spec: &Spec,
-    statistics: Statistics,
-    plan: &Plan,
-) -> Result<Vec<Prepared>> {
-    match spec.reduction.gains {
-        Gains::Slots => prepare_slots(recorder, tensors, spec, statistics, plan, false),
-        Gains::Period(_) => prepare_shared_gains(recorder, tensors, spec, plan),
-        _ => prepare_element_gains(recorder, tensors, spec, plan),
-    }
+/// What all dispatches of a backward have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Step<'a> {
+    pub(super) recorder: &'a Recorder<'a>,
+    pub(super) spec: &'a Spec,
+    pub(super) statistics: Statistics,
+    /// Words of the state before its gates.
+    pub(super) gates: u32,
 }
 
-/// What every slot has of its own, and its sums where they are to be left for a dispatch that follows.
-fn prepare_slots(
-    recorder: &Recorder<'_>,
-    tensors: &Backward<'_>,
-    spec: &Spec,
-    statistics: Statistics,
-    plan: &Plan,
-    leaves_sums: bool,
-) -> Result<Vec<Prepared>> {
-    let numbers = backward_numbers(tensors, spec, statistics);
-    let last = last_of(tensors);
-    if plan.strategy == Strategy::Resident {
-        return backward_resident::prepare(&last, recorder, plan, &numbers);
+impl Step<'_> {
+    /// Prepares them all.
+    pub(super) fn prepare(&self, tensors: &Backward<'_>, plan: &Plan) -> Result<Vec<Prepared>> {
+        match self.spec.reduction.gains {
+            Gains::Slots => self.slots(tensors, plan, false),
+            Gains::Period(_) => self.shared_gains(tensors, plan),
+            _ if is_gated(self.spec, tensors.residual) => self.gated_elements(tensors, plan),
+            _ => self.element_gains(tensors, plan),
+        }
     }
-    let mut dispatches = Vec::with_capacity(3);
-    let wants_parameters = tensors.wants_parameters();
-    // The sums are the gradients of the parameters, and dx flows through them where the statistics
-    // are those of x.
-    let flows = tensors.dx.is_some() && statistics == Statistics::Batch;
-    if leaves_sums || wants_parameters || flows {
-        let sums = BackwardSums {
-            x: tensors.x,
-            dy: tensors.dy,
-            state: tensors.state,
-            gamma: tensors.gamma.filter(|_| plan.gains == Gains::Elements),
-        };
-        dispatches.extend(sums.prepare(recorder, plan, &numbers)?);
-    }
-    if wants_parameters || tensors.dx.is_some() {
-        dispatches.extend(last.prepare(recorder, plan, &numbers)?);
-    }
-    Ok(dispatches)
-}
 
-/// Slots that share gains leave their sums to a dispatch that adds them up.
-fn prepare_shared_gains(
-    recorder: &Recorder<'_>,
-    tensors: &Backward<'_>,
-    spec: &Spec,
-    plan: &Plan,
-) -> Result<Vec<Prepared>> {
-    let wants_parameters = tensors.wants_parameters();
-    if tensors.dx.is_none() && !wants_parameters {
-        return Ok(Vec::new());
+    fn numbers(&self, tensors: &Backward<'_>) -> Numbers {
+        backward_numbers(tensors, self.spec, self.statistics, self.gates)
     }
-    let slots = tensors.without_parameters();
-    let statistics = Statistics::Batch;
-    let mut dispatches = prepare_slots(recorder, &slots, spec, statistics, plan, wants_parameters)?;
-    if wants_parameters {
-        dispatches.push(fold(recorder, tensors, spec, plan)?);
-    }
-    Ok(dispatches)
-}
 
-/// Where every element of a row has its own gain, dx goes along the rows and the gradients of the gains
-/// across them: with dx where a workgroup holds whole rows, else in a pass of their own.
-fn prepare_element_gains(
-    recorder: &Recorder<'_>,
-    tensors: &Backward<'_>,
-    spec: &Spec,
-    plan: &Plan,
-) -> Result<Vec<Prepared>> {
-    let rows = tensors.without_parameters();
-    let statistics = Statistics::Batch;
-    let wants_parameters = tensors.wants_parameters();
-    if tensors.dx.is_some() && wants_parameters && plan.gain_shares().is_some() {
-        let numbers = backward_numbers(&rows, spec, statistics);
-        let along = Numbers {
-            flags: numbers.flags | Flags::GAIN_SUMS,
-            ..numbers
+    /// What every slot has of its own, and its sums where they are to be left for a dispatch that
+    /// follows.
+    fn slots(
+        &self,
+        tensors: &Backward<'_>,
+        plan: &Plan,
+        leaves_sums: bool,
+    ) -> Result<Vec<Prepared>> {
+        let numbers = self.numbers(tensors);
+        let last = self.last_of(tensors);
+        let wants_parameters = tensors.wants_parameters();
+        if plan.strategy == Strategy::Resident {
+            return backward_resident::prepare(&last, self.recorder, plan, &numbers);
+        }
+        let mut dispatches = Vec::with_capacity(3);
+        // The sums are the gradients of the parameters, and dx flows through them where the statistics
+        // are those of x.
+        let flows = tensors.dx.is_some() && self.statistics == Statistics::Batch;
+        if leaves_sums || wants_parameters || flows {
+            let has_gains = last.recomputes || plan.gains == Gains::Elements;
+            let sums = BackwardSums {
+                x: tensors.x,
+                dy: tensors.dy,
+                state: tensors.state,
+                gamma: tensors.gamma.filter(|_| has_gains),
+                beta: last.beta,
+                recomputes: last.recomputes,
+            };
+            dispatches.extend(sums.prepare(self.recorder, plan, &numbers)?);
+        }
+        if wants_parameters || tensors.wants_words() {
+            dispatches.extend(last.prepare(self.recorder, plan, &numbers)?);
+        }
+        Ok(dispatches)
+    }
+
+    /// Slots that share gains leave their sums to a dispatch that adds them up.
+    fn shared_gains(&self, tensors: &Backward<'_>, plan: &Plan) -> Result<Vec<Prepared>> {
+        let wants_parameters = tensors.wants_parameters();
+        if !tensors.wants_words() && !wants_parameters {
+            return Ok(Vec::new());
+        }
+        let slots = tensors.without_parameters();
+        let mut dispatches = self.slots(&slots, plan, wants_parameters)?;
+        if wants_parameters {
+            dispatches.push(self.fold(tensors, plan)?);
+        }
+        Ok(dispatches)
+    }
+
+    /// Where every element of a row has its own gain, dx goes along the rows and the gradients of the
+    /// gains across them: with dx where a workgroup holds whole rows, else in a pass of their own.
+    fn element_gains(&self, tensors: &Backward<'_>, plan: &Plan) -> Result<Vec<Prepared>> {
+        let rows = tensors.without_parameters();
+        let wants_parameters = tensors.wants_parameters();
+        if tensors.dx.is_some() && wants_parameters && plan.gain_shares().is_some() {
+            let numbers = self.numbers(&rows);
+            let along = Numbers {
+                flags: numbers.flags | Flags::GAIN_SUMS,
+                ..numbers
+            };
+            let last = self.last_of(&rows);
+            let mut dispatches = backward_resident::prepare(&last, self.recorder, plan, &along)?;
+            dispatches.push(self.fold(tensors, plan)?);
+            return Ok(dispatches);
+        }
+        let mut dispatches = Vec::with_capacity(4);
+        if tensors.wants_words() {
+            dispatches = self.slots(&rows, plan, false)?;
+        }
+        if wants_parameters {
+            dispatches.extend(self.across(tensors)?);
+        }
+        Ok(dispatches)
+    }
+
+    /// The gradients of the gains of elements, in a pass across the rows.
+    fn across(&self, tensors: &Backward<'_>) -> Result<Vec<Prepared>> {
+        let Some(across) = gain_plan(self.recorder.device(), self.spec)? else {
+            return Ok(Vec::new());
         };
-        let mut dispatches = backward_resident::prepare(&last_of(&rows), recorder, plan, &along)?;
-        dispatches.push(fold(recorder, tensors, spec, plan)?);
-        return Ok(dispatches);
-    }
-    let mut dispatches = Vec::with_capacity(4);
-    if tensors.dx.is_some() {
-        dispatches = prepare_slots(recorder, &rows, spec, statistics, plan, false)?;
-    }
-    if !wants_parameters {
-        return Ok(dispatches);
-    }
-    if let Some(across) = gain_plan(recorder.device(), spec)? {
-        let gains = Backward {
-            gamma: None,
-            dx: None,
-            ..*tensors
-        };
-        let numbers = backward_numbers(&gains, spec, statistics);
+        let recomputes = recomputes(self.spec, tensors.residual);
         let sums = GainSums {
             x: tensors.x,
             dy: tensors.dy,
             state: tensors.state,
+            recomputed: recomputes.then_some([tensors.gamma, tensors.beta]),
         };
-        dispatches.extend(sums.prepare(recorder, &across, &numbers)?);
-        dispatches.extend(last_of(&gains).prepare(recorder, &across, &numbers)?);
+        let mut dispatches = sums.prepare(self.recorder, &across, &self.numbers(tensors))?;
+        let gains = Backward {
+            dgamma: tensors.dgamma,
+            dbeta: tensors.dbeta,
+            residual: true,
+            ..Backward::new(tensors.x, tensors.dy, tensors.state)
+        };
+        let numbers = self.numbers(&gains);
+        let last = self.last_of(&gains);
+        dispatches.extend(last.prepare(self.recorder, &across, &numbers)?);
+        Ok(dispatches)
     }
-    Ok(dispatches)
-}
 
-/// The dispatch that adds up what was left for gains, by the plan that left it.
-fn fold(
-    recorder: &Recorder<'_>,
-    tensors: &Backward<'_>,
-    spec: &Spec,
-    plan: &Plan,
-) -> Result<Prepared> {
-    let fold = FoldSums {
-        state: tensors.state,
-        dgamma: tensors.dgamma,
-        dbeta: tensors.dbeta,
-    };
-    let numbers = backward_numbers(tensors, spec, Statistics::Batch);
-    fold.prepare(recorder, plan, &numbers)
-}
+    /// What passed the activation is kept by lanes that go along the rows. Those that go across them
+    /// cannot ask, so dy is first reduced to what passed, which is the gradient by the residual, and
+    /// takes its place.
+    fn gated_elements(&self, tensors: &Backward<'_>, gated: &Plan) -> Result<Vec<Prepared>> {
+        let Some(dresidual) = tensors.dresidual else {
+            return Ok(Vec::new());
+        };
+        let passes = Backward {
+            residual: true,
+            dresidual: Some(dresidual),
+            ..Backward::new(tensors.x, tensors.dy, tensors.state)
+        };
+        let numbers = self.numbers(&passes);
+        let last = self.last_of(&passes);
+        let mut dispatches = if gated.strategy == Strategy::Resident {
+            backward_resident::prepare(&last, self.recorder, gated, &numbers)?
+        } else {
+            last.prepare(self.recorder, gated, &numbers)?
+        };
+        let plain = self
+            .spec
+            .clone()
+            .followed_by(super::options::Activation::None);
+        let shape = tensors.x.shape();
+        if let Some(plan) = plan(self.recorder.device(), shape, &plain, Pass::Backward)? {
+            let rest = Backward {
+                dy: dresidual,
+                dresidual: None,
+                ..*tensors
+            };
+            let step = Step {
+                spec: &plain,
+                ..*self
+            };
+            dispatches.extend(step.element_gains(&rest, &plan)?);
+        }
+        Ok(dispatches)
+    }
 
-fn last_of<'a>(tensors: &Backward<'a>) -> BackwardDx<'a> {
-    let Backward {
-        x,
-        dy,
-        state,
-        gamma,
-        dx,
-        dgamma,
-        dbeta,
-    } = *tensors;
-    BackwardDx {
-        x,
-        dy,
-        state,
-        gamma,
-        dx,
-        dgamma,
-        dbeta,
+    /// The dispatch that adds up what was left for gains, by the plan that left it.
+    fn fold(&self, tensors: &Backward<'_>, plan: &Plan) -> Result<Prepared> {
+        let fold = FoldSums {
+            state: tensors.state,
+            dgamma: tensors.dgamma,
+            dbeta: tensors.dbeta,
+        };
+        fold.prepare(self.recorder, plan, &self.numbers(tensors))
+    }
+
+    fn last_of<'a>(&self, tensors: &Backward<'a>) -> BackwardDx<'a> {
+        let recomputes = recomputes(self.spec, tensors.residual);
+        BackwardDx {
+            x: tensors.x,
+            dy: tensors.dy,
+            state: tensors.state,
+            gamma: tensors.gamma,
+            beta: tensors.beta.filter(|_| recomputes),
+            recomputes,
+            dx: tensors.dx,
+            dresidual: tensors.dresidual,
+            dgamma: tensors.dgamma,
+            dbeta: tensors.dbeta,
+        }
     }
 }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::checks;
-use super::functional::{self, Backward, Forward, Running, SavedStatistics};
-use super::options::{Mode, Statistics};
+use super::functional::{self, Backward, Forward, Running};
+use super::numbers::is_gated;
+use super::options::Mode;
+use super::saved::{Gradients, Saved, Wanted, WantedGradients};
 use super::spec::{NormOptions, Spec};
 use crate::gpu::{DType, Device, Recorder, Tensor};
-use crate::{Error, Result, Shape, View};
+use crate::plan::Gains;
+use crate::{Error, Result, Shape};
 
 /// A norm that owns its parameters; [`BatchNorm`](super::BatchNorm) and its relatives are this with
 /// their options.
@@ -33,55 +36,6 @@ struct RunningTensors {
     mean: Tensor,
     var: Tensor,
     num_batches_tracked: Tensor,
-}
-
-/// What a forward leaves for its backward: a copy of the statistics that it used, and space for the
-/// sums of the backward. The running statistics may move in between; gamma is read when the backward
-/// runs, so an optimizer changes it afterwards.
-#[derive(Clone, Debug)]
-pub struct Saved {
-    state: Tensor,
-    statistics: Statistics,
-    /// The x that the statistics belong to, how many of them there are, and what of.
-    shape: Shape,
-    view: View,
-    count: usize,
-    of: String,
-    /// The limits of a batch renorm.
-    limits: Option<[f64; 2]>,
-}
-
-/// The gradients of a backward.
-#[derive(Clone, Debug)]
-pub struct Gradients {
-    /// The gradient by x, shaped like it.
-    pub dx: Tensor,
-    /// The gradient by gamma, shaped like it, where the layer has one.
-    pub dgamma: Option<Tensor>,
-    /// The gradient by beta, shaped like it, where the layer has one.
-    pub dbeta: Option<Tensor>,
-}
-
-/// Which gradients [`Norm::backward_wanted`] computes; the others cost nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// The gradient by x. The first layer of a network has nobody to give it to.
-    pub dx: bool,
-    /// The gradient by gamma.
-    pub dgamma: bool,
-    /// The gradient by beta.
-    pub dbeta: bool,
-}
-
-/// The gradients that were wanted.
-#[derive(Clone, Debug)]
-pub struct WantedGradients {
-    /// The gradient by x, shaped like it.
-    pub dx: Option<Tensor>,
-    /// The gradient by gamma, shaped like it.
-    pub dgamma: Option<Tensor>,
-    /// The gradient by beta, shaped like it.
-    pub dbeta: Option<Tensor>,
 }
 
 impl<O: NormOptions> Norm<O> {
@@ -202,13 +156,26 @@ impl<O: NormOptions> Norm<O> {
     /// Without running statistics it normalizes by those of x.
     pub fn infer(&self, recorder: &mut Recorder<'_>, x: &Tensor) -> Result<Tensor> {
         let y = recorder.device().empty(x.shape(), x.dtype())?;
-        self.infer_to(recorder, x, &y)?;
+        self.infer_to(recorder, x, None, &y)?;
+        Ok(y)
+    }
+
+    /// [`infer`](Self::infer) of `act(norm(x) + residual)`, with the
+    /// [`Activation`](super::Activation) of the options.
+    pub fn infer_with_residual(
+        &self,
+        recorder: &mut Recorder<'_>,
+        x: &Tensor,
+        residual: &Tensor,
+    ) -> Result<Tensor> {
+        let y = recorder.device().empty(x.shape(), x.dtype())?;
+        self.infer_to(recorder, x, Some(residual), &y)?;
         Ok(y)
     }
 
     /// [`infer`](Self::infer) that overwrites x with y.
     pub fn infer_in_place(&self, recorder: &mut Recorder<'_>, x: &Tensor) -> Result<()> {
-        self.infer_to(recorder, x, x)
+        self.infer_to(recorder, x, None, x)
     }
 
     /// A forward in any of the four modes, with what a backward needs: frozen layers
@@ -219,10 +186,32 @@ impl<O: NormOptions> Norm<O> {
         x: &Tensor,
         mode: Mode,
     ) -> Result<(Tensor, Saved)> {
+        self.forward_of(recorder, x, None, mode)
+    }
+
+    /// [`forward`](Self::forward) of `act(norm(x) + residual)`, with the
+    /// [`Activation`](super::Activation) of the options. The residual is shaped like x.
+    pub fn forward_with_residual(
+        &self,
+        recorder: &mut Recorder<'_>,
+        x: &Tensor,
+        residual: &Tensor,
+        mode: Mode,
+    ) -> Result<(Tensor, Saved)> {
+        self.forward_of(recorder, x, Some(residual), mode)
+    }
+
+    fn forward_of(
+        &self,
+        recorder: &mut Recorder<'_>,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+        mode: Mode,
+    ) -> Result<(Tensor, Saved)> {
         let spec = self.check(x)?;
         let state = self.state(recorder.device(), x)?;
         let y = recorder.device().empty(x.shape(), x.dtype())?;
-        self.record(recorder, x, &y, Some(&state), mode)?;
+        self.record(recorder, [x, &y], residual, Some(&state), mode)?;
         checks::warn_of_few_values(&self.warned, x.shape(), &spec, mode);
         let saved = Saved {
             state,
@@ -232,12 +221,13 @@ impl<O: NormOptions> Norm<O> {
             count: spec.statistics(mode.statistics),
             of: self.options.expected(&self.parameters),
             limits: self.options.limits(),
+            residual: residual.is_some(),
         };
         Ok((y, saved))
     }
 
-    /// The gradients by x and by the parameters that the layer has. x is the one of the forward,
-    /// unchanged.
+    /// The gradients by x, by the parameters that the layer has and by a residual. x is the one of the
+    /// forward, unchanged.
     pub fn backward(
         &self,
         recorder: &mut Recorder<'_>,
@@ -250,9 +240,15 @@ impl<O: NormOptions> Norm<O> {
             dx: true,
             dgamma: self.gamma.is_some(),
             dbeta: self.beta.is_some(),
+            dresidual: saved.residual,
         };
-        let (dgamma, dbeta) = self.record_backward(recorder, (x, dy, saved), Some(&dx), wanted)?;
-        Ok(Gradients { dx, dgamma, dbeta })
+        let of = self.record_backward(recorder, (x, dy, saved), Some(&dx), wanted)?;
+        Ok(Gradients {
+            dx,
+            dgamma: of.dgamma,
+            dbeta: of.dbeta,
+            dresidual: of.dresidual,
+        })
     }
 
     /// A backward of which only some gradients are wanted.
@@ -266,25 +262,30 @@ impl<O: NormOptions> Norm<O> {
     ) -> Result<WantedGradients> {
         let empty = || recorder.device().empty(x.shape(), x.dtype());
         let dx = wanted.dx.then(empty).transpose()?;
-        let (dgamma, dbeta) =
-            self.record_backward(recorder, (x, dy, saved), dx.as_ref(), wanted)?;
-        Ok(WantedGradients { dx, dgamma, dbeta })
+        let of = self.record_backward(recorder, (x, dy, saved), dx.as_ref(), wanted)?;
+        Ok(WantedGradients { dx, ..of })
     }
 
-    fn infer_to(&self, recorder: &mut Recorder<'_>, x: &Tensor, y: &Tensor) -> Result<()> {
+    fn infer_to(
+        &self,
+        recorder: &mut Recorder<'_>,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+        y: &Tensor,
+    ) -> Result<()> {
         self.check(x)?;
         if self.running.is_some() {
-            return self.record(recorder, x, y, None, Mode::EVAL);
+            return self.record(recorder, [x, y], residual, None, Mode::EVAL);
         }
         let state = self.state(recorder.device(), x)?;
-        self.record(recorder, x, y, Some(&state), Mode::RECOMPUTE)
+        self.record(recorder, [x, y], residual, Some(&state), Mode::RECOMPUTE)
     }
 
     fn record(
         &self,
         recorder: &mut Recorder<'_>,
-        x: &Tensor,
-        y: &Tensor,
+        [x, y]: [&Tensor; 2],
+        residual: Option<&Tensor>,
         state: Option<&Tensor>,
         mode: Mode,
     ) -> Result<()> {
@@ -299,6 +300,7 @@ impl<O: NormOptions> Norm<O> {
                 var: &running.var,
                 num_batches_tracked: Some(&running.num_batches_tracked),
             }),
+            residual,
         };
         functional::forward(recorder, &tensors, &self.options, mode)
     }
@@ -309,7 +311,7 @@ impl<O: NormOptions> Norm<O> {
         (x, dy, saved): (&Tensor, &Tensor, &Saved),
         dx: Option<&Tensor>,
         wanted: Wanted,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    ) -> Result<WantedGradients> {
         let spec = self.check(x)?;
         if (x.shape(), spec.channels) != (&saved.shape, saved.view) {
             let expected = format!("what the forward had: {} with {}", saved.shape, saved.of);
@@ -324,19 +326,30 @@ impl<O: NormOptions> Norm<O> {
             wanted.then(empty).transpose()
         };
         let (dgamma, dbeta) = (parameter(wanted.dgamma)?, parameter(wanted.dbeta)?);
+        let needs = spec.reduction.gains == Gains::Elements && is_gated(&spec, saved.residual);
+        let empty = || recorder.device().empty(x.shape(), x.dtype());
+        let dresidual = (wanted.dresidual || needs).then(empty).transpose()?;
         let tensors = Backward {
             x,
             dy,
             state: &saved.state,
             gamma: self.gamma.as_ref(),
+            beta: self.beta.as_ref(),
+            residual: saved.residual,
             dx,
             dgamma: dgamma.as_ref(),
             dbeta: dbeta.as_ref(),
+            dresidual: dresidual.as_ref(),
         };
         // A schedule may have moved the limits since.
         let options = self.options.with_limits(saved.limits);
         functional::backward(recorder, &tensors, &options, saved.statistics)?;
-        Ok((dgamma, dbeta))
+        Ok(WantedGradients {
+            dx: None,
+            dgamma,
+            dbeta,
+            dresidual: dresidual.filter(|_| wanted.dresidual),
+        })
     }
 
     /// Refuses an x that the layer's parameters are not for, in the words of the one who called it.
@@ -355,54 +368,6 @@ impl<O: NormOptions> Norm<O> {
     fn state(&self, device: &Device, x: &Tensor) -> Result<Tensor> {
         let len = functional::state_len(device, x.shape(), &self.options)?;
         device.empty([len], DType::F32)
-    }
-}
-
-impl Saved {
-    /// What a forward by the statistics of x has left in `state`.
-    pub(super) fn of_batch(state: Tensor, shape: Shape, view: View) -> Self {
-        Self {
-            state,
-            statistics: Statistics::Batch,
-            shape,
-            view,
-            count: view.count,
-            of: String::new(),
-            limits: None,
-        }
-    }
-
-    pub(super) fn state(&self) -> &Tensor {
-        &self.state
-    }
-
-    /// Refuses a tensor that is not shaped as the forward's was.
-    pub(super) fn expect_shape(&self, name: &'static str, shape: &Shape) -> Result<()> {
-        if *shape == self.shape {
-            return Ok(());
-        }
-        Err(Error::Shape {
-            name,
-            expected: format!("what the forward had: {}", self.shape),
-            got: shape.clone(),
-        })
-    }
-
-    /// Downloads the statistics that the forward used; waits for the GPU.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn statistics(&self, device: &Device) -> Result<SavedStatistics> {
-        Ok(functional::statistics(
-            &device.download(&self.state)?,
-            self.count,
-        ))
-    }
-
-    /// [`statistics`](Self::statistics) for where nobody may block.
-    pub async fn statistics_async(&self, device: &Device) -> Result<SavedStatistics> {
-        Ok(functional::statistics(
-            &device.download_async(&self.state).await?,
-            self.count,
-        ))
     }
 }
 

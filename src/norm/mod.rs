@@ -10,19 +10,21 @@ mod numbers;
 mod options;
 mod planning;
 mod relatives;
+mod saved;
 mod spec;
 pub mod spectral;
 mod weight;
 
 pub use functional::SavedStatistics;
-pub use layer::{Gradients, Norm, Saved, Wanted, WantedGradients};
+pub use layer::Norm;
 pub use layers::{
     BatchNorm, BatchRenorm, GroupNorm, InstanceNorm, LayerNorm, RenormSchedule, RmsNorm,
 };
-pub use options::{BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};
+pub use options::{Activation, BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};
 pub use relatives::{
     BatchRenormOptions, GroupNormOptions, InstanceNormOptions, LayerNormOptions, RmsNormOptions,
     WeightNormOptions,
 };
+pub use saved::{Gradients, Saved, Wanted, WantedGradients};
 pub use spectral::{SpectralNorm, SpectralNormOptions, SpectralSaved};
 pub use weight::{WeightGradients, WeightNorm};

@@ -103,6 +103,17 @@ impl Mode {
     }
 }
 
+/// What follows a norm in the same dispatches: `y = act(norm(x) + residual)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    None,
+    /// `max(0, v)`, in which a NaN stays one. A gradient passes where y > 0.
+    Relu,
+}
+
 /// Options of [`BatchNorm`](super::BatchNorm) and of the [functional layer](super::functional).
 /// The defaults are PyTorch's.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -117,6 +128,8 @@ pub struct BatchNormOptions {
     pub momentum: Momentum,
     /// Which variance `running_var` follows.
     pub running_variance: RunningVariance,
+    /// What follows the norm.
+    pub activation: Activation,
     /// Overrides of the planner, for tests and measurements.
     pub plan: PlanOptions,
 }
@@ -128,6 +141,7 @@ impl Default for BatchNormOptions {
             eps: 1e-5,
             momentum: Momentum::default(),
             running_variance: RunningVariance::default(),
+            activation: Activation::default(),
             plan: PlanOptions::default(),
         }
     }
@@ -143,6 +157,7 @@ impl Specify for BatchNormOptions {
             checked_eps(self.eps)?,
             self.plan,
         )
+        .followed_by(self.activation)
         .moved_by(self.momentum, self.running_variance)
     }
 

@@ -1,34 +1,45 @@
 //! What the planner says of an operation: its plans, and how long its state is.
 
-use super::options::Momentum;
+use super::options::{Activation, Momentum};
 use super::spec::{NormOptions, Spec};
 use crate::gpu::{DType, Device, Tensor};
 use crate::plan::{Gains, Pass, Plan, Reduction, Strategy};
 use crate::{Error, Result, Shape, View};
 
-/// How many f32 the state of a forward and its backward needs for an x of this shape.
+/// How many f32 the state of a forward and its backward needs for an x of this shape. Where an
+/// activation follows the norm, a bit for each element of x is among them, for a residual's sake.
 pub fn state_len(device: &Device, shape: &Shape, options: &impl NormOptions) -> Result<usize> {
     let spec = options.specify(shape)?;
-    spec_state_len(device, shape, &spec)
+    let (vectors, gates) = state_words(device, shape, &spec)?;
+    Ok(vectors + gates)
 }
 
-fn spec_state_len(device: &Device, shape: &Shape, spec: &Spec) -> Result<usize> {
+/// The words of a state before its gates, and those of its gates.
+fn state_words(device: &Device, shape: &Shape, spec: &Spec) -> Result<(usize, usize)> {
     // Running statistics of samples are kept as a batch's are.
     let saved = spec.saved().max(spec.channels.count);
-    let mut len = saved.saturating_add(1).saturating_mul(4);
-    for pass in [forward_pass(spec), Pass::Backward] {
+    let mut vectors = saved.saturating_add(1).saturating_mul(4);
+    let mut gates = 0;
+    let gated = (spec.activation == Activation::Relu).then(|| gated_pass(spec));
+    let passes = [Some(forward_pass(spec)), Some(Pass::Backward), gated];
+    for pass in passes.into_iter().flatten() {
         if let Some(plan) = plan(device, shape, spec, pass)? {
-            len = len.max(plan.state_len(saved));
+            vectors = vectors.max(plan.state_len(saved));
+            gates = plan.gates as usize;
         }
     }
     if let Some(plan) = gain_plan(device, spec)? {
-        len = len.max(plan.state_len(saved));
+        vectors = vectors.max(plan.state_len(saved));
     }
     if spec.can_run() && spec.running().reduction != spec.reduction {
-        len = len.max(spec_state_len(device, shape, &spec.running())?);
+        let running = state_words(device, shape, &spec.running())?;
+        vectors = vectors.max(running.0);
+        gates = gates.max(running.1);
     }
     let (needed, limit) = (
-        (len as u64).saturating_mul(4),
+        (vectors as u64)
+            .saturating_add(gates as u64)
+            .saturating_mul(4),
         device.limits().max_binding_bytes,
     );
     if needed > limit {
@@ -39,7 +50,15 @@ fn spec_state_len(device: &Device, shape: &Shape, spec: &Spec) -> Result<usize> 
             limit,
         });
     }
-    Ok(len)
+    Ok((vectors, gates))
+}
+
+/// The pass of a forward that keeps which elements passed the activation, and of its backward.
+pub(super) fn gated_pass(spec: &Spec) -> Pass {
+    match spec.momentum {
+        Momentum::Cumulative => Pass::CumulativeGated,
+        _ => Pass::Gated,
+    }
 }
 
 /// The pass of a forward by the statistics of x.
@@ -102,18 +121,19 @@ pub(super) fn gain_plan(device: &Device, spec: &Spec) -> Result<Option<Plan>> {
     Plan::new(reduction, Pass::Backward, options, device.limits()).map(Some)
 }
 
+/// Checks the state of an operation and tells how many words of it lie before its gates.
 pub(super) fn check_state(
     device: &Device,
     state: &Tensor,
     shape: &Shape,
     spec: &Spec,
-) -> Result<()> {
-    let needed = spec_state_len(device, shape, spec)?;
+) -> Result<u32> {
+    let (vectors, gates) = state_words(device, shape, spec)?;
     state.expect_dtype("state", DType::F32)?;
-    if state.shape().numel() >= needed {
-        return Ok(());
+    if state.shape().numel() >= vectors + gates {
+        return Ok(vectors as u32);
     }
-    let expected = format!("at least {needed} elements");
+    let expected = format!("at least {} elements", vectors + gates);
     Err(Error::Shape {
         name: "state",
         expected,

@@ -1,6 +1,6 @@
 //! The options of the norms beside batch norm; every default is PyTorch's.
 
-use super::options::{Momentum, RunningVariance};
+use super::options::{Activation, Momentum, RunningVariance};
 use super::spec::{Kind, Spec, Specify, channels_along, checked_eps};
 use crate::plan::{Gains, PlanOptions, Reduction};
 use crate::{Error, Result, Shape, View};
@@ -14,6 +14,8 @@ pub struct LayerNormOptions {
     pub normalized_dims: usize,
     /// What is added to the variance before its root.
     pub eps: f64,
+    /// What follows the norm.
+    pub activation: Activation,
     /// Overrides of the planner, for tests and measurements.
     pub plan: PlanOptions,
 }
@@ -23,6 +25,7 @@ impl Default for LayerNormOptions {
         Self {
             normalized_dims: 1,
             eps: 1e-5,
+            activation: Activation::default(),
             plan: PlanOptions::default(),
         }
     }
@@ -30,13 +33,14 @@ impl Default for LayerNormOptions {
 
 impl Specify for LayerNormOptions {
     fn specify(&self, shape: &Shape) -> Result<Spec> {
-        rows(
+        let spec = rows(
             Kind::Plain,
             shape,
             self.normalized_dims,
             self.eps,
             self.plan,
-        )
+        );
+        Ok(spec?.followed_by(self.activation))
     }
 
     fn expected(&self, parameters: &Shape) -> String {
@@ -53,6 +57,8 @@ pub struct RmsNormOptions {
     pub normalized_dims: usize,
     /// What is added to the mean square before its root; f32's epsilon by default.
     pub eps: f64,
+    /// What follows the norm.
+    pub activation: Activation,
     /// Overrides of the planner, for tests and measurements.
     pub plan: PlanOptions,
 }
@@ -62,6 +68,7 @@ impl Default for RmsNormOptions {
         Self {
             normalized_dims: 1,
             eps: f64::from(f32::EPSILON),
+            activation: Activation::default(),
             plan: PlanOptions::default(),
         }
     }
@@ -69,12 +76,14 @@ impl Default for RmsNormOptions {
 
 impl Specify for RmsNormOptions {
     fn specify(&self, shape: &Shape) -> Result<Spec> {
-        let Self {
-            normalized_dims,
-            eps,
-            plan,
-        } = *self;
-        rows(Kind::MeanSquare, shape, normalized_dims, eps, plan)
+        let spec = rows(
+            Kind::MeanSquare,
+            shape,
+            self.normalized_dims,
+            self.eps,
+            self.plan,
+        );
+        Ok(spec?.followed_by(self.activation))
     }
 
     fn expected(&self, parameters: &Shape) -> String {
@@ -116,6 +125,8 @@ pub struct GroupNormOptions {
     pub channel_axis: usize,
     /// What is added to the variance before its root.
     pub eps: f64,
+    /// What follows the norm.
+    pub activation: Activation,
     /// Overrides of the planner, for tests and measurements.
     pub plan: PlanOptions,
 }
@@ -127,6 +138,7 @@ impl Default for GroupNormOptions {
             groups: 32,
             channel_axis: 1,
             eps: 1e-5,
+            activation: Activation::default(),
             plan: PlanOptions::default(),
         }
     }
@@ -153,7 +165,8 @@ impl Specify for GroupNormOptions {
             self.channel_axis,
             checked_eps(self.eps)?,
             self.plan,
-        ))
+        )
+        .followed_by(self.activation))
     }
 
     fn expected(&self, parameters: &Shape) -> String {
@@ -175,6 +188,8 @@ pub struct InstanceNormOptions {
     pub momentum: Momentum,
     /// Which variance `running_var` follows.
     pub running_variance: RunningVariance,
+    /// What follows the norm.
+    pub activation: Activation,
     /// Overrides of the planner, for tests and measurements.
     pub plan: PlanOptions,
 }
@@ -186,6 +201,7 @@ impl Default for InstanceNormOptions {
             eps: 1e-5,
             momentum: Momentum::default(),
             running_variance: RunningVariance::default(),
+            activation: Activation::default(),
             plan: PlanOptions::default(),
         }
     }
@@ -209,6 +225,7 @@ impl Specify for InstanceNormOptions {
                 self.plan,
             )
         }
+        .followed_by(self.activation)
         .moved_by(self.momentum, self.running_variance)
     }
 
@@ -234,6 +251,8 @@ pub struct BatchRenormOptions {
     pub momentum: Momentum,
     /// Which variance `running_var` follows.
     pub running_variance: RunningVariance,
+    /// What follows the norm.
+    pub activation: Activation,
     /// Overrides of the planner, for tests and measurements.
     pub plan: PlanOptions,
 }
@@ -248,6 +267,7 @@ impl Default for BatchRenormOptions {
             d_max: 5.0,
             momentum: Momentum::NewWeight(0.01),
             running_variance: RunningVariance::default(),
+            activation: Activation::default(),
             plan: PlanOptions::default(),
         }
     }
@@ -290,6 +310,7 @@ impl Specify for BatchRenormOptions {
             checked_eps(self.eps)?,
             self.plan,
         )
+        .followed_by(self.activation)
         .moved_by(self.momentum, self.running_variance)
     }
 

@@ -1,6 +1,6 @@
 //! What the options of any norm make of a shape: all that an operation has to know of its norm.
 
-use super::options::{Momentum, RunningVariance, Statistics};
+use super::options::{Activation, Momentum, RunningVariance, Statistics};
 use crate::plan::{Gains, PlanOptions, Reduction};
 use crate::{Error, Result, Shape, View};
 
@@ -61,6 +61,7 @@ pub struct Spec {
     pub(super) weights: (f32, f32),
     pub(super) momentum: Momentum,
     pub(super) running_variance: RunningVariance,
+    pub(super) activation: Activation,
     pub(super) plan: PlanOptions,
 }
 
@@ -107,8 +108,14 @@ impl Spec {
             weights: (0.0, 0.0),
             momentum: Momentum::default(),
             running_variance: RunningVariance::default(),
+            activation: Activation::None,
             plan,
         }
+    }
+
+    /// The same norm with an activation behind it.
+    pub(super) fn followed_by(self, activation: Activation) -> Self {
+        Self { activation, ..self }
     }
 
     /// The same norm with running statistics that move like this.

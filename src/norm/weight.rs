@@ -1,9 +1,9 @@
 //! Weight norm as a layer that owns its lengths.
 
 use super::functional::{self, Backward, Forward};
-use super::layer::Saved;
 use super::options::{Mode, Statistics};
 use super::relatives::WeightNormOptions;
+use super::saved::Saved;
 use super::spec::Specify;
 use crate::gpu::{DType, Device, Recorder, Tensor};
 use crate::{Error, Result, Shape};
@@ -70,12 +70,9 @@ impl WeightNorm {
         let state = device.empty([len], DType::F32)?;
         let w = device.empty(v.shape(), v.dtype())?;
         let tensors = Forward {
-            x: v,
-            y: &w,
             state: Some(&state),
             gamma: Some(&self.g),
-            beta: None,
-            running: None,
+            ..Forward::new(v, &w)
         };
         functional::forward(recorder, &tensors, &self.options, Mode::RECOMPUTE)
             .map_err(in_words)?;
@@ -97,13 +94,10 @@ impl WeightNorm {
         let dv = device.empty(v.shape(), v.dtype())?;
         let dg = device.empty(self.g.shape(), DType::F32)?;
         let tensors = Backward {
-            x: v,
-            dy: dw,
-            state: saved.state(),
             gamma: Some(&self.g),
             dx: Some(&dv),
             dgamma: Some(&dg),
-            dbeta: None,
+            ..Backward::new(v, dw, saved.state())
         };
         functional::backward(recorder, &tensors, &self.options, Statistics::Batch)
             .map_err(in_words)?;

@@ -69,7 +69,8 @@ impl Chooser<'_> {
             return None;
         };
         let whole = self.reduction.fan == 1 && self.reduction.gains != Gains::Across;
-        if !whole || !matches!(self.pass, Pass::Forward | Pass::Backward) {
+        let passes = [Pass::Forward, Pass::Backward, Pass::Gated];
+        if !whole || !passes.contains(&self.pass) {
             return None;
         }
         let view = self.reduction.view;
@@ -134,7 +135,8 @@ impl Chooser<'_> {
         let Reduction { view, gains, .. } = self.reduction;
         let width = self.wide.width();
         let straddles = !view.inner.is_multiple_of(width);
-        let alone = view.batch == 1 && gains != Gains::Elements;
+        // The elements of a word whose gates are kept belong to the slice whose lane keeps them.
+        let alone = view.batch == 1 && gains != Gains::Elements && !self.pass.is_gated();
         view.numel().is_multiple_of(width) && view.inner >= width && (alone || !straddles)
     }
 

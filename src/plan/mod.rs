@@ -127,6 +127,17 @@ pub(crate) enum Pass {
     CumulativeForward,
     /// The backward through sums.
     Backward,
+    /// A forward that keeps which elements passed an activation, and the backward that asks for it: what a
+    /// lane keeps of its words the same lane reads, so that both are cut alike.
+    Gated,
+    /// The same where the forward weighs by the number of batches so far.
+    CumulativeGated,
+}
+
+impl Pass {
+    fn is_gated(self) -> bool {
+        matches!(self, Self::Gated | Self::CumulativeGated)
+    }
 }
 
 /// The cut of one view, the same for every dispatch of a step.
@@ -146,6 +157,8 @@ pub(crate) struct Plan {
     pub(crate) gains: Gains,
     /// Partial results of one slot.
     pub(crate) partials: u32,
+    /// Words of bits that all lanes keep of what passed an activation.
+    pub(crate) gates: u32,
     /// The most workgroups along a dimension of a grid.
     max_groups: u32,
     /// One dispatch each, in memory order.
@@ -161,6 +174,8 @@ pub(crate) struct Cut {
     /// Workgroups that have work; the grid may hold a few more.
     pub(crate) groups: u32,
     pub(crate) grid: [u32; 2],
+    /// Words of gates of the windows before this one.
+    pub(crate) gates: u32,
     pub(crate) geometry: Geometry,
 }
 
@@ -181,6 +196,32 @@ impl Geometry {
             Self::Columns(columns) => {
                 let slices = u64::from(columns.batches) * u64::from(columns.slices);
                 u64::from(columns.blocks) * slices
+            }
+        }
+    }
+
+    /// Words of bits that a lane keeps of the words that it goes through, one for each element.
+    pub(crate) fn lane_gates(&self, word: Word, form: Form, workgroup: u32) -> u32 {
+        let words_of_gates = 32 / word.width() as u32;
+        match (self, form) {
+            (Self::Rows(rows), Form::HeldRows(held)) => rows.turns * held.div_ceil(HELD_CHUNK),
+            (_, Form::HeldRows(held) | Form::HeldColumns(held)) => held.div_ceil(HELD_CHUNK),
+            (Self::Rows(rows), _) => {
+                let units = rows.slot_words.div_ceil(UNIT as u32).div_ceil(rows.slices);
+                (units * UNIT as u32)
+                    .div_ceil(workgroup)
+                    .div_ceil(words_of_gates)
+            }
+            (Self::Columns(columns), form) => {
+                let span = match form {
+                    Form::Span(span) => span,
+                    _ => 1,
+                };
+                let rows = columns
+                    .rows
+                    .div_ceil(columns.slices)
+                    .div_ceil(columns.row_lanes);
+                rows.div_ceil(words_of_gates) * span
             }
         }
     }
@@ -241,6 +282,15 @@ impl Plan {
         reduction.bounded(layout.workgroup)?;
         let cut = |(window, geometry)| Cut::new(window, geometry, view, limits.max_groups);
         let cuts = windows.iter().zip(layout.geometries).map(cut);
+        let mut cuts = cuts.collect::<Result<Vec<_>>>()?;
+        let mut gates = 0;
+        for cut in &mut cuts {
+            cut.gates = gates as u32;
+            gates += cut.gate_words(layout.word, layout.form, layout.workgroup);
+        }
+        if !pass.is_gated() {
+            gates = 0;
+        }
         Ok(Self {
             strategy: layout.strategy,
             word: layout.word,
@@ -257,7 +307,8 @@ impl Plan {
                 layout.max_partials,
             )?,
             max_groups: limits.max_groups,
-            cuts: cuts.collect::<Result<_>>()?,
+            gates: bounded("words of gates", gates, MAX_GATES)?,
+            cuts,
         })
     }
 
@@ -274,8 +325,8 @@ impl Plan {
         }
     }
 
-    /// The f32 that a state needs with so many saved vectors and the partials of this plan: see
-    /// shaders/lib/state.wgsl.
+    /// The words that a state needs before its gates, with so many saved vectors and the partials of this
+    /// plan: see shaders/lib/state.wgsl.
     pub(crate) fn state_len(&self, saved: usize) -> usize {
         let (shares, inner) = self.gain_shares().unwrap_or_default();
         let partials = self.slots as usize * self.partials as usize;
@@ -339,8 +390,15 @@ impl Cut {
             len: end - first,
             groups: bounded("workgroups", groups, u32::MAX.into())?,
             grid: fold(groups, max_groups)?,
+            gates: 0,
             geometry,
         })
+    }
+
+    /// Words of bits that the lanes of all its workgroups keep.
+    fn gate_words(&self, word: Word, form: Form, workgroup: u32) -> u64 {
+        let lanes = u64::from(self.groups) * u64::from(workgroup);
+        lanes * u64::from(self.geometry.lane_gates(word, form, workgroup))
     }
 }
 
@@ -358,6 +416,10 @@ fn max_window(limits: &Limits) -> usize {
     (units * ALIGNMENT).min(MAX_WINDOW) as usize
 }
 
+/// Words that share one of gates where a lane holds them, see shaders/lib/rows_held.wgsl.
+const HELD_CHUNK: u32 = 8;
+/// The most words of gates: a binding holds no more.
+const MAX_GATES: u64 = 1 << 30;
 /// The most runs of lanes that leave sums for the gradients of gains.
 const MAX_GAIN_SHARES: u32 = 8192;
 

@@ -165,7 +165,10 @@ fn the_twins_know_who_leads_and_what_is_left() {
         ],
     );
     for source in [shader!("moments_rows"), shader!("backward_sums_rows")] {
-        holds(source, &["set_state(slot_partial(slice.slot, slice.index),"]);
+        holds(
+            source,
+            &["set_state(slot_partial(slice.slot, slice.index),"],
+        );
     }
     for source in [
         shader!("moments_columns"),
