@@ -15,6 +15,8 @@ mod family_properties;
 mod family_worked;
 mod golden;
 mod properties;
+mod tail;
+mod tail_golden;
 mod worked;
 
 /// Standard normal numbers that every run and every machine draws alike.
