@@ -14,6 +14,8 @@ mod family_golden;
 mod family_properties;
 mod family_worked;
 mod golden;
+mod masked;
+mod masked_edges;
 mod properties;
 mod tail;
 mod tail_golden;
