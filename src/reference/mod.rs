@@ -10,7 +10,7 @@
 //! | [`WeightNorm`] | a slice of a weight | a slice, as the length g |
 //! | [`SpectralNorm`] | a whole weight | |
 //!
-//! Any norm of activations may be followed by a [`Tail`], which adds a residual and applies ReLU.
+//! Any norm of activations may be followed by a [`Tail`], which adds a residual and applies relu.
 //! [`MaskedBatchNorm`] is batch norm of the valid part of a batch.
 //!
 //! The variance that normalizes a batch is the biased one, `Σ(x − mean)² / n` over the n elements

@@ -3,7 +3,7 @@
 use super::expect_len;
 
 /// The tail of any norm of activations, `y = act(normed + residual)`, where `normed` is what the
-/// norm gives, and act is ReLU or nothing.
+/// norm gives, and act is relu or nothing.
 ///
 /// A tail knows no norm. Its forward takes what the norm's forward gave, and its backward makes of
 /// dy what the norm's backward takes for dy, which is the gradient of the residual too:
@@ -37,12 +37,12 @@ use super::expect_len;
 pub struct Tail<'a> {
     /// What is added to the norm's result (the shape of x); none adds nothing.
     pub residual: Option<&'a [f64]>,
-    /// Whether the activation is ReLU. If not, there is none.
+    /// Whether the activation is relu. If not, there is none.
     pub relu: bool,
 }
 
 impl Tail<'_> {
-    /// The forward: `normed + residual`, of which ReLU turns what is negative into 0. NaN stays.
+    /// The forward: `normed + residual`, of which relu turns what is negative into 0. NaN stays.
     ///
     /// # Panics
     ///
@@ -66,7 +66,7 @@ impl Tail<'_> {
         y
     }
 
-    /// The backward: dy where the gate is open, which is everywhere without ReLU and where `y > 0`
+    /// The backward: dy where the gate is open, which is everywhere without relu and where `y > 0`
     /// with it, and 0 elsewhere. At `y = 0` the gate is closed, as PyTorch has it, and at NaN too.
     ///
     /// This is the gradient of Σ dy·y with respect to the residual, and with respect to the norm's

@@ -18,7 +18,7 @@ The one in the folder `expected` below has the results that the example should w
 shape, but in F64, of the same inputs as float64: what comes out before it is rounded to the type of
 x. Only `num_batches_tracked` is I64, as it is there.
 
-No value lies so near the kink of ReLU that float32 could see it on the other side. A second run
+No value lies so near the kink of relu that float32 could see it on the other side. A second run
 gives the same bytes with the same version of PyTorch on the same kind of processor.
 """
 
@@ -127,7 +127,7 @@ def batch_norm(x, p, shape, eps, channel_axis=1, mode="train", momentum=0.1):
 
 
 def apply_tail(normed, residual, relu):
-    """The tail, and how far the nearest value is from the kink of ReLU."""
+    """The tail, and how far the nearest value is from the kink of relu."""
     y = normed if residual is None else normed + residual
     return (y.relu() if relu else y), y.abs().min()
 

@@ -159,7 +159,9 @@ impl Case {
                 let got = [got.dgamma[c], got.dbeta[c]];
                 assert_close(&name, &got, &[expected.dgamma[0], expected.dbeta[0]], 1e-13);
             }
-            elements.iter().for_each(|&element| masked[element] = false);
+            for element in elements {
+                masked[element] = false;
+            }
         }
         for (element, _) in masked.iter().enumerate().filter(|(_, masked)| **masked) {
             for values in [&got.y, &got.dresidual, &got.gradients.dx, &got.sizes.dx] {

@@ -25,12 +25,15 @@ struct Golden {
     expected: HashMap<String, Vec<f64>>,
 }
 
+/// Makes the gradients of what the norm's backward takes for dy.
+type Backward<'a> = dyn Fn(&[f64]) -> Gradients + 'a;
+
 /// What the oracle says of a case before its tail, and what goes back through its norm.
 struct Normed<'a> {
     y: Vec<f64>,
     /// The statistics of a training step of batch norm, with rstd.
     batch: Option<(Moments, Vec<f64>)>,
-    backward: Box<dyn Fn(&[f64]) -> Gradients + 'a>,
+    backward: Box<Backward<'a>>,
 }
 
 impl Golden {
