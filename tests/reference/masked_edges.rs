@@ -183,6 +183,17 @@ fn no_valid_element_gives_zeros_and_moves_nothing() {
 }
 
 #[test]
+fn an_empty_batch_has_no_y_and_zero_parameter_gradients() {
+    let shape = &Shape::from([0, 3, 4]);
+    let masked = plain(shape, 1, &[]);
+    assert!(masked.forward(&[]).y.is_empty());
+    let gradients = masked.backward(&[], &[]);
+    assert!(gradients.dx.is_empty());
+    assert_eq!(gradients.dgamma, [0.0; 3]);
+    assert_eq!(gradients.dbeta, [0.0; 3]);
+}
+
+#[test]
 fn evaluation_does_not_count_how_many_are_valid() {
     let shape = &Shape::from([3, 1]);
     let masked = plain(shape, 1, &[false, true, false]);
@@ -226,8 +237,12 @@ fn arguments_that_do_not_fit_panic_by_name() {
         assert_refused("of dy", || masked.magnitudes(&x, wrong));
         assert_refused("of dy", || masked.backward_frozen(&x, wrong, &c, &c));
         assert_refused("of values", || masked.clear(wrong));
-        assert_refused("of batch", || {
-            masked.update_running(&mut [0.0; 3], wrong, 0.1);
-        });
+        // Also where nothing is moved.
+        for mask in [&[true, true], &[false, true]] {
+            let masked = MaskedBatchNorm { mask, ..masked };
+            assert_refused("of batch", || {
+                masked.update_running(&mut [0.0; 3], wrong, 0.1);
+            });
+        }
     }
 }
