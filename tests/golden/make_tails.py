@@ -66,7 +66,7 @@ CASES = {
     "half/batch_f16_nchw": dict(
         op="batch_norm", shape=(2, 3, 5, 5), affine="weight bias", running=True, dtype="f16"
     ),
-    # The sum of a channel is beyond the largest f16, that of its squares a thousand times so.
+    # The sum of a channel is beyond the largest f16, that of its squares hundreds of times.
     "half/batch_f16_far": dict(
         op="batch_norm", shape=(401, 1), dtype="f16", mean=200.0, std=60.0
     ),
