@@ -10,6 +10,9 @@
 //! | [`WeightNorm`] | a slice of a weight | a slice, as the length g |
 //! | [`SpectralNorm`] | a whole weight | |
 //!
+//! Any norm of activations may be followed by a [`Tail`], which adds a residual and applies relu.
+//! [`MaskedBatchNorm`] is batch norm of the valid part of a batch.
+//!
 //! The variance that normalizes a batch is the biased one, `Σ(x − mean)² / n` over the n elements
 //! of a channel, and eps is added to it before the root: `rstd = 1 / √(var + eps)`. The variance
 //! that `torch.nn.BatchNorm2d` feeds into its running statistics is the unbiased one, which
@@ -54,19 +57,23 @@ mod batch;
 mod group;
 mod instance;
 mod layer;
+mod masked;
 mod per_sample;
 mod renorm;
 mod rms;
 mod spectral;
+mod tail;
 mod weight;
 
 pub use batch::{BatchNorm, Forward, Gradients};
 pub use group::GroupNorm;
 pub use instance::InstanceNorm;
 pub use layer::LayerNorm;
+pub use masked::MaskedBatchNorm;
 pub use renorm::{BatchRenorm, Renormalized};
 pub use rms::RmsNorm;
 pub use spectral::{Spectral, SpectralNorm};
+pub use tail::Tail;
 pub use weight::{WeightGradients, WeightNorm};
 
 /// The channel of every element, in memory order.

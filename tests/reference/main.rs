@@ -14,7 +14,11 @@ mod family_golden;
 mod family_properties;
 mod family_worked;
 mod golden;
+mod masked;
+mod masked_edges;
 mod properties;
+mod tail;
+mod tail_golden;
 mod worked;
 
 /// Standard normal numbers that every run and every machine draws alike.
