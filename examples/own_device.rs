@@ -45,11 +45,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut encoder = gpu.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     encoder.copy_buffer_to_buffer(&inbox, 0, &arena, 0, 2 * BYTES);
     let mut recorder = device.record_into(&mut encoder);
-    #[rustfmt::skip]
-    let forward = Forward { x, y, state: Some(state), gamma: None, beta: None, running: None };
+    let forward = Forward {
+        state: Some(state),
+        ..Forward::new(x, y)
+    };
     functional::forward(&mut recorder, &forward, &options, Mode::RECOMPUTE)?;
-    #[rustfmt::skip]
-    let backward = Backward { x, dy, state, gamma: None, dx: Some(dx), dgamma: None, dbeta: None };
+    let backward = Backward {
+        dx: Some(dx),
+        ..Backward::new(x, dy, state)
+    };
     functional::backward(&mut recorder, &backward, &options, Statistics::Batch)?;
     drop(recorder);
     encoder.copy_buffer_to_buffer(&arena, 2 * BYTES, &outbox, 0, 2 * BYTES);

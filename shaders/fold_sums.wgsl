@@ -4,8 +4,8 @@
 //   state                   partial sums read
 //   dgamma, dbeta [count]   written where wanted
 // Grid: one workgroup per gain.
-@group(0) @binding(6) var<storage, read_write> dgamma: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dbeta: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dgamma: array<f32>;
+@group(0) @binding(8) var<storage, read_write> dbeta: array<f32>;
 
 // Partial i of all that belong to a gain, sample by sample.
 fn gain_partial(gain: u32, i: u32) -> u32 {

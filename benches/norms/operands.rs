@@ -117,6 +117,7 @@ impl Operands {
                 var: &self.running_var,
                 num_batches_tracked: Some(&self.tracked),
             }),
+            residual: None,
         };
         self.options.forward(recorder, &tensors, mode)
     }
@@ -130,6 +131,9 @@ impl Operands {
             dx: Some(&self.dx),
             dgamma: Some(&self.dgamma),
             dbeta: Some(&self.dbeta),
+            beta: None,
+            residual: false,
+            dresidual: None,
         };
         self.options.backward(recorder, &tensors)
     }

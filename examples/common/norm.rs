@@ -249,6 +249,7 @@ impl<'d> Norm<'d> {
                 var,
                 num_batches_tracked: None,
             }),
+            residual: None,
         };
         let mut gpu = self.device.recorder();
         functional::forward(&mut gpu, &forward, &options, Mode::TRAIN)?;

@@ -227,6 +227,7 @@ impl OnDevice {
                 var,
                 num_batches_tracked: Some(&self.num_batches_tracked),
             }),
+            residual: None,
         }
     }
 
@@ -240,6 +241,9 @@ impl OnDevice {
             dx: Some(&gradients.dx),
             dgamma: gradients.dgamma.as_ref(),
             dbeta: gradients.dbeta.as_ref(),
+            beta: None,
+            residual: false,
+            dresidual: None,
         })
     }
 }

@@ -176,6 +176,7 @@ fn variants(kernel: &Kernel) -> Vec<Io> {
             }));
         }
     }
+    variants.extend(tailed(kernel, &forms, own));
     // A word of one element cannot straddle two slots.
     variants.retain(|io| io.form != Form::Ragged || io.word != Word::F32);
     if kernel.gains != Linked::Nothing {
@@ -187,6 +188,35 @@ fn variants(kernel: &Kernel) -> Vec<Io> {
         variants.extend(elements.collect::<Vec<_>>());
     }
     variants.dedup();
+    variants
+}
+
+/// What a tail links, with every form and word, and wherever a residual can lie.
+fn tailed(kernel: &Kernel, forms: &[Form], own: Io) -> Vec<Io> {
+    let tails = match (kernel.output, kernel.reads_dy) {
+        (Output::Y, _) => vec![Tail::Residual(Place::Own)],
+        (Output::Dx, _) => vec![Tail::Recomputed, Tail::Residual(Place::Own)],
+        (Output::None, true) => vec![Tail::Recomputed],
+        (Output::None, false) => vec![],
+    };
+    let mut variants = Vec::new();
+    for tail in tails {
+        for &form in forms {
+            variants.extend(WORDS.map(|word| Io {
+                word,
+                form,
+                tail,
+                ..own
+            }));
+        }
+    }
+    if kernel.output == Output::Y {
+        let places = [Place::Shared, Place::Output, Place::Absent];
+        variants.extend(places.map(|place| Io {
+            tail: Tail::Residual(place),
+            ..own
+        }));
+    }
     variants
 }
 

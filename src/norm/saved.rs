@@ -38,6 +38,10 @@ pub struct Gradients {
 
 /// Which gradients [`Norm::backward_wanted`](super::Norm::backward_wanted) computes; the others cost nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "they are independent and named where they are set"
+)]
 pub struct Wanted {
     /// The gradient by x. The first layer of a network has nobody to give it to.
     pub dx: bool,

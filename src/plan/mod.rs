@@ -416,7 +416,7 @@ fn max_window(limits: &Limits) -> usize {
     (units * ALIGNMENT).min(MAX_WINDOW) as usize
 }
 
-/// Words that share one of gates where a lane holds them, see shaders/lib/rows_held.wgsl.
+/// Words that share one of gates where a lane holds them: a chunk of `rows_held.wgsl`.
 const HELD_CHUNK: u32 = 8;
 /// The most words of gates: a binding holds no more.
 const MAX_GATES: u64 = 1 << 30;

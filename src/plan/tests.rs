@@ -147,6 +147,7 @@ const NUMBERS: params::Numbers = params::Numbers {
     n: 0.0,
     r_max: 1.0,
     d_max: 0.0,
+    gates: 0,
 };
 
 /// A field of a uniform block by its name in the shaders.

@@ -162,6 +162,7 @@ impl Case {
             gamma: self.gamma.then_some(&gamma.tensor),
             beta: self.beta.then_some(&beta.tensor),
             running: self.running.then_some(running),
+            residual: None,
         };
         let backward = Backward {
             x: &x.tensor,
@@ -171,6 +172,9 @@ impl Case {
             dx: Some(&dx.tensor),
             dgamma: Some(&dgamma.tensor),
             dbeta: Some(&dbeta.tensor),
+            beta: None,
+            residual: false,
+            dresidual: None,
         };
         let mut recorder = device.recorder();
         functional::forward(&mut recorder, &forward, &self.options, self.mode).unwrap();

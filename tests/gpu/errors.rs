@@ -181,6 +181,7 @@ fn tensors_that_are_missing() {
         gamma: None,
         beta: None,
         running: None,
+        residual: None,
     };
     let record = |forward: Forward<'_>, options: BatchNormOptions, mode| {
         functional::forward(&mut device.recorder(), &forward, &options, mode)
@@ -268,6 +269,7 @@ fn a_refused_call_has_written_nothing() {
         gamma: None,
         beta: Some(&tensors.beta),
         running: Some(running),
+        residual: None,
     };
     let mut recorder = device.recorder();
     expect(

@@ -22,7 +22,7 @@ const STRATEGIES: [Option<Strategy>; 4] = [
     Some(Strategy::Resident),
 ];
 
-fn plans(device: &Device, case: &Case) -> Vec<PlanOptions> {
+pub(crate) fn plans(device: &Device, case: &Case) -> Vec<PlanOptions> {
     let all = CLASSES.into_iter().flat_map(|class| {
         STRATEGIES.map(|strategy| PlanOptions {
             strategy,

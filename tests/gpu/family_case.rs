@@ -1,12 +1,14 @@
-//! One forward and backward of batch norm's relatives on guarded tensors, and their float64 twins.
+//! One forward and backward of any norm on guarded tensors, with what may follow it, and their float64
+//! twins.
 
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 use wgnorm::functional::{self, Backward, Forward, NormOptions, Running};
 use wgnorm::{
-    BatchRenormOptions, DType, Device, GroupNormOptions, InstanceNormOptions, LayerNormOptions,
-    Mode, PlanOptions, RmsNormOptions, Shape, Statistics, WeightNormOptions, reference,
+    Activation, BatchNormOptions, BatchRenormOptions, DType, Device, GroupNormOptions,
+    InstanceNormOptions, LayerNormOptions, Mode, PlanOptions, RmsNormOptions, Shape, Statistics,
+    WeightNormOptions, reference,
 };
 
 use crate::bounds::{SUM, SUM_L2, hold_all, l2, worst};
@@ -14,6 +16,7 @@ use crate::guarded::Guarded;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Norm {
+    Batch(BatchNormOptions),
     Layer(LayerNormOptions),
     Rms(RmsNormOptions),
     Group(GroupNormOptions),
@@ -29,6 +32,8 @@ pub(crate) struct Case {
     pub(crate) mode: Mode,
     pub(crate) gamma: bool,
     pub(crate) beta: bool,
+    /// Whether a residual is added.
+    pub(crate) residual: bool,
     /// |mean| / std of every statistic of x.
     pub(crate) offset: f64,
     pub(crate) seed: u64,
@@ -45,6 +50,7 @@ pub(crate) struct Values<T> {
     pub(crate) dx: Vec<T>,
     pub(crate) dgamma: Vec<T>,
     pub(crate) dbeta: Vec<T>,
+    pub(crate) dresidual: Vec<T>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +61,7 @@ pub(crate) struct Inputs {
     pub(crate) beta: Vec<f32>,
     pub(crate) running_mean: Vec<f32>,
     pub(crate) running_var: Vec<f32>,
+    pub(crate) residual: Vec<f32>,
 }
 
 /// What float64 says, and the sizes of the terms of its sums.
@@ -67,6 +74,7 @@ pub(crate) struct Expected {
 macro_rules! with_options {
     ($norm:expr, $options:ident => $body:expr) => {
         match $norm {
+            Norm::Batch($options) => $body,
             Norm::Layer($options) => $body,
             Norm::Rms($options) => $body,
             Norm::Group($options) => $body,
@@ -80,7 +88,7 @@ macro_rules! with_options {
 impl Case {
     pub(crate) fn new(norm: Norm, shape: impl Into<Shape>) -> Self {
         let has_beta = !matches!(norm, Norm::Weight(_));
-        let mode = if matches!(norm, Norm::Renorm(_)) {
+        let mode = if matches!(norm, Norm::Renorm(_) | Norm::Batch(_)) {
             Mode::TRAIN
         } else {
             Mode::RECOMPUTE
@@ -91,6 +99,7 @@ impl Case {
             mode,
             gamma: true,
             beta: has_beta,
+            residual: false,
             offset: 0.3,
             seed: 1,
         }
@@ -99,6 +108,33 @@ impl Case {
     pub(crate) fn planned(mut self, plan: PlanOptions) -> Self {
         with_options!(&mut self.norm, options => options.plan = plan);
         self
+    }
+
+    /// The case with an activation behind its norm, and a residual before that.
+    pub(crate) fn tailed(mut self, activation: Activation, residual: bool) -> Self {
+        match &mut self.norm {
+            Norm::Batch(options) => options.activation = activation,
+            Norm::Layer(options) => options.activation = activation,
+            Norm::Rms(options) => options.activation = activation,
+            Norm::Group(options) => options.activation = activation,
+            Norm::Instance(options) => options.activation = activation,
+            Norm::Renorm(options) => options.activation = activation,
+            Norm::Weight(_) => panic!("nothing follows the norm of a weight"),
+        }
+        Self { residual, ..self }
+    }
+
+    fn has_relu(&self) -> bool {
+        let activation = match &self.norm {
+            Norm::Batch(options) => options.activation,
+            Norm::Layer(options) => options.activation,
+            Norm::Rms(options) => options.activation,
+            Norm::Group(options) => options.activation,
+            Norm::Instance(options) => options.activation,
+            Norm::Renorm(options) => options.activation,
+            Norm::Weight(_) => Activation::None,
+        };
+        activation == Activation::Relu
     }
 
     pub(crate) fn state_len(&self, device: &Device) -> wgnorm::Result<usize> {
@@ -113,6 +149,7 @@ impl Case {
             Norm::Rms(options) => self.rms(options, gamma, beta).statistics(),
             Norm::Group(options) => self.group(options, gamma, beta).statistics(),
             Norm::Instance(options) => self.instance(options, gamma, beta).statistics(),
+            Norm::Batch(options) => reference::channels(shape, options.channel_axis).collect(),
             Norm::Renorm(options) => reference::channels(shape, options.channel_axis).collect(),
             Norm::Weight(options) => reference::channels(shape, options.dim).collect(),
         }
@@ -127,6 +164,7 @@ impl Case {
             Norm::Rms(options) => (last(options.normalized_dims), 0),
             Norm::Group(options) => (dims[options.channel_axis], 0),
             Norm::Instance(options) => (dims[options.channel_axis], dims[options.channel_axis]),
+            Norm::Batch(options) => (dims[options.channel_axis], dims[options.channel_axis]),
             Norm::Renorm(options) => (dims[options.channel_axis], dims[options.channel_axis]),
             Norm::Weight(options) => (dims[options.dim], 0),
         }
@@ -154,6 +192,7 @@ impl Case {
             .collect();
         // A mean of its own keeps sum dy from cancelling.
         let dy = statistics.iter().map(|_| (normal() + 0.5) as f32).collect();
+        let residual = statistics.iter().map(|_| normal() as f32).collect();
         let f32s = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
         Inputs {
             x,
@@ -162,6 +201,7 @@ impl Case {
             beta: f32s(beta),
             running_mean: f32s(running_mean),
             running_var: f32s(running_var),
+            residual,
         }
     }
 
@@ -171,7 +211,9 @@ impl Case {
             let first = self.run_once(device, inputs, options);
             let again = self.run_once(device, inputs, options);
             let bits = |v: &Values<f32>| -> Vec<u32> {
-                let all = [&v.y, &v.dx, &v.dgamma, &v.dbeta, &v.running_mean, &v.running_var];
+                let all = [
+                    &v.y, &v.dx, &v.dgamma, &v.dbeta, &v.running_mean, &v.running_var, &v.dresidual,
+                ];
                 all.into_iter().flatten().map(|v| v.to_bits()).collect()
             };
             assert!(bits(&first) == bits(&again), "{self:?}: two runs differ");
@@ -185,8 +227,9 @@ impl Case {
         inputs: &Inputs,
         options: &impl NormOptions,
     ) -> Values<f32> {
-        let [x, dy] = [&inputs.x, &inputs.dy].map(|v| Guarded::input(device, v, &self.shape));
-        let [y, dx] = [(); 2].map(|()| Guarded::poisoned(device, &self.shape));
+        let [x, dy, residual] = [&inputs.x, &inputs.dy, &inputs.residual]
+            .map(|v| Guarded::input(device, v, &self.shape));
+        let [y, dx, dresidual] = [(); 3].map(|()| Guarded::poisoned(device, &self.shape));
         let [gamma, beta] = [&inputs.gamma, &inputs.beta].map(|v| Guarded::vector(device, v));
         let parameters = Shape::from([inputs.gamma.len()]);
         let [dgamma, dbeta] = [(); 2].map(|()| Guarded::poisoned(device, &parameters));
@@ -210,6 +253,7 @@ impl Case {
                 var: &running[1].tensor,
                 num_batches_tracked: Some(&tracked.tensor),
             }),
+            residual: self.residual.then_some(&residual.tensor),
         };
         let backward = Backward {
             x: &x.tensor,
@@ -219,12 +263,21 @@ impl Case {
             dx: Some(&dx.tensor),
             dgamma: Some(&dgamma.tensor),
             dbeta: has_beta.then_some(&dbeta.tensor),
+            beta: self.beta.then_some(&beta.tensor),
+            residual: self.residual,
+            dresidual: self.residual.then_some(&dresidual.tensor),
         };
         let mut recorder = device.recorder();
         functional::forward(&mut recorder, &forward, options, self.mode).unwrap();
         functional::backward(&mut recorder, &backward, options, self.mode.statistics).unwrap();
         recorder.submit().unwrap();
-        for (name, input) in [("x", &x), ("dy", &dy), ("gamma", &gamma), ("beta", &beta)] {
+        for (name, input) in [
+            ("x", &x),
+            ("dy", &dy),
+            ("gamma", &gamma),
+            ("beta", &beta),
+            ("residual", &residual),
+        ] {
             input.expect_untouched(device, name);
         }
         let moved = self.mode.update_running && has_running;
@@ -252,13 +305,42 @@ impl Case {
             } else {
                 vec![]
             },
+            dresidual: if self.residual {
+                dresidual.output(device)
+            } else {
+                vec![]
+            },
         }
+    }
+
+    /// What float64 says, with dy reduced to what passed by the y that came out: near 0 another rounding
+    /// of y may let another element pass.
+    fn expected_with_tail(&self, inputs: &Inputs, y: &[f32]) -> Expected {
+        let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+        let residual = wide(&inputs.residual);
+        let tail = reference::Tail {
+            residual: self.residual.then_some(&residual),
+            relu: self.has_relu(),
+        };
+        let passed = tail.gate(&wide(y), &wide(&inputs.dy));
+        let mut expected = self.expected(&Inputs {
+            dy: passed.iter().map(|&v| v as f32).collect(),
+            ..inputs.clone()
+        });
+        expected.values.y = tail.apply(&expected.values.y);
+        expected.values.dresidual = if self.residual { passed } else { vec![] };
+        expected
+    }
+
+    /// Values of each statistic.
+    pub(crate) fn values(&self) -> usize {
+        let count = self.statistics().iter().max().map_or(1, |most| most + 1);
+        self.shape.numel() / count
     }
 
     /// Whether every statistic has the two values that make a variance.
     pub(crate) fn has_values(&self) -> bool {
-        let count = self.statistics().iter().max().map_or(1, |most| most + 1);
-        self.shape.numel() > count
+        self.values() > 1
     }
 
     /// Runs the case on random inputs and holds every output against its bound.
@@ -269,7 +351,14 @@ impl Case {
             values: want,
             std,
             terms,
-        } = self.expected(&inputs);
+        } = self.expected_with_tail(&inputs, &got.y);
+        assert!(
+            got.dresidual
+                .iter()
+                .zip(&want.dresidual)
+                .all(|(&got, &want)| f64::from(got) == want),
+            "{self:?}: dresidual is not dy where it passed"
+        );
         let add = |a: &[f64], b: &[f64]| -> Vec<f64> {
             a.iter().zip(b).map(|(a, b)| a.abs() + b.abs()).collect()
         };

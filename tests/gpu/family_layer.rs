@@ -114,7 +114,12 @@ fn gradients_that_nobody_wants_are_left_out() {
         (false, true, false),
         (true, false, true),
     ] {
-        let wanted = wgnorm::Wanted { dx, dgamma, dbeta };
+        let wanted = wgnorm::Wanted {
+            dx,
+            dgamma,
+            dbeta,
+            dresidual: false,
+        };
         let mut recorder = device.recorder();
         let (_, saved) = layer.forward_train(&mut recorder, x).unwrap();
         let some = layer
@@ -347,6 +352,9 @@ fn modes_that_a_norm_does_not_have_are_refused() {
         dx: None,
         dgamma: None,
         dbeta: None,
+        beta: None,
+        residual: false,
+        dresidual: None,
     };
     let (options, running) = (LayerNormOptions::default(), Statistics::Running);
     let error = functional::backward(&mut recorder, &backward, &options, running).unwrap_err();

@@ -1,8 +1,8 @@
-//! What float64 says of a case of batch norm's relatives.
+//! What float64 says of a case of any norm.
 
 use wgnorm::{
-    BatchRenormOptions, GroupNormOptions, InstanceNormOptions, LayerNormOptions, RmsNormOptions,
-    Statistics, reference,
+    BatchNormOptions, BatchRenormOptions, GroupNormOptions, InstanceNormOptions, LayerNormOptions,
+    Momentum, RmsNormOptions, Statistics, reference,
 };
 
 use crate::family_case::{Case, Expected, Inputs, Norm, Values};
@@ -89,25 +89,17 @@ impl Case {
             }};
         }
         match &self.norm {
+            Norm::Batch(options) => self.expected_batch(options, (&x, &dy), [gamma, beta], running),
             Norm::Layer(options) => plain!(self.layer(options, gamma, beta)),
             Norm::Rms(options) => plain!(self.rms(options, gamma, beta)),
             Norm::Group(options) => plain!(self.group(options, gamma, beta)),
             Norm::Instance(options) if self.mode.statistics == Statistics::Running => {
-                let oracle = reference::BatchNorm {
-                    shape: &self.shape,
-                    axis: options.channel_axis,
-                    gamma,
-                    beta,
+                let options = BatchNormOptions {
+                    channel_axis: options.channel_axis,
                     eps: options.eps,
+                    ..BatchNormOptions::default()
                 };
-                let [mean, var] = &running;
-                let y = oracle.normalize(&x, mean, var);
-                let rstd = var.iter().map(|v| 1.0 / (v + options.eps).sqrt()).collect();
-                let (mean, var) = (mean.clone(), var.clone());
-                let gradients = oracle.backward_frozen(&x, &dy, &mean, &var);
-                let forward = reference::Forward { y, mean, var, rstd };
-                let terms = oracle.magnitudes(&x, &dy);
-                expected(forward, gradients, terms, running)
+                self.expected_batch(&options, (&x, &dy), [gamma, beta], running)
             }
             Norm::Instance(options) => {
                 let oracle = self.instance(options, gamma, beta);
@@ -152,6 +144,49 @@ impl Case {
                 expected(forward, gradients(own), gradients(terms), running)
             }
         }
+    }
+
+    fn expected_batch(
+        &self,
+        options: &BatchNormOptions,
+        (x, dy): (&[f64], &[f64]),
+        [gamma, beta]: [Option<&[f64]>; 2],
+        [mut mean, mut var]: [Vec<f64>; 2],
+    ) -> Expected {
+        let oracle = reference::BatchNorm {
+            shape: &self.shape,
+            axis: options.channel_axis,
+            gamma,
+            beta,
+            eps: options.eps,
+        };
+        let terms = oracle.magnitudes(x, dy);
+        let own = oracle.forward(x);
+        let old = [mean.clone(), var.clone()];
+        if self.mode.update_running {
+            // The case counts its fourth batch.
+            let weight = match options.momentum {
+                Momentum::NewWeight(weight) => weight,
+                Momentum::OldWeight(weight) => 1.0 - weight,
+                Momentum::Cumulative => 0.25,
+            };
+            let unbiased = reference::unbiased(&own.var, x.len() / own.mean.len());
+            reference::update_running(&mut mean, &own.mean, weight);
+            reference::update_running(&mut var, &unbiased, weight);
+        }
+        if self.mode.statistics == Statistics::Batch {
+            return expected(own, oracle.backward(x, dy), terms, [mean, var]);
+        }
+        let [old_mean, old_var] = old;
+        let rstd = old_var.iter().map(|v| 1.0 / (v + options.eps).sqrt());
+        let forward = reference::Forward {
+            y: oracle.normalize(x, &old_mean, &old_var),
+            rstd: rstd.collect(),
+            mean: old_mean,
+            var: old_var,
+        };
+        let gradients = oracle.backward_frozen(x, dy, &forward.mean, &forward.var);
+        expected(forward, gradients, terms, [mean, var])
     }
 
     fn expected_renorm(
@@ -206,6 +241,7 @@ fn expected(
             dx: gradients.dx,
             dgamma: gradients.dgamma,
             dbeta: gradients.dbeta,
+            dresidual: vec![],
         },
         terms,
     }

@@ -177,6 +177,7 @@ impl Huge {
                 var: &var,
                 num_batches_tracked: Some(&tracked),
             }),
+            residual: None,
         };
         let backward = Backward {
             x: &x,
@@ -186,6 +187,9 @@ impl Huge {
             dx: Some(&dx),
             dgamma: Some(&dgamma),
             dbeta: Some(&dbeta),
+            beta: None,
+            residual: false,
+            dresidual: None,
         };
         let mut recorder = device.recorder();
         functional::forward(&mut recorder, &forward, &self.options, Mode::TRAIN).unwrap();

@@ -164,6 +164,7 @@ fn the_saved_statistics_of_a_frozen_layer_are_its_own() {
         dx: true,
         dgamma: false,
         dbeta: false,
+        dresidual: false,
     };
     let gradient = |update: bool| {
         device

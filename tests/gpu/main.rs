@@ -39,6 +39,7 @@ mod spectral_layer;
 mod spectral_speed;
 mod spoilt;
 mod structure;
+mod tails;
 mod twins;
 mod windows;
 

@@ -136,6 +136,7 @@ pub(crate) fn one_buffer(run: &Run<'_>) {
         gamma: Some(&gamma),
         beta: Some(&beta),
         running: Some(running),
+        residual: None,
     };
     let backward = Backward {
         x: &x,
@@ -145,6 +146,9 @@ pub(crate) fn one_buffer(run: &Run<'_>) {
         dx: Some(&dx),
         dgamma: Some(&dgamma),
         dbeta: Some(&dbeta),
+        beta: None,
+        residual: false,
+        dresidual: None,
     };
     let mut recorder = device.recorder();
     functional::forward(&mut recorder, &forward, &case.options, case.mode).unwrap();
@@ -203,6 +207,7 @@ pub(crate) fn in_place(run: &Run<'_>) {
             var: &var,
             num_batches_tracked: None,
         }),
+        residual: None,
     };
     let backward = Backward {
         x: &over_x,
@@ -212,6 +217,9 @@ pub(crate) fn in_place(run: &Run<'_>) {
         dx: Some(&over_x),
         dgamma: None,
         dbeta: None,
+        beta: None,
+        residual: false,
+        dresidual: None,
     };
     let statistics = case.mode.statistics;
     let mut recorder = device.recorder();
@@ -279,6 +287,7 @@ pub(crate) fn choices_of_gradients(run: &Run<'_>) {
             gamma: Some(&gamma),
             beta: None,
             running: Some(running),
+            residual: None,
         };
         let backward = Backward {
             x: &x,
@@ -288,6 +297,9 @@ pub(crate) fn choices_of_gradients(run: &Run<'_>) {
             dx: (wanted & 1 != 0).then_some(&dx),
             dgamma: (wanted & 2 != 0).then_some(&dgamma),
             dbeta: (wanted & 4 != 0).then_some(&dbeta),
+            beta: None,
+            residual: false,
+            dresidual: None,
         };
         let mode = Mode {
             update_running: false,

@@ -58,6 +58,7 @@ impl<'d> Tensors<'d> {
             gamma: Some(&self.gamma),
             beta: Some(&self.beta),
             running: Some(running),
+            residual: None,
         };
         functional::forward(recorder, &tensors, &self.options, self.mode)
     }
@@ -71,6 +72,9 @@ impl<'d> Tensors<'d> {
             dx: Some(&self.y),
             dgamma: Some(&self.mean),
             dbeta: Some(&self.var),
+            beta: None,
+            residual: false,
+            dresidual: None,
         };
         let mut recorder = self.device.recorder();
         functional::backward(&mut recorder, &tensors, &self.options, Statistics::Batch)?;

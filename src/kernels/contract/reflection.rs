@@ -274,13 +274,13 @@ fn spoiled_shaders_are_found() {
         ),
         (
             "    eps: f32,",
-            "    @align(16) eps: f32,",
-            "Params has 128 bytes, the host half 120",
+            "    @size(8) eps: f32,",
+            "Params has 132 bytes, the host half 128",
         ),
         (
             "    running_divisor: f32,",
             "    running_divisor: f32, more: vec4<f32>,",
-            "Params has 144 bytes, the host half 120",
+            "Params has 144 bytes, the host half 128",
         ),
         // Overrides and constants.
         (

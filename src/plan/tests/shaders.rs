@@ -181,8 +181,8 @@ fn the_twins_know_who_leads_and_what_is_left() {
     holds(
         shader!("backward_sums_rows"),
         &[
-            "gained(load_dy(i0), c0.word)",
-            "gained(load_dy(i1), c1.word)",
+            "let dy0 = gained(passed0, c0.word);",
+            "let dy1 = gained(passed1, c1.word);",
         ],
     );
     holds(shader!("backward_dx_rows"), &["gained(dy, c.word)"]);
@@ -306,8 +306,8 @@ fn the_twins_of_columns_know_their_shaders() {
         &[
             "x[i] = load_x(word_of(walk, walk.row_begin, i)) - k; \
              let d = select(Word(0.0), x[i], walk.row_begin + i * walk.row_step < walk.row_end);",
-            "if walk.row_begin + i * walk.row_step < walk.row_end { \
-             store_y(word_of(walk, walk.row_begin, i),",
+            "let word = word_of(walk, walk.row_begin, i);",
+            "if walk.row_begin + i * walk.row_step < walk.row_end { store_y(word, y);",
         ],
     );
     holds(
@@ -317,7 +317,7 @@ fn the_twins_of_columns_know_their_shaders() {
              let word = word_of(walk, walk.row_begin, i);",
             "sum_dy += select(Word(0.0), dy[i], exists);",
             "if walk.row_begin + i * walk.row_step < walk.row_end { \
-             store_dx(word_of(walk, walk.row_begin, i),",
+             let word = word_of(walk, walk.row_begin, i);",
         ],
     );
 }

@@ -1,0 +1,204 @@
+//! What follows a norm in its dispatches: residual and activation, forward and backward, against
+//! float64, with every strategy that applies and for both classes of device.
+
+use proptest::prelude::*;
+use wgnorm::{
+    Activation, BatchNormOptions, BatchRenormOptions, GroupNormOptions, InstanceNormOptions,
+    LayerNormOptions, Mode, Momentum, RmsNormOptions, Shape, Statistics,
+};
+
+use crate::device;
+use crate::family::plans;
+use crate::family_case::{Case, Norm};
+
+const TAILS: [(Activation, bool); 3] = [
+    (Activation::Relu, false),
+    (Activation::Relu, true),
+    (Activation::None, true),
+];
+const MODES: [Mode; 4] = [
+    Mode::TRAIN,
+    Mode::EVAL,
+    Mode::RECOMPUTE,
+    Mode {
+        statistics: Statistics::Running,
+        update_running: true,
+    },
+];
+
+fn batch(channel_axis: usize) -> Norm {
+    Norm::Batch(BatchNormOptions {
+        channel_axis,
+        ..BatchNormOptions::default()
+    })
+}
+
+/// Holds the case against float64 with every tail and every plan that applies.
+fn check_all(case: &Case) {
+    let Some(device) = device() else { return };
+    for (activation, residual) in TAILS {
+        let case = case.clone().tailed(activation, residual);
+        for plan in plans(device, &case) {
+            case.clone().planned(plan).check(device);
+        }
+    }
+}
+
+#[test]
+fn batch_norm_of_every_layout_and_mode() {
+    for mode in MODES {
+        for (shape, axis) in [
+            ([4, 6, 8, 8], 1),
+            ([4, 8, 8, 6], 3),
+            ([3, 5, 7, 7], 1),
+            ([3, 7, 7, 5], 3),
+            ([2, 3, 9, 4], 2),
+            ([2, 16, 14, 14], 1),
+        ] {
+            let case = Case::new(batch(axis), shape);
+            check_all(&Case { mode, ..case });
+        }
+        for shape in [[64, 32], [9, 3], [200, 1], [2, 513], [300, 50]] {
+            let case = Case::new(batch(1), shape);
+            check_all(&Case { mode, ..case });
+        }
+    }
+}
+
+#[test]
+fn relatives_of_every_form() {
+    let layer = |normalized_dims| {
+        Norm::Layer(LayerNormOptions {
+            normalized_dims,
+            ..LayerNormOptions::default()
+        })
+    };
+    for rows in [[33, 64], [70, 17], [3, 5000]] {
+        check_all(&Case::new(layer(1), rows));
+    }
+    check_all(&Case::new(Norm::Rms(RmsNormOptions::default()), [33, 64]));
+    check_all(&Case::new(layer(2), [6, 4, 10]));
+    for (channel_axis, shape) in [(1, [3, 8, 6, 6]), (3, [3, 6, 6, 8]), (1, [2, 8, 7, 7])] {
+        check_all(&Case::new(
+            Norm::Group(GroupNormOptions {
+                groups: 4,
+                channel_axis,
+                ..GroupNormOptions::default()
+            }),
+            shape,
+        ));
+        let instance = Norm::Instance(InstanceNormOptions {
+            channel_axis,
+            ..InstanceNormOptions::default()
+        });
+        for mode in [Mode::TRAIN, Mode::EVAL, Mode::RECOMPUTE] {
+            let case = Case::new(instance.clone(), shape);
+            check_all(&Case { mode, ..case });
+        }
+        check_all(&Case::new(
+            Norm::Renorm(BatchRenormOptions {
+                channel_axis,
+                ..BatchRenormOptions::default()
+            }),
+            shape,
+        ));
+    }
+}
+
+#[test]
+fn a_cumulative_mean_counts_with_a_residual() {
+    for shape in [[40, 16], [7, 3]] {
+        check_all(&Case::new(
+            Norm::Batch(BatchNormOptions {
+                momentum: Momentum::Cumulative,
+                ..BatchNormOptions::default()
+            }),
+            shape,
+        ));
+    }
+}
+
+#[test]
+fn gates_of_slices_and_of_many_words() {
+    // Several slices, more words for a lane than one word of gates holds, and windows of neither.
+    for (shape, axis) in [
+        ([8, 2, 64, 96], 1),
+        ([8, 64, 96, 2], 3),
+        ([1, 1, 300, 333], 1),
+        ([5, 40, 41, 24], 3),
+        ([2, 3, 101, 103], 1),
+    ] {
+        for mode in [Mode::TRAIN, Mode::EVAL] {
+            let case = Case::new(batch(axis), shape);
+            check_all(&Case { mode, ..case });
+        }
+    }
+}
+
+#[test]
+fn the_gate_is_closed_at_zero() {
+    let Some(device) = device() else { return };
+    for (shape, axis) in [([2, 4, 8, 8], 1), ([2, 8, 8, 4], 3), ([1, 4, 40, 80], 1)] {
+        for residual in [false, true] {
+            let case = Case::new(batch(axis), shape).tailed(Activation::Relu, residual);
+            for plan in plans(device, &case) {
+                let case = case.clone().planned(plan);
+                let mut inputs = case.inputs();
+                inputs.x.fill(3.0);
+                inputs.beta.fill(0.0);
+                inputs.residual.fill(0.0);
+                let got = case.run(device, &inputs);
+                let zero = |values: &[f32]| values.iter().all(|&v| v == 0.0);
+                assert!(zero(&got.y) && zero(&got.dx), "{case:?}");
+                assert!(zero(&got.dbeta) && zero(&got.dresidual), "{case:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_nan_passes_an_activation() {
+    let Some(device) = device() else { return };
+    let case = Case::new(batch(1), [2, 3, 8, 8]).tailed(Activation::Relu, true);
+    for plan in plans(device, &case) {
+        let case = case.clone().planned(plan);
+        let mut inputs = case.inputs();
+        inputs.residual[70] = f32::NAN;
+        let got = case.run(device, &inputs);
+        let nans: Vec<_> = (0..got.y.len()).filter(|&i| got.y[i].is_nan()).collect();
+        assert_eq!(nans, [70], "{case:?}");
+        assert_eq!(got.dresidual[70].to_bits(), 0, "{case:?}");
+    }
+}
+
+#[test]
+fn the_gate_keeps_its_accuracy_far_from_zero() {
+    for offset in [1e3, 1e5] {
+        for (shape, axis) in [([4, 6, 8, 8], 1), ([64, 6, 1, 1], 1)] {
+            let case = Case::new(batch(axis), shape);
+            check_all(&Case { offset, ..case });
+        }
+    }
+}
+
+fn shapes() -> impl Strategy<Value = (Shape, usize)> {
+    let dims = proptest::collection::vec(1usize..14, 2..5);
+    dims.prop_flat_map(|dims| {
+        let axes = 0..dims.len();
+        (Just(Shape::from(dims)), axes)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_shapes((shape, axis) in shapes(), seed in any::<u64>(), mode in 0usize..4) {
+        let case = Case::new(batch(axis), shape);
+        let case = Case { seed, mode: MODES[mode], ..case };
+        // A gradient of fewer terms is held by its own rounding, not by a bound for sums.
+        if case.values() >= 16 {
+            check_all(&case);
+        }
+    }
+}
