@@ -21,6 +21,7 @@ mod family;
 mod family_case;
 mod family_layer;
 mod family_oracle;
+mod folding;
 mod groups;
 mod guarded;
 mod huge;
