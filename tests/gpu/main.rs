@@ -15,6 +15,7 @@ mod buffers;
 mod case;
 mod conditioning;
 mod devices;
+mod embedding;
 mod errors;
 mod exact;
 mod family;
