@@ -65,7 +65,7 @@
 //! buffers and [`Device::record_into`] in its own encoder. The [`functional`] layer underneath
 //! takes every tensor from the caller and allocates nothing.
 //!
-//! # In a network that is trained
+//! # Folding a trained norm
 //!
 //! [`folding`] puts a batch norm into the convolution or linear layer before it, on the host, or makes
 //! a scale and a shift of it for an app's own shader.
