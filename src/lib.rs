@@ -65,6 +65,11 @@
 //! buffers and [`Device::record_into`] in its own encoder. The [`functional`] layer underneath
 //! takes every tensor from the caller and allocates nothing.
 //!
+//! # Folding a trained norm
+//!
+//! [`folding`] puts a batch norm into the convolution or linear layer before it, on the host, or makes
+//! a scale and a shift of it for an app's own shader.
+//!
 //! # Accuracy and determinism
 //!
 //! Every result is tested against the float64 [`mod@reference`], which is public. The error of y stays
@@ -80,6 +85,7 @@ mod norm;
 mod plan;
 mod shape;
 
+pub mod folding;
 pub mod reference;
 
 #[doc = include_str!("derivation.md")]

@@ -27,7 +27,8 @@ pub struct Limits {
     pub max_binding_bytes: u64,
     /// The most bytes of one buffer.
     pub max_buffer_bytes: u64,
-    /// What a tensor's offset must be a multiple of, in bytes.
+    /// What a tensor's offset must be a multiple of, in bytes: at most 256, and 32 or more. See
+    /// [`aligned`](Self::aligned).
     pub offset_alignment: u64,
 }
 
@@ -50,6 +51,24 @@ pub(super) const FEATURES: wgpu::Features = if cfg!(target_arch = "wasm32") {
 };
 
 impl Limits {
+    /// The first offset, in bytes, from this one on that a tensor may start at in a buffer of the
+    /// caller's: where to put the next tensor behind one that ends here.
+    ///
+    /// ```no_run
+    /// # fn main() -> wgnorm::Result<()> {
+    /// # let device = wgnorm::Device::new()?;
+    /// let x = 0;
+    /// let y = device.limits().aligned(x + 4 * 999); // behind 999 f32
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn aligned(&self, offset: u64) -> u64 {
+        let aligned = offset.checked_next_multiple_of(self.offset_alignment);
+        // No buffer is that large, so it does not matter where its end is.
+        aligned.unwrap_or(u64::MAX)
+    }
+
     /// Reads them off a wgpu device, and refuses one that cannot run the kernels.
     pub(super) fn of(device: &wgpu::Device) -> Result<Self> {
         let limits = device.limits();

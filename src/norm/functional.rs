@@ -1,12 +1,10 @@
-//! Every norm on tensors that are all the caller's: nothing is submitted or waited for, and once an
-//! operation was recorded for a shape, recording it again allocates nothing. The first time it
-//! compiles its kernels and makes a parameter block of 64 bytes for each.
+//! Every norm on tensors that are all the caller's: the layer to embed in a framework, an engine or
+//! a render loop. Nothing is submitted, polled or waited for, and once an operation was recorded,
+//! recording it again creates nothing on the device.
 //!
-//! This is the layer to embed in a framework or a render loop: the caller owns every tensor,
-//! records into an encoder of its own choice ([`Device::record_into`](crate::Device::record_into))
-//! and submits it. One buffer is opaque: the *state*, which a forward with batch statistics leaves
-//! behind for its backward; [`state_len`] says how many f32 it needs. All checks come before the
-//! first command, so a refused call has recorded nothing.
+#![doc = include_str!("embedding.md")]
+//!
+//! # Formulas
 //!
 //! Sums of squares are f32: a channel needs n·var below 3e38, and one that overflows gives NaN.
 //!
