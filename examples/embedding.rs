@@ -41,12 +41,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     #[rustfmt::skip]
     let forward = Forward {
-        x, y, state: Some(state), gamma: Some(gamma), beta: Some(beta),
+        state: Some(state), gamma: Some(gamma), beta: Some(beta),
         running: Some(Running { mean, var, num_batches_tracked: Some(tracked) }),
+        ..Forward::new(x, y)
     };
-    #[rustfmt::skip]
     let backward = Backward {
-        x, dy, state, gamma: Some(gamma), dx: Some(dx), dgamma: None, dbeta: None,
+        gamma: Some(gamma),
+        dx: Some(dx),
+        ..Backward::new(x, dy, state)
     };
     let train = |recorder: &mut Recorder<'_>| {
         functional::forward(recorder, &forward, &options, Mode::TRAIN)?;

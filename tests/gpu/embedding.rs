@@ -115,25 +115,22 @@ impl Step {
             num_batches_tracked: Some(&self.tracked),
         });
         let forward = Forward {
-            x: &self.x,
-            y: &self.y,
             state: Some(&self.state),
             gamma: Some(&self.gamma),
             beta: Some(&self.beta),
             running,
+            ..Forward::new(&self.x, &self.y)
         };
         functional::forward(recorder, &forward, options, mode).unwrap();
     }
 
     fn backward(&self, recorder: &mut Recorder<'_>, options: &impl NormOptions, mode: Mode) {
         let backward = Backward {
-            x: &self.x,
-            dy: &self.dy,
-            state: &self.state,
             gamma: Some(&self.gamma),
             dx: Some(&self.dx),
             dgamma: Some(&self.dgamma),
             dbeta: Some(&self.dbeta),
+            ..Backward::new(&self.x, &self.dy, &self.state)
         };
         functional::backward(recorder, &backward, options, mode.statistics).unwrap();
     }
