@@ -40,8 +40,9 @@ impl<'a> StateFile<'a> {
     /// Takes the bytes of a file apart; [`Error::StateFile`] for what is not a whole safetensors file.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         let (header, data) = split(bytes)?;
-        // `SafeTensors::deserialize` adds up offsets unchecked, so that a file can make it panic. The
-        // header by itself is checked for holes and overlaps, and where it ends is compared here.
+        // `SafeTensors::deserialize` adds up lengths unchecked, so that a file can make it panic where
+        // overflow is checked. Its header by itself is safe: it refuses holes and overlaps of tensors, and
+        // where the last one ends is compared here.
         let header: Metadata = serde_json::from_slice(header)
             .map_err(|error| refused(format!("its header cannot be read: {error}")))?;
         let (expected, got) = (header.data_len(), data.len());
