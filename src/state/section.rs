@@ -75,25 +75,7 @@ impl<'f> Section<'f> {
         wanted: &[Part],
         shape: &Shape,
     ) -> Result<(NormState, Mismatch)> {
-        // Without statistics there is nothing that a count could count.
-        let ignored = (self.lenient && !self.has_running()).then_some(Part::Tracked);
-        let expected: Vec<Part> = wanted
-            .iter()
-            .copied()
-            .filter(|&part| Some(part) != ignored)
-            .collect();
-        let mismatch = self.mismatch(&expected);
-        let matches = mismatch.missing.is_empty() && mismatch.unexpected.is_empty();
-        if !(self.lenient || matches) {
-            let Mismatch {
-                missing,
-                unexpected,
-            } = mismatch;
-            return Err(Error::StateNames {
-                missing,
-                unexpected,
-            });
-        }
+        let mismatch = self.checked_names(wanted)?;
         let floats = |part: Part| -> Result<Option<Vec<f32>>> {
             let wanted = wanted.contains(&part).then(|| self.entry(part)).flatten();
             let read = |(name, entry): (String, &Entry<'_>)| values::floats(&name, entry, shape);
@@ -120,6 +102,29 @@ impl<'f> Section<'f> {
             running,
         };
         Ok((state, mismatch))
+    }
+
+    /// What does not match, which a strict reading refuses.
+    fn checked_names(&self, wanted: &[Part]) -> Result<Mismatch> {
+        // Without statistics there is nothing that a count could count.
+        let ignored = (self.lenient && !self.has_running()).then_some(Part::Tracked);
+        let wanted: Vec<Part> = wanted
+            .iter()
+            .copied()
+            .filter(|&part| Some(part) != ignored)
+            .collect();
+        let mismatch = self.mismatch(&wanted);
+        if self.lenient || mismatch == Mismatch::default() {
+            return Ok(mismatch);
+        }
+        let Mismatch {
+            missing,
+            unexpected,
+        } = mismatch;
+        Err(Error::StateNames {
+            missing,
+            unexpected,
+        })
     }
 
     fn has_running(&self) -> bool {

@@ -54,7 +54,9 @@ fn round_trip<O: Restore>(device: &Device, options: O, state: &NormState) -> Nor
     assert_eq!(&layer.state(device).unwrap(), state);
     let mut other = state.clone();
     for values in [&mut other.gamma, &mut other.beta].into_iter().flatten() {
-        values.iter_mut().for_each(|value| *value += 10.0);
+        for value in values {
+            *value += 10.0;
+        }
     }
     if let Some(running) = &mut other.running {
         running.mean[0] = f32::INFINITY;
@@ -99,10 +101,7 @@ fn every_norm_is_made_of_its_state() {
 }
 
 /// Loads a norm of the golden file into a fresh layer and makes another one of it; both give PyTorch's y.
-fn assert_infers_like_pytorch<O: Restore>(device: &Device, prefix: &str, fresh: &Norm<O>)
-where
-    O: Copy,
-{
+fn assert_infers_like_pytorch<O: Restore + Copy>(device: &Device, prefix: &str, fresh: &Norm<O>) {
     let bytes = golden();
     let file = StateFile::parse(&bytes).unwrap();
     let section = file.at(prefix, PYTORCH);
@@ -151,14 +150,14 @@ fn a_network_of_pytorch_s_infers_as_it_does_there() {
     assert_infers_like_pytorch(device, "rms.", &rms);
 }
 
-fn assert_names(error: Error, missing: &[&str], unexpected: &[&str]) {
+fn assert_names(error: &Error, missing: &[&str], unexpected: &[&str]) {
     let [missing, unexpected] =
         [missing, unexpected].map(|names| names.iter().map(ToString::to_string).collect());
     let expected = Error::StateNames {
         missing,
         unexpected,
     };
-    assert_eq!(error, expected);
+    assert_eq!(error, &expected);
 }
 
 #[test]
@@ -169,7 +168,7 @@ fn a_strict_load_wants_exactly_what_the_layer_has() {
     let bytes = state::write(PYTORCH, [("a.", state(&[6], "gamma running"))]).unwrap();
     let file = StateFile::parse(&bytes).unwrap();
     let error = layer.load(device, &file.at("a.", PYTORCH)).unwrap_err();
-    assert_names(error, &["a.bias"], &[]);
+    assert_names(&error, &["a.bias"], &[]);
     let group = GroupNorm::new(
         device,
         6,
@@ -181,12 +180,12 @@ fn a_strict_load_wants_exactly_what_the_layer_has() {
     let group = group.unwrap();
     let error = group.load(device, &file.at("a.", PYTORCH)).unwrap_err();
     let statistics = ["a.num_batches_tracked", "a.running_mean", "a.running_var"];
-    assert_names(error, &["a.bias"], &statistics);
+    assert_names(&error, &["a.bias"], &statistics);
     // In another convention's names nothing of it is there, and that is no leniency's business.
     let section = file.at("a.", Convention::Keras).lenient();
     let error = layer.load(device, &section).unwrap_err();
     let names = ["a.gamma", "a.beta", "a.moving_mean", "a.moving_variance"];
-    assert_names(error, &names, &[]);
+    assert_names(&error, &names, &[]);
     assert_eq!(
         layer.state(device).unwrap(),
         before,
@@ -219,7 +218,7 @@ fn a_norm_without_tensors_loads_nothing() {
     let full = state::write(PYTORCH, [("a.", state(&[6], "gamma"))]).unwrap();
     let full = StateFile::parse(&full).unwrap();
     let error = layer.load(device, &full.at("a.", PYTORCH)).unwrap_err();
-    assert_names(error, &[], &["a.weight"]);
+    assert_names(&error, &[], &["a.weight"]);
 }
 
 #[test]
@@ -246,10 +245,10 @@ fn values_of_another_shape_are_refused_and_nothing_is_written() {
         assert_eq!(error.to_string(), expected);
     }
     let error = layer.set_state(device, &state(&[6], "gamma running"));
-    assert_names(error.unwrap_err(), &["beta"], &[]);
+    assert_names(&error.unwrap_err(), &["beta"], &[]);
     let without = layer.clone().without_running_statistics();
     let error = without.set_state(device, &state(&[6], "gamma beta running"));
-    assert_names(error.unwrap_err(), &[], &["running_mean", "running_var"]);
+    assert_names(&error.unwrap_err(), &[], &["running_mean", "running_var"]);
     assert_eq!(
         layer.state(device).unwrap(),
         before,
@@ -263,10 +262,10 @@ fn a_state_that_is_another_norm_s_makes_no_layer() {
     let statistics = ["running_mean", "running_var"];
     let options = LayerNormOptions::default();
     let error = LayerNorm::from_state(device, &state(&[6], "gamma running"), options).unwrap_err();
-    assert_names(error, &[], &statistics);
+    assert_names(&error, &[], &statistics);
     let options = BatchRenormOptions::default();
     let error = BatchRenorm::from_state(device, &state(&[6], "gamma"), options).unwrap_err();
-    assert_names(error, &statistics, &[]);
+    assert_names(&error, &statistics, &[]);
     let options = BatchNormOptions::default();
     let error = BatchNorm::from_state(device, &state(&[2, 3], "gamma"), options).unwrap_err();
     let expected = "state: expected [C], one element per channel, got [2, 3]";

@@ -32,7 +32,7 @@ fn pytorch_s_numbers_are_read_to_the_bit() {
     let beta = [1.188_666_8, 0.858_790_2, -0.283_368_32, 0.284_836_3];
     assert_eq!(bn1.beta.unwrap(), beta);
     let running = bn1.running.unwrap();
-    let mean = [0.077_901_96, 0.044_427_458, 0.281_281_8, -0.065_869_71];
+    let mean = [0.077_901_96, 0.044_427_46, 0.281_281_8, -0.065_869_71];
     assert_eq!(running.mean, mean);
     let var = [1.211_879_3, 1.616_403_3, 1.531_861_4, 1.407_552_6];
     assert_eq!(running.var, var);
