@@ -21,14 +21,23 @@ pub trait Restore: NormOptions {
     where
         Self: Sized;
 
-    /// Whether the norm may have running statistics, and whether it must.
+    /// Whether the norm has running statistics.
     #[doc(hidden)]
-    const RUNNING: (bool, bool);
+    const STATISTICS: RunningStatistics;
+}
+
+/// Whether a norm has running statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(unreachable_pub, reason = "as for `Specify`")]
+pub enum RunningStatistics {
+    Never,
+    Perhaps,
+    Always,
 }
 
 /// A norm whose parameters belong to channels.
 macro_rules! of_channels {
-    ($options:ty, $running:expr) => {
+    ($options:ty, $statistics:ident) => {
         impl Restore for $options {
             fn bare(self, shape: &Shape) -> Result<Norm<Self>> {
                 let &[channels] = shape.dims() else {
@@ -41,7 +50,7 @@ macro_rules! of_channels {
                 Norm::of_channels(channels, self.channel_axis, self)
             }
 
-            const RUNNING: (bool, bool) = $running;
+            const STATISTICS: RunningStatistics = RunningStatistics::$statistics;
         }
     };
 }
@@ -58,15 +67,15 @@ macro_rules! of_rows {
                 Norm::bare(shape.clone(), options, shape)
             }
 
-            const RUNNING: (bool, bool) = (false, false);
+            const STATISTICS: RunningStatistics = RunningStatistics::Never;
         }
     };
 }
 
-of_channels!(BatchNormOptions, (true, false));
-of_channels!(InstanceNormOptions, (true, false));
-of_channels!(BatchRenormOptions, (true, true));
-of_channels!(GroupNormOptions, (false, false));
+of_channels!(BatchNormOptions, Perhaps);
+of_channels!(InstanceNormOptions, Perhaps);
+of_channels!(BatchRenormOptions, Always);
+of_channels!(GroupNormOptions, Never);
 of_rows!(LayerNormOptions);
 of_rows!(RmsNormOptions);
 
@@ -78,11 +87,10 @@ impl<O: Restore> Norm<O> {
     /// batch renorm, which cannot be without.
     pub fn from_state(device: &Device, state: &NormState, options: O) -> Result<Self> {
         state.check()?;
-        let (may_run, must_run) = O::RUNNING;
         let statistics = || vec![Part::Mean.name().to_owned(), Part::Var.name().to_owned()];
-        match &state.running {
-            Some(_) if !may_run => return Err(names(Vec::new(), statistics())),
-            None if must_run => return Err(names(statistics(), Vec::new())),
+        match (O::STATISTICS, &state.running) {
+            (RunningStatistics::Never, Some(_)) => return Err(names(Vec::new(), statistics())),
+            (RunningStatistics::Always, None) => return Err(names(statistics(), Vec::new())),
             _ => {}
         }
         let mut layer = options.bare(&state.shape)?;

@@ -208,6 +208,31 @@ fn a_strict_load_wants_exactly_what_the_layer_has() {
 }
 
 #[test]
+fn a_count_without_statistics_is_left_in_the_file() {
+    let Some(device) = device() else { return };
+    let layer = BatchNorm::new(device, 6, BatchNormOptions::default()).unwrap();
+    let mut expected = layer.state(device).unwrap();
+    let bytes = state::write(PYTORCH, [("a.", state(&[6], "gamma beta"))]).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut tensors = file.tensors();
+    let five = 5i64.to_le_bytes();
+    let count = safetensors::tensor::TensorView::new(safetensors::Dtype::I64, vec![], &five);
+    tensors.push(("a.num_batches_tracked".to_owned(), count.unwrap()));
+    let bytes = safetensors::serialize(tensors, None).unwrap();
+    let file = StateFile::parse(&bytes).unwrap();
+
+    let section = file.at("a.", PYTORCH);
+    let error = layer.load(device, &section).unwrap_err();
+    assert_names(&error, &["a.running_mean", "a.running_var"], &[]);
+    let mismatch = layer.load(device, &section.lenient()).unwrap();
+    assert_eq!(mismatch.missing, ["a.running_mean", "a.running_var"]);
+    assert_eq!(mismatch.unexpected, ["a.num_batches_tracked"]);
+    let given = state(&[6], "gamma beta");
+    (expected.gamma, expected.beta) = (given.gamma, given.beta);
+    assert_eq!(layer.state(device).unwrap(), expected);
+}
+
+#[test]
 fn a_norm_without_tensors_loads_nothing() {
     let Some(device) = device() else { return };
     let layer = InstanceNorm::new(6, InstanceNormOptions::default()).unwrap();

@@ -11,7 +11,8 @@ evaluation mode: `probe.<norm>.x` and `probe.<norm>.y`.
 
     python make_state.py --check FILE
 
-loads a file that was written by the tests, strictly, into the same network.
+has PyTorch load the file that the tests leave in the target folder, target/tmp/state.safetensors, into
+the same network: it must hold all of its tensors but the convolution's, and no other.
 """
 
 import pathlib
