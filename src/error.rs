@@ -185,6 +185,50 @@ pub enum Error {
         /// What stands against it.
         reason: &'static str,
     },
+    /// Bytes are not a safetensors file, or would not become one.
+    #[error("not a state file: {reason}")]
+    StateFile {
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// A state has not exactly the tensors that it should.
+    #[error("the state does not fit: missing {missing:?}, unexpected {unexpected:?}")]
+    StateNames {
+        /// What it should have and has not.
+        missing: Vec<String>,
+        /// What it has and should not.
+        unexpected: Vec<String>,
+    },
+    /// A tensor of a state has another shape than the layer or the state's other tensors.
+    #[error("{name}: expected shape {expected}, got {got}")]
+    StateShape {
+        /// The tensor, as the file calls it.
+        name: String,
+        /// The shape that fits.
+        expected: Shape,
+        /// The shape that came.
+        got: Shape,
+    },
+    /// A tensor of a state file has an element type that it cannot be read from.
+    #[error("{name}: expected element type {expected}, got {got}")]
+    StateDType {
+        /// The tensor, as the file calls it.
+        name: String,
+        /// The types that can be read.
+        expected: &'static str,
+        /// The type that came, by the file's word.
+        got: String,
+    },
+    /// A value of a state file does not fit the type that it is kept in.
+    #[error("{name}: expected {expected}, got {got}")]
+    StateValue {
+        /// The tensor, as the file calls it.
+        name: String,
+        /// The values that fit.
+        expected: &'static str,
+        /// The value that came.
+        got: String,
+    },
     /// wgpu refused a call for a reason that this crate cannot see beforehand: a buffer from
     /// another device or destroyed, or a driver that cannot compile a kernel.
     #[error("{name}: {message}")]

@@ -59,6 +59,11 @@
 //! [`WeightNorm`] parts the length of a weight's slices from their direction. [`SpectralNorm`] divides a weight by its largest singular value, by PyTorch's power iteration, and has
 //! its backward; [`spectral::functional`] is the layer underneath.
 //!
+//! # State files
+//!
+//! [`Norm::state`] brings what a layer remembers to the host, and [`mod@state`] reads and writes it as
+//! safetensors with the names of PyTorch, Keras, Flax or Burn.
+//!
 //! # In an app that has a device
 //!
 //! [`Device::from_wgpu`] works on the app's own wgpu device, [`Tensor::from_buffer`] in its own
@@ -87,6 +92,7 @@ mod shape;
 
 pub mod folding;
 pub mod reference;
+pub mod state;
 
 #[doc = include_str!("derivation.md")]
 pub mod derivation {}
@@ -103,7 +109,7 @@ pub use gpu::{DType, Device, DeviceClass, Element, Limits, Recorder, Tensor};
 pub use norm::{
     Activation, BatchNorm, BatchNormOptions, BatchRenorm, BatchRenormOptions, Gradients, GroupNorm,
     GroupNormOptions, InstanceNorm, InstanceNormOptions, LayerNorm, LayerNormOptions, Mode,
-    Momentum, Norm, RenormSchedule, RmsNorm, RmsNormOptions, RunningVariance, Saved,
+    Momentum, Norm, RenormSchedule, Restore, RmsNorm, RmsNormOptions, RunningVariance, Saved,
     SavedStatistics, SpectralNorm, SpectralNormOptions, SpectralSaved, Statistics, Wanted,
     WantedGradients, WeightGradients, WeightNorm, WeightNormOptions, functional, spectral,
 };

@@ -22,7 +22,7 @@ use crate::{Error, Result, Shape};
 /// layer, not a copy of its values.
 #[derive(Clone, Debug)]
 pub struct Norm<O> {
-    parameters: Shape,
+    pub(super) parameters: Shape,
     pub(super) options: O,
     gamma: Option<Tensor>,
     beta: Option<Tensor>,
@@ -209,7 +209,7 @@ impl<O: NormOptions> Norm<O> {
         mode: Mode,
     ) -> Result<(Tensor, Saved)> {
         let spec = self.check(x)?;
-        let state = self.state(recorder.device(), x)?;
+        let state = self.new_state(recorder.device(), x)?;
         let y = recorder.device().empty(x.shape(), x.dtype())?;
         self.record(recorder, [x, &y], residual, Some(&state), mode)?;
         checks::warn_of_few_values(&self.warned, x.shape(), &spec, mode);
@@ -277,7 +277,7 @@ impl<O: NormOptions> Norm<O> {
         if self.running.is_some() {
             return self.record(recorder, [x, y], residual, None, Mode::EVAL);
         }
-        let state = self.state(recorder.device(), x)?;
+        let state = self.new_state(recorder.device(), x)?;
         self.record(recorder, [x, y], residual, Some(&state), Mode::RECOMPUTE)
     }
 
@@ -365,7 +365,7 @@ impl<O: NormOptions> Norm<O> {
         })
     }
 
-    fn state(&self, device: &Device, x: &Tensor) -> Result<Tensor> {
+    fn new_state(&self, device: &Device, x: &Tensor) -> Result<Tensor> {
         let len = functional::state_len(device, x.shape(), &self.options)?;
         device.empty([len], DType::F32)
     }

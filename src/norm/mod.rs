@@ -1,10 +1,12 @@
 //! The norms: one public type each, over the functional layer.
 
 mod checks;
+mod conventions;
 mod cost;
 pub mod functional;
 mod gradients;
 mod layer;
+mod layer_state;
 mod layers;
 mod numbers;
 mod options;
@@ -17,6 +19,7 @@ mod weight;
 
 pub use functional::SavedStatistics;
 pub use layer::Norm;
+pub use layer_state::Restore;
 pub use layers::{
     BatchNorm, BatchRenorm, GroupNorm, InstanceNorm, LayerNorm, RenormSchedule, RmsNorm,
 };

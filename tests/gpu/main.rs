@@ -40,6 +40,8 @@ mod spectral_errors;
 mod spectral_layer;
 mod spectral_speed;
 mod spoilt;
+#[cfg(feature = "safetensors")]
+mod state;
 mod structure;
 mod tails;
 mod twins;

@@ -46,14 +46,14 @@ pub(super) fn check(plan: &Plan, reduction: Reduction, pass: Pass, limits: &Limi
         longest = longest.max(iterations);
     }
     assert_eq!(next, view.numel() as u64, "the windows' end");
-    assert_eq!(slots, plan.slots.into(), "the windows' slots");
+    assert_eq!(slots, u64::from(plan.slots), "the windows' slots");
     if plan.strategy == Strategy::Resident {
         let folds = matches!(plan.gains, Gains::Period(_));
         assert_eq!(plan.partials, u32::from(folds));
     } else if pass == Pass::Flat {
         assert_eq!(plan.partials, 0);
     } else {
-        let all = slices.values().all(|&n| n == plan.partials.into());
+        let all = slices.values().all(|&n| n == u64::from(plan.partials));
         assert!(all, "{} partials of {slices:?}", plan.partials);
     }
     longest
@@ -230,11 +230,11 @@ fn check_rows(plan: &Plan, cut: &Cut, rows: &Rows, pass: Pass) -> (u64, u64, u64
     };
     assert_eq!(u64::from(rows.row_words), touched);
     if plan.form != Form::Ragged {
-        assert_eq!(whole * plan.word.width() as u64, rows.inner.into());
+        assert_eq!(whole * plan.word.width() as u64, u64::from(rows.inner));
         assert!(shift(plan, cut).is_multiple_of(plan.word.width() as u64));
     }
     let row = u64::from(rows.slots) * u64::from(rows.inner);
-    assert!(outer == 1 || row == rows.row_stride.into());
+    assert!(outer == 1 || row == u64::from(rows.row_stride));
     assert!(outer == 1 || rows.slots == plan.count);
     let slots = rows.slots.div_ceil(rows.slots_per_group);
     assert_eq!(cut.groups, slots * rows.slices);
@@ -287,7 +287,7 @@ fn check_columns(plan: &Plan, cut: &Cut, columns: &Columns, pass: Pass) -> (u64,
         columns.blocks * columns.slices * columns.batches
     );
     if plan.gains == Gains::Across {
-        assert_eq!(row, plan.count.into(), "a row has one statistic");
+        assert_eq!(row, u64::from(plan.count), "a row has one statistic");
     }
     assert!((1..=columns.rows).contains(&columns.slices));
     let tile = u64::from(plan.workgroup) * width * u64::from(span);

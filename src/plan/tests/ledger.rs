@@ -94,7 +94,7 @@ impl Ledger {
     pub(super) fn gain(&self, cut: &Cut, seen: u32, gain: u32) {
         if self.gains == Gains::Elements {
             let own = Self::element(cut, seen) % self.view.inner as u64;
-            assert_eq!(own, gain.into(), "the gain of element {seen}");
+            assert_eq!(own, u64::from(gain), "the gain of element {seen}");
         }
     }
 
@@ -102,7 +102,7 @@ impl Ledger {
     pub(super) fn row(&self, cut: &Cut, seen: u32, row: u32) {
         if self.gains == Gains::Across {
             let own = Self::element(cut, seen) / self.view.count as u64;
-            assert_eq!(own, row.into(), "the row of element {seen}");
+            assert_eq!(own, u64::from(row), "the row of element {seen}");
         }
     }
 
