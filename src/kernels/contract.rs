@@ -210,6 +210,13 @@ fn tailed(kernel: &Kernel, forms: &[Form], own: Io) -> Vec<Io> {
             }));
         }
     }
+    if kernel.name.starts_with("backward_dx") {
+        variants.push(Io {
+            x: Place::Absent,
+            tail: Tail::Residual(Place::Own),
+            ..own
+        });
+    }
     if kernel.output == Output::Y {
         let places = [Place::Shared, Place::Output, Place::Absent];
         variants.extend(places.map(|place| Io {

@@ -3,11 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::functional::{Backward, Forward};
-use super::numbers::is_gated;
 use super::options::{Mode, Momentum, Statistics};
 use super::spec::{Kind, Spec};
 use crate::gpu::{DType, Device, Tensor};
-use crate::plan::Gains;
 use crate::{Error, Result, Shape};
 
 /// A tensor and the name that errors call it by.
@@ -193,7 +191,7 @@ pub(super) fn forward(device: &Device, tensors: &Forward<'_>, spec: &Spec) -> Re
 }
 
 /// What a backward says of a residual.
-fn residual(tensors: &Backward<'_>, spec: &Spec) -> Result<()> {
+fn residual(tensors: &Backward<'_>) -> Result<()> {
     if tensors.dresidual.is_some() && !tensors.residual {
         return Err(Error::Option {
             name: "dresidual",
@@ -201,20 +199,12 @@ fn residual(tensors: &Backward<'_>, spec: &Spec) -> Result<()> {
             got: "none".to_owned(),
         });
     }
-    let of_elements = spec.reduction.gains == Gains::Elements;
-    if of_elements && is_gated(spec, tensors.residual) && tensors.dresidual.is_none() {
-        let reason = "the gradients of gains that each element has are computed from it";
-        return Err(Error::Missing {
-            name: "dresidual",
-            reason,
-        });
-    }
     Ok(())
 }
 
 /// The tensors of a backward.
 pub(super) fn backward(device: &Device, tensors: &Backward<'_>, spec: &Spec) -> Result<()> {
-    residual(tensors, spec)?;
+    residual(tensors)?;
     let shape = tensors.x.shape();
     let mut arguments = vec![("x", tensors.x), ("dy", tensors.dy)];
     arguments.extend(tensors.dx.map(|dx| ("dx", dx)));

@@ -36,7 +36,7 @@ pub use super::planning::state_len;
 pub use super::spec::NormOptions;
 
 use super::checks;
-use super::gradients::Step;
+use super::gradients::{Step, backward_pass};
 use super::numbers::{forward_numbers, is_gated};
 use super::options::{Mode, Statistics};
 use super::planning::{check_state, forward_pass, gated_pass, plan};
@@ -119,7 +119,9 @@ pub struct Backward<'a> {
     pub dgamma: Option<&'a Tensor>,
     /// The gradient by beta, f32 of C elements.
     pub dbeta: Option<&'a Tensor>,
-    /// The gradient by the residual, shaped like x: dy where it passed the activation.
+    /// The gradient by the residual, shaped like x: dy where it passed the activation. Layer and RMS norm
+    /// need it wherever an activation followed a residual, and other norms of planes of an odd size this
+    /// or dx.
     pub dresidual: Option<&'a Tensor>,
 }
 
@@ -331,13 +333,7 @@ pub fn backward(
     };
     checks::statistics(&own, statistics)?;
     checks::backward(recorder.device(), tensors, &spec)?;
-    let pass = if is_gated(&spec, tensors.residual) {
-        gated_pass(&spec)
-    } else if tensors.wants_parameters() || statistics == Statistics::Batch {
-        Pass::Backward
-    } else {
-        Pass::Flat
-    };
+    let pass = backward_pass(&spec, tensors, statistics);
     let plan = plan(recorder.device(), shape, &spec, pass)?;
     let gates = check_state(recorder.device(), tensors.state, shape, &own)?;
     let Some(plan) = plan else {

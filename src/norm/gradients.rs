@@ -2,16 +2,27 @@
 
 use super::functional::Backward;
 use super::numbers::{backward_numbers, is_gated, recomputes};
-use super::options::Statistics;
-use super::planning::{gain_plan, plan};
+use super::options::{Activation, Statistics};
+use super::planning::{gain_plan, gated_pass, plan};
 use super::spec::Spec;
-use crate::Result;
 use crate::gpu::{Prepared, Recorder};
 use crate::kernels::{
     Flags, Numbers, backward_dx::BackwardDx, backward_resident, backward_sums::BackwardSums,
     fold_sums::FoldSums, gain_sums::GainSums,
 };
-use crate::plan::{Gains, Pass, Plan, Strategy};
+use crate::plan::{Form, Gains, Pass, Plan, Strategy};
+use crate::{Error, Result};
+
+/// The pass of a backward: of nothing but what follows from dy where nothing is summed.
+pub(super) fn backward_pass(spec: &Spec, tensors: &Backward<'_>, statistics: Statistics) -> Pass {
+    if is_gated(spec, tensors.residual) {
+        gated_pass(spec)
+    } else if tensors.wants_parameters() || statistics == Statistics::Batch {
+        Pass::Backward
+    } else {
+        Pass::Flat
+    }
+}
 
 /// What all dispatches of a backward have in common.
 #[derive(Clone, Copy)]
@@ -26,10 +37,12 @@ pub(super) struct Step<'a> {
 impl Step<'_> {
     /// Prepares them all.
     pub(super) fn prepare(&self, tensors: &Backward<'_>, plan: &Plan) -> Result<Vec<Prepared>> {
+        if self.asks_others(tensors, plan) {
+            return self.gated_first(tensors, plan);
+        }
         match self.spec.reduction.gains {
             Gains::Slots => self.slots(tensors, plan, false),
             Gains::Period(_) => self.shared_gains(tensors, plan),
-            _ if is_gated(self.spec, tensors.residual) => self.gated_elements(tensors, plan),
             _ => self.element_gains(tensors, plan),
         }
     }
@@ -139,41 +152,53 @@ impl Step<'_> {
         Ok(dispatches)
     }
 
-    /// What passed the activation is kept by lanes that go along the rows. Those that go across them
-    /// cannot ask, so dy is first reduced to what passed, which is the gradient by the residual, and
-    /// takes its place.
-    fn gated_elements(&self, tensors: &Backward<'_>, gated: &Plan) -> Result<Vec<Prepared>> {
-        let Some(dresidual) = tensors.dresidual else {
-            return Ok(Vec::new());
+    /// Whether lanes that want the gates go through other words than those that kept them: across the
+    /// rows, or where words straddle two slots, through a slot's words instead of those that it writes.
+    fn asks_others(&self, tensors: &Backward<'_>, plan: &Plan) -> bool {
+        let apart = plan.gains == Gains::Elements || plan.form == Form::Ragged;
+        apart && is_gated(self.spec, tensors.residual)
+    }
+
+    /// First reduces dy to what passed the activation, which is the gradient by the residual and takes
+    /// its place in all that follows.
+    fn gated_first(&self, tensors: &Backward<'_>, gated: &Plan) -> Result<Vec<Prepared>> {
+        // The gradients of gains of elements are summed when dx is written already.
+        let in_dx = tensors.dx.filter(|_| gated.gains != Gains::Elements);
+        let Some(dresidual) = tensors.dresidual.or(in_dx) else {
+            let reason = "other gradients are computed from it";
+            return Err(Error::Missing {
+                name: "dresidual",
+                reason,
+            });
         };
         let passes = Backward {
             residual: true,
             dresidual: Some(dresidual),
             ..Backward::new(tensors.x, tensors.dy, tensors.state)
         };
-        let numbers = self.numbers(&passes);
+        // By running statistics nothing is summed for it.
+        let statistics = Statistics::Running;
+        let numbers = backward_numbers(&passes, self.spec, statistics, self.gates);
         let last = self.last_of(&passes);
         let mut dispatches = if gated.strategy == Strategy::Resident {
             backward_resident::prepare(&last, self.recorder, gated, &numbers)?
         } else {
             last.prepare(self.recorder, gated, &numbers)?
         };
-        let plain = self
-            .spec
-            .clone()
-            .followed_by(super::options::Activation::None);
-        let shape = tensors.x.shape();
-        if let Some(plan) = plan(self.recorder.device(), shape, &plain, Pass::Backward)? {
-            let rest = Backward {
-                dy: dresidual,
-                dresidual: None,
-                ..*tensors
-            };
+        let plain = self.spec.clone().followed_by(Activation::None);
+        let rest = Backward {
+            dy: dresidual,
+            dresidual: None,
+            ..*tensors
+        };
+        let (device, shape) = (self.recorder.device(), tensors.x.shape());
+        let pass = backward_pass(&plain, &rest, self.statistics);
+        if let Some(plan) = plan(device, shape, &plain, pass)? {
             let step = Step {
                 spec: &plain,
                 ..*self
             };
-            dispatches.extend(step.element_gains(&rest, &plan)?);
+            dispatches.extend(step.prepare(&rest, &plan)?);
         }
         Ok(dispatches)
     }

@@ -326,7 +326,9 @@ impl<O: NormOptions> Norm<O> {
             wanted.then(empty).transpose()
         };
         let (dgamma, dbeta) = (parameter(wanted.dgamma)?, parameter(wanted.dbeta)?);
-        let needs = spec.reduction.gains == Gains::Elements && is_gated(&spec, saved.residual);
+        // What passed is then found in one place and used in others.
+        let elsewhere = spec.reduction.gains == Gains::Elements || dx.is_none();
+        let needs = elsewhere && is_gated(&spec, saved.residual);
         let empty = || recorder.device().empty(x.shape(), x.dtype());
         let dresidual = (wanted.dresidual || needs).then(empty).transpose()?;
         let tensors = Backward {

@@ -135,8 +135,7 @@ impl Chooser<'_> {
         let Reduction { view, gains, .. } = self.reduction;
         let width = self.wide.width();
         let straddles = !view.inner.is_multiple_of(width);
-        // The elements of a word whose gates are kept belong to the slice whose lane keeps them.
-        let alone = view.batch == 1 && gains != Gains::Elements && !self.pass.is_gated();
+        let alone = view.batch == 1 && gains != Gains::Elements;
         view.numel().is_multiple_of(width) && view.inner >= width && (alone || !straddles)
     }
 
