@@ -66,7 +66,7 @@ fn gradient_of(slot: u32, owns: bool, here: Invocation) -> Gradient {
 }
 
 fn gradient(x: Word, dy: Word, own: Gradient, next: Gradient, c: Cursor, stride: Stride) -> Word {
-    var h = gained(dy, c.word);
+    var h = gained(dy, written_gains(c));
     if has(GROUPED) {
         h *= spread(own.gain, next.gain, c, stride);
     }
@@ -93,7 +93,7 @@ fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation
     }
     var next = own;
     if STRADDLES {
-        next = gradient_of((slice.slot + 1u) % params.count, false, here);
+        next = gradient_of(next_slot(slice.slot), false, here);
     }
     let stride = stride_of(slice);
     let end = stride.end;

@@ -26,8 +26,8 @@ fn lane_sums(slice: Slice, lane: u32, k: f32, d: f32) -> vec2<f32> {
                 let i1 = select(i0, word_of(c1), c1.at < stride.end);
                 let x0 = load_x(i0);
                 let x1 = load_x(i1);
-                let dy0 = gained(load_dy(i0), c0.word);
-                let dy1 = gained(load_dy(i1), c1.word);
+                let dy0 = gained(load_dy(i0), read_gains(c0));
+                let dy1 = gained(load_dy(i1), read_gains(c1));
                 part_dy += members(dy0, c0, stride) + members(dy1, c1, stride);
                 part_dy_x += members(dy0 * ((x0 - k) - d), c0, stride)
                     + members(dy1 * ((x1 - k) - d), c1, stride);

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use super::checks;
 use super::functional::{self, Backward, Forward, Running, SavedStatistics};
 use super::options::{Mode, Statistics};
+use super::planning::state_len_of;
 use super::spec::{NormOptions, Spec};
 use crate::gpu::{DType, Device, Recorder, Tensor};
 use crate::{Error, Result, Shape, View};
@@ -353,7 +354,7 @@ impl<O: NormOptions> Norm<O> {
     }
 
     fn state(&self, device: &Device, x: &Tensor) -> Result<Tensor> {
-        let len = functional::state_len(device, x.shape(), &self.options)?;
+        let len = state_len_of(device, x, &self.options)?;
         device.empty([len], DType::F32)
     }
 }

@@ -6,10 +6,22 @@ use crate::gpu::{DType, Device, Tensor};
 use crate::plan::{Gains, Pass, Plan, Reduction, Strategy};
 use crate::{Error, Result, Shape, View};
 
-/// How many f32 the state of a forward and its backward needs for an x of this shape.
+/// How many f32 the state of a forward and its backward needs for an x of this shape, whatever its type.
 pub fn state_len(device: &Device, shape: &Shape, options: &impl NormOptions) -> Result<usize> {
     let spec = options.specify(shape)?;
-    spec_state_len(device, shape, &spec)
+    let of_type = |dtype| spec_state_len(device, shape, &spec.clone().of_type(dtype));
+    // The 16-bit types differ in nothing that is planned.
+    Ok(of_type(DType::F32)?.max(of_type(DType::F16)?))
+}
+
+/// The same for this x.
+pub(super) fn state_len_of(
+    device: &Device,
+    x: &Tensor,
+    options: &impl NormOptions,
+) -> Result<usize> {
+    let spec = options.specify(x.shape())?.of_type(x.dtype());
+    spec_state_len(device, x.shape(), &spec)
 }
 
 fn spec_state_len(device: &Device, shape: &Shape, spec: &Spec) -> Result<usize> {
@@ -85,8 +97,8 @@ pub(super) fn gain_plan(device: &Device, spec: &Spec) -> Result<Option<Plan>> {
             count: view.inner,
             inner: 1,
         },
-        fan: 1,
         gains: Gains::Across,
+        ..spec.reduction
     };
     let options = crate::PlanOptions {
         strategy: Some(Strategy::SplitColumns),
@@ -95,7 +107,7 @@ pub(super) fn gain_plan(device: &Device, spec: &Spec) -> Result<Option<Plan>> {
     if Plan::refusal(reduction, options, device.limits())?.is_some() {
         return Err(Error::TooLarge {
             name: "bytes of a row",
-            needed: view.inner as u64 * 4,
+            needed: view.inner as u64 * spec.reduction.dtype.size(),
             limit: device.limits().max_binding_bytes,
         });
     }
