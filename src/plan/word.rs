@@ -54,6 +54,7 @@ impl Word {
     }
 
     /// Whether a device needs 64-bit integers for it.
+    #[cfg(test)]
     pub(crate) const fn is_int64(self) -> bool {
         matches!(self, Self::U64x2 | Self::U64(_))
     }

@@ -11,6 +11,7 @@ use wgnorm::{
 
 use crate::bounds::{SUM, SUM_L2, hold_all, l2, worst};
 use crate::guarded::Guarded;
+use crate::stored::{hold_rounded, rounded};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Norm {
@@ -32,6 +33,8 @@ pub(crate) struct Case {
     /// |mean| / std of every statistic of x.
     pub(crate) offset: f64,
     pub(crate) seed: u64,
+    /// The type of x, y, dy and dx.
+    pub(crate) dtype: DType,
 }
 
 /// Inputs or outputs, as f32 or f64.
@@ -93,6 +96,7 @@ impl Case {
             beta: has_beta,
             offset: 0.3,
             seed: 1,
+            dtype: DType::F32,
         }
     }
 
@@ -101,8 +105,15 @@ impl Case {
         self
     }
 
-    pub(crate) fn state_len(&self, device: &Device) -> wgnorm::Result<usize> {
-        with_options!(&self.norm, options => functional::state_len(device, &self.shape, options))
+    /// An error where the strategy does not apply, to the batch's statistics or to running ones.
+    pub(crate) fn try_plan(&self, device: &Device) -> wgnorm::Result<()> {
+        use functional::Operation::{Forward, Inference};
+        for operation in [Forward, Inference] {
+            with_options!(&self.norm, options => {
+                functional::cost(device, &self.shape, self.dtype, options, operation)?
+            });
+        }
+        Ok(())
     }
 
     /// The index of the statistic of every element.
@@ -156,8 +167,8 @@ impl Case {
         let dy = statistics.iter().map(|_| (normal() + 0.5) as f32).collect();
         let f32s = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
         Inputs {
-            x,
-            dy,
+            x: rounded(x, self.dtype),
+            dy: rounded(dy, self.dtype),
             gamma: f32s(gamma),
             beta: f32s(beta),
             running_mean: f32s(running_mean),
@@ -179,14 +190,49 @@ impl Case {
         })
     }
 
+    /// y and dx of a run whose y lies on x, and dx on dy.
+    pub(crate) fn run_in_place(&self, device: &Device, inputs: &Inputs) -> (Vec<f32>, Vec<f32>) {
+        let stored = |v: &[f32]| Guarded::stored(device, v, &self.shape, self.dtype);
+        let (x, y, dy) = (stored(&inputs.x), stored(&inputs.x), stored(&inputs.dy));
+        let [gamma, beta] = [&inputs.gamma, &inputs.beta].map(|v| Guarded::vector(device, v));
+        with_options!(&self.norm, options => {
+            let len = functional::state_len(device, &self.shape, options).unwrap();
+            let state = Guarded::poisoned(device, &Shape::from([len]));
+            let forward = Forward {
+                x: &y.tensor,
+                y: &y.tensor,
+                state: Some(&state.tensor),
+                gamma: self.gamma.then_some(&gamma.tensor),
+                beta: self.beta.then_some(&beta.tensor),
+                running: None,
+            };
+            let backward = Backward {
+                x: &x.tensor,
+                dy: &dy.tensor,
+                state: &state.tensor,
+                gamma: self.gamma.then_some(&gamma.tensor),
+                dx: Some(&dy.tensor),
+                dgamma: None,
+                dbeta: None,
+            };
+            let mut recorder = device.recorder();
+            functional::forward(&mut recorder, &forward, options, self.mode).unwrap();
+            functional::backward(&mut recorder, &backward, options, self.mode.statistics).unwrap();
+            recorder.submit().unwrap();
+        });
+        (y.output(device), dy.output(device))
+    }
+
     fn run_once(
         &self,
         device: &Device,
         inputs: &Inputs,
         options: &impl NormOptions,
     ) -> Values<f32> {
-        let [x, dy] = [&inputs.x, &inputs.dy].map(|v| Guarded::input(device, v, &self.shape));
-        let [y, dx] = [(); 2].map(|()| Guarded::poisoned(device, &self.shape));
+        let dtype = self.dtype;
+        let [x, dy] =
+            [&inputs.x, &inputs.dy].map(|v| Guarded::stored(device, v, &self.shape, dtype));
+        let [y, dx] = [(); 2].map(|()| Guarded::output_of(device, &self.shape, dtype));
         let [gamma, beta] = [&inputs.gamma, &inputs.beta].map(|v| Guarded::vector(device, v));
         let parameters = Shape::from([inputs.gamma.len()]);
         let [dgamma, dbeta] = [(); 2].map(|()| Guarded::poisoned(device, &parameters));
@@ -284,8 +330,29 @@ impl Case {
         };
         let running = add(&want.running_mean, &vec![1.0; want.running_mean.len()]);
         let sums = |got: &[f32], want: &[f64], terms: &[f64]| (worst(got, want, terms), SUM);
+        if self.dtype != DType::F32 {
+            // By the largest of the factors, whoever has which.
+            let most = |values: &[f64]| values.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+            let shifted: Vec<f64> = want
+                .mean
+                .iter()
+                .zip(&want.rstd)
+                .map(|(m, r)| m * r)
+                .collect();
+            let room = 0.5 + 1.5 * (1.0 + most(&shifted));
+            let y_sizes: Vec<f64> = want.y.iter().map(|y| y.abs() + room).collect();
+            hold_rounded(self, "y", (&got.y, &want.y, &y_sizes), self.dtype);
+            hold_rounded(self, "dx", (&got.dx, &want.dx, &terms.dx), self.dtype);
+        }
+        let [y, dx] = match self.dtype {
+            DType::F32 => [
+                l2(&got.y, &want.y, &want.y),
+                l2(&got.dx, &want.dx, dx_sizes),
+            ],
+            _ => [0.0; 2],
+        };
         let errors = [
-            ("y", (l2(&got.y, &want.y, &want.y), 3e-7)),
+            ("y", (y, 3e-7)),
             ("mean", sums(&got.mean, &want.mean, &add(&want.mean, &std))),
             ("rstd", (l2(&got.rstd, &want.rstd, &want.rstd), 3e-7)),
             (
@@ -299,7 +366,7 @@ impl Case {
                     3e-7,
                 ),
             ),
-            ("dx", (l2(&got.dx, &want.dx, dx_sizes), 3e-7)),
+            ("dx", (dx, 3e-7)),
             (
                 "dgamma",
                 (l2(&got.dgamma, &want.dgamma, &terms.dgamma), SUM),
