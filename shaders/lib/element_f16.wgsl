@@ -1,32 +1,32 @@
-// 16-bit floats, two to a u32, the first in its low half. In integers, since not every device has
-// unpack2x16float, and some would flush what is below the smallest normal.
+// 16-bit floats, two to a u32, the first in its low half.
+
+// With integers and exact f32 operations, since not every device has unpack2x16float, and some would flush
+// what is below the smallest normal.
 fn unpack_halves(v: u32) -> vec2<f32> {
-    let half = vec2<u32>(v, v >> 16u);
-    let size = (half & vec2<u32>(0x7fffu)) << vec2<u32>(13u);
-    // The exponent starts at another place, and ends there too for infinities and NaN.
-    let is_finite = size < vec2<u32>(0x0f800000u);
-    let normal = size + select(vec2<u32>(0x70000000u), vec2<u32>(0x38000000u), is_finite);
-    // Below the smallest normal the leading one that a float has is too much.
-    let one = vec2<f32>(0x1p-14f);
-    let small = bitcast<vec2<u32>>(bitcast<vec2<f32>>(size + vec2<u32>(0x38800000u)) - one);
-    let bits = select(normal, small, size < vec2<u32>(0x00800000u));
-    return bitcast<vec2<f32>>(bits | ((half & vec2<u32>(0x8000u)) << vec2<u32>(16u)));
+    let halves = vec2<u32>(v << 16u, v);
+    let size = (halves & vec2<u32>(0x7fff0000u)) >> vec2<u32>(3u);
+    // The exponent ends where a float's does, so that an infinity stays one, and so is too large.
+    let large = bitcast<vec2<f32>>(size + vec2<u32>(0x70000000u)) * 0x1p-112f;
+    // Below the smallest normal, where a half has no leading one, a float's is taken off again.
+    let small = bitcast<vec2<f32>>(size + vec2<u32>(0x38800000u)) - vec2<f32>(0x1p-14f);
+    let bits = bitcast<vec2<u32>>(select(large, small, size < vec2<u32>(0x00800000u)));
+    return bitcast<vec2<f32>>(bits | (halves & vec2<u32>(0x80000000u)));
 }
 
-// Rounded to nearest, ties to even; what rounds beyond 65,504 is an infinity and a NaN stays one. In
-// integers, since pack2x16float may round as it likes, gives anything for a value that f16 does not reach,
-// and a compiler may assume that a float is never NaN.
+// Rounded to nearest, ties to even; what rounds beyond 65,504 is an infinity and a NaN stays one.
+// pack2x16float may round as it likes and gives anything for a value that f16 does not reach. That is
+// asked of integers, since a compiler may assume that a float is neither infinite nor NaN.
 fn pack_halves(w: vec2<f32>) -> u32 {
     let bits = bitcast<vec2<u32>>(w);
-    let sign = (bits >> vec2<u32>(16u)) & vec2<u32>(0x8000u);
     let size = bits & vec2<u32>(0x7fffffffu);
-    // The exponent starts at another place, and a carry out of the mantissa may raise it.
-    let odd = (size >> vec2<u32>(13u)) & vec2<u32>(1u);
-    let normal = (size - vec2<u32>(0x37fff001u) + odd) >> vec2<u32>(13u);
-    // Below 2^-14 the last place is that of a float beside 0.5, so an addition rounds.
-    let small = bitcast<vec2<u32>>(bitcast<vec2<f32>>(size) + vec2<f32>(0.5)) - vec2<u32>(0x3f000000u);
-    var half = select(normal, small, size < vec2<u32>(0x38800000u));
-    half = select(half, vec2<u32>(0x7c00u), size >= vec2<u32>(0x47800000u));
-    half = select(half, vec2<u32>(0x7e00u), size > vec2<u32>(0x7f800000u)) | sign;
-    return half.x | (half.y << 16u);
+    // As a half, 65,536 would be the infinity.
+    let reached = min(size, vec2<u32>(0x47800000u));
+    // 2^13 times its power of two, or that of the smallest normal: of what is added to it as many places
+    // are left as a half has, and they are rounded.
+    let far = max(reached & vec2<u32>(0x7f800000u), vec2<u32>(0x38800000u)) + vec2<u32>(0x06800000u);
+    let sum = bitcast<vec2<u32>>(bitcast<vec2<f32>>(reached) + bitcast<vec2<f32>>(far));
+    let rounded = (sum - far) + ((far >> vec2<u32>(13u)) - vec2<u32>(0x1f800u));
+    let halves = select(rounded, vec2<u32>(0x7e00u), size > vec2<u32>(0x7f800000u));
+    let sign = bits & vec2<u32>(0x80000000u);
+    return (halves.x | (halves.y << 16u)) | ((sign.x >> 16u) | sign.y);
 }
