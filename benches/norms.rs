@@ -43,6 +43,8 @@ mod report;
 mod selfcheck;
 #[path = "norms/session.rs"]
 mod session;
+#[path = "norms/stored.rs"]
+mod stored;
 #[path = "norms/suite.rs"]
 mod suite;
 #[path = "norms/targets.rs"]

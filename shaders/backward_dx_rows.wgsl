@@ -79,12 +79,12 @@ fn centred(x: Word, own: Gradient, next: Gradient, c: Cursor, stride: Stride) ->
 fn passed(dy: Word, x: Word, own: Gradient, next: Gradient, c: Cursor, stride: Stride, bits: u32) -> Word {
     let scale = spread(own.gate.x, next.gate.x, c, stride);
     let shift = spread(own.gate.y, next.gate.y, c, stride);
-    return gated(dy, x, scale, shift, c.word, bits);
+    return gated(dy, x, scale, shift, written_gains(c), bits);
 }
 
 // Given x - mean.
 fn gradient(x: Word, dy: Word, own: Gradient, next: Gradient, c: Cursor, stride: Stride) -> Word {
-    var h = gained(dy, c.word);
+    var h = gained(dy, written_gains(c));
     if has(GROUPED) {
         h *= spread(own.gain, next.gain, c, stride);
     }
@@ -118,7 +118,7 @@ fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation
     }
     var next = own;
     if STRADDLES {
-        next = gradient_of((slice.slot + 1u) % params.count, false, here);
+        next = gradient_of(next_slot(slice.slot), false, here);
     }
     let stride = stride_of(slice);
     let end = stride.end;

@@ -41,12 +41,12 @@ fn lane_sums(slice: Slice, here: Invocation, group: u32, saved: vec4<f32>) -> ve
                     gates = gate_bits(gate);
                     gate += WORKGROUP;
                 }
-                let passed0 = gated(load_dy(i0), centred0, scale, shift, c0.word, gates >> gate_shift);
+                let passed0 = gated(load_dy(i0), centred0, scale, shift, read_gains(c0), gates >> gate_shift);
                 let bits1 = gates >> (gate_shift + WIDTH);
-                let passed1 = gated(load_dy(i1), centred1, scale, shift, c1.word, bits1);
+                let passed1 = gated(load_dy(i1), centred1, scale, shift, read_gains(c1), bits1);
                 gate_shift = (gate_shift + 2u * WIDTH) & 31u;
-                let dy0 = gained(passed0, c0.word);
-                let dy1 = gained(passed1, c1.word);
+                let dy0 = gained(passed0, read_gains(c0));
+                let dy1 = gained(passed1, read_gains(c1));
                 part_dy += members(dy0, c0, stride) + members(dy1, c1, stride);
                 part_dy_x += members(dy0 * centred0, c0, stride) + members(dy1 * centred1, c1, stride);
                 c0 = advance(c1, stride);

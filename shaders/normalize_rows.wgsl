@@ -69,7 +69,8 @@ fn normalized(x: Word, own: Affine, next: Affine, c: Cursor, stride: Stride) -> 
     let k = spread(own.k, next.k, c, stride);
     let d = spread(own.d, next.d, c, stride);
     let xhat = ((x - k) - d) * spread(own.scale, next.scale, c, stride);
-    return offset_by(gained(xhat, c.word) + spread(own.shift, next.shift, c, stride), c.word);
+    let gains = written_gains(c);
+    return offset_by(gained(xhat, gains) + spread(own.shift, next.shift, c, stride), gains);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -84,7 +85,7 @@ fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) 
     let own = affine_of(slice.slot, slice.index == 0u && leads(slice.slot), here);
     var next = own;
     if STRADDLES {
-        next = affine_of((slice.slot + 1u) % params.count, false, here);
+        next = affine_of(next_slot(slice.slot), false, here);
     }
     let stride = stride_of(slice);
     let end = stride.end;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use wgnorm::Strategy;
+use wgnorm::{DType, Strategy};
 
 use crate::case::{Layout, Op};
 use crate::norm::Norm;
@@ -80,12 +80,24 @@ impl Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Dtype {
     F32,
+    F16,
+    Bf16,
 }
 
 impl Dtype {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    pub(crate) fn of_tensors(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+            Self::Bf16 => DType::Bf16,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use wgnorm::functional::Operation;
-use wgnorm::{PlanOptions, Shape, Strategy};
+use wgnorm::{DType, PlanOptions, Shape, Strategy};
 
 use crate::norm::{Norm, Options};
 use crate::suite::Dims;
@@ -70,6 +70,8 @@ pub(crate) struct Case {
     pub(crate) layout: Layout,
     /// None leaves the choice to the planner.
     pub(crate) strategy: Option<Strategy>,
+    /// The type of the activations.
+    pub(crate) dtype: DType,
     pub(crate) ops: Vec<Op>,
 }
 
@@ -114,7 +116,7 @@ impl Case {
 
     /// B: the bytes of one pass over the activation.
     pub(crate) fn bytes(&self) -> u64 {
-        4 * self.device_shape().numel() as u64
+        self.dtype.size() * self.device_shape().numel() as u64
     }
 
     /// What the filter looks at.

@@ -254,8 +254,8 @@ impl Copy {
             self.record(encoder, 1);
             Ok(())
         })?;
-        let (x, y) = (device.download::<f32>(x)?, device.download::<f32>(y)?);
-        let same = x.iter().zip(&y).all(|(x, y)| x.to_bits() == y.to_bits());
+        let (x, y) = (device.download::<u32>(x)?, device.download::<u32>(y)?);
+        let same = x == y;
         if !same {
             return Err(format!("the copy '{}' does not copy", self.name).into());
         }

@@ -2,6 +2,9 @@
 
 /// y, dx, rstd and running variance: relative L2. One f32 rounding is 6e-8.
 pub(crate) const L2: f64 = 3e-7;
+/// y and dx where 16 bits store them.
+pub(crate) const F16_L2: f64 = 1e-3;
+pub(crate) const BF16_L2: f64 = 8e-3;
 /// mean and running mean, by |mean| + std; dgamma and dbeta, by the sum of their terms' sizes.
 pub(crate) const SUM: f64 = 2e-7;
 /// dgamma and dbeta over all channels where they do not cancel: relative L2.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use wgnorm::wgpu;
+use wgnorm::{DType, wgpu};
 
 use crate::Outcome;
 use crate::case::{Case, Layout, Op};
@@ -95,6 +95,7 @@ fn case(dims: &[usize]) -> Case {
         dims: Dims(dims.to_vec()),
         layout: Layout::ChannelsFirst,
         strategy: None,
+        dtype: DType::F32,
         ops: Op::ALL.to_vec(),
     }
 }

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use wgnorm::functional::{self, Backward, Cost, Forward, Operation};
 use wgnorm::{
-    BatchNormOptions, Device, GroupNormOptions, InstanceNormOptions, LayerNormOptions, Mode,
+    BatchNormOptions, DType, Device, GroupNormOptions, InstanceNormOptions, LayerNormOptions, Mode,
     PlanOptions, Recorder, Result, RmsNormOptions, Shape, Statistics,
 };
 
@@ -90,8 +90,13 @@ impl Options {
         with!(self, options => functional::state_len(device, shape, options))
     }
 
-    pub(crate) fn cost(&self, device: &Device, shape: &Shape, op: Operation) -> Result<Cost> {
-        with!(self, options => functional::cost(device, shape, options, op))
+    pub(crate) fn cost(
+        &self,
+        device: &Device,
+        (shape, dtype): (&Shape, DType),
+        op: Operation,
+    ) -> Result<Cost> {
+        with!(self, options => functional::cost(device, shape, dtype, options, op))
     }
 
     pub(crate) fn forward(

@@ -8,6 +8,7 @@ use wgnorm::{DType, Mode, Recorder, Result, Tensor, reference};
 
 use crate::case::{Case, Op};
 use crate::norm::Options;
+use crate::stored::{self, rounded};
 
 /// The inputs of a case on the host.
 pub(crate) struct Inputs {
@@ -33,9 +34,11 @@ impl Inputs {
         let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };
         let shape = case.device_shape();
         let channels = reference::channels(&shape, case.channel_axis());
-        let x = channels.map(|c| std[c] * normal() + mean[c]).collect();
+        let x = channels.map(|c| std[c] * normal() + mean[c]);
+        let x = rounded(x.collect(), case.dtype);
         // A mean of its own keeps sum dy from cancelling.
-        let dy = (0..shape.numel()).map(|_| normal() + 0.5).collect();
+        let dy = (0..shape.numel()).map(|_| normal() + 0.5);
+        let dy = rounded(dy.collect(), case.dtype);
         Self {
             x,
             dy,
@@ -70,12 +73,17 @@ impl Operands {
         let (shape, options) = (&case.device_shape(), case.options());
         let channels = [case.channels()];
         let vector = |values: &[f32]| device.upload(values, channels);
+        let activation = |values: &[f32]| {
+            let tensor = device.empty(shape, case.dtype)?;
+            stored::write(device, &tensor, values)?;
+            Ok(tensor)
+        };
         let len = options.state_len(device, shape)?;
         Ok(Self {
-            x: device.upload(&inputs.x, shape)?,
-            dy: device.upload(&inputs.dy, shape)?,
-            y: device.empty(shape, DType::F32)?,
-            dx: device.empty(shape, DType::F32)?,
+            x: activation(&inputs.x)?,
+            dy: activation(&inputs.dy)?,
+            y: device.empty(shape, case.dtype)?,
+            dx: device.empty(shape, case.dtype)?,
             state: device.empty([len], DType::F32)?,
             gamma: vector(&inputs.gamma)?,
             beta: vector(&inputs.beta)?,

@@ -1,7 +1,7 @@
 //! The floor of an operation on this machine: kernels that load and store what its strategy must
 //! and do nothing else.
 
-use wgnorm::{Tensor, wgpu};
+use wgnorm::{DType, Tensor, wgpu};
 
 use crate::Outcome;
 use crate::case::{Case, Layout, Op};
@@ -168,7 +168,7 @@ impl Prober {
     }
 
     /// What `op` must load and store at the least, in one dispatch or split into two; none for a
-    /// tensor that does not fit one binding.
+    /// tensor that does not fit one binding or is not of f32.
     pub(crate) fn bind(
         &self,
         case: &Case,
@@ -177,7 +177,9 @@ impl Prober {
         order: Order,
     ) -> Option<Probe> {
         let limits = self.device.limits();
-        if operands.x.bytes().next_multiple_of(16) > limits.max_storage_buffer_binding_size {
+        let bytes = operands.x.bytes().next_multiple_of(16);
+        let is_f32 = case.dtype == DType::F32;
+        if !is_f32 || bytes > limits.max_storage_buffer_binding_size {
             return None;
         }
         let walk = Walk::new(case, order);

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use wgnorm::functional::Cost;
-use wgnorm::wgpu;
+use wgnorm::{Tensor, wgpu};
 
 use crate::Outcome;
 use crate::args::Args;
@@ -20,6 +20,7 @@ use crate::operands::{Inputs, Operands};
 use crate::probe::{Order, Probe, Prober};
 use crate::report::peer::Peer;
 use crate::report::{Report, Row, say, table};
+use crate::stored;
 use crate::suite;
 use crate::targets;
 use crate::verify::{Verdict, verify};
@@ -139,7 +140,7 @@ impl<'a> Session<'a> {
                 self.say(format!("{name}: WRONG: {failure} (--seed {seed})"));
             }
             if verdict.failures.is_empty() {
-                let cost = options.cost(device, &shape, op.operation())?;
+                let cost = options.cost(device, (&shape, case.dtype), op.operation())?;
                 right.push((op, verdict, cost));
             } else {
                 wrong += 1;
@@ -155,8 +156,11 @@ impl<'a> Session<'a> {
         ops: &[(Op, Verdict, Cost)],
     ) -> Outcome<Vec<Row>> {
         let device = &self.gpu.device;
-        let copies = self.copier.bind(&operands.x, &operands.y);
-        let best = self.best_copy(&copies, operands)?;
+        let tensors = [&operands.x, &operands.y].map(|tensor| stored::words(device, tensor));
+        let [x, y] = tensors;
+        let (x, y) = (x?, y?);
+        let copies = self.copier.bind(&x, &y);
+        let best = self.best_copy(&copies, [&x, &y])?;
         let orders = Order::of(case);
         let probes = self.probes(case, operands, ops, &orders)?;
         let mut lanes = vec![copy_lane(&copies[0]), copy_lane(&copies[best])];
@@ -260,14 +264,14 @@ impl<'a> Session<'a> {
     }
 
     /// Verifies all ways to copy and finds the fastest kernel, once for each size of tensor.
-    fn best_copy(&self, copies: &[Copy], operands: &Operands) -> Outcome<usize> {
-        let bytes = operands.x.bytes();
+    fn best_copy(&self, copies: &[Copy], tensors: [&Tensor; 2]) -> Outcome<usize> {
+        let bytes = tensors[0].bytes();
         if let Some(&best) = self.best.borrow().get(&bytes) {
             return Ok(best);
         }
         let clock = &self.gpu.clock;
         for copy in copies {
-            copy.verify(&self.gpu.device, clock, [&operands.x, &operands.y])?;
+            copy.verify(&self.gpu.device, clock, tensors)?;
         }
         let kernels = &copies[..copies.len() - 1];
         let mut lanes: Vec<Lane<'_>> = kernels.iter().map(copy_lane).collect();

@@ -209,6 +209,7 @@ pub(crate) fn cases(args: &Args) -> Outcome<Vec<Case>> {
                     dims: dims.clone(),
                     layout,
                     strategy,
+                    dtype: args.dtype.of_tensors(),
                     ops: Op::ALL.to_vec(),
                 };
                 let named = case.clone();

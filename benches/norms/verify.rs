@@ -1,11 +1,12 @@
 //! Holds every result of a case against float64 before it is timed.
 
-use wgnorm::{Device, functional, reference};
+use wgnorm::{DType, Device, functional, reference};
 
 use crate::case::{Case, Op};
-use crate::errors::{L2, SUM, SUM_L2, l2, norm, worst};
+use crate::errors::{BF16_L2, F16_L2, L2, SUM, SUM_L2, l2, norm, worst};
 use crate::norm::Norm;
 use crate::operands::{Inputs, Operands};
+use crate::stored;
 use crate::verify_relatives;
 
 /// What became of one operation.
@@ -25,12 +26,18 @@ impl Verdict {
         }
     }
 
-    pub(crate) fn main(name: &str, error: f64) -> Self {
+    /// Of y or dx, which its type alone may hold to less than f32's bound.
+    pub(crate) fn main(name: &str, error: f64, dtype: DType) -> Self {
         let mut verdict = Self {
             max_error: error,
             failures: Vec::new(),
         };
-        verdict.hold(name, error, L2);
+        let bound = match dtype {
+            DType::F16 => F16_L2,
+            DType::Bf16 => BF16_L2,
+            _ => L2,
+        };
+        verdict.hold(name, error, bound);
         verdict
     }
 }
@@ -69,7 +76,7 @@ pub(crate) fn verify(
         } else {
             &operands.y
         };
-        device.write(output, &vec![f32::NAN; output.shape().numel()])?;
+        stored::write(device, output, &vec![f32::NAN; output.shape().numel()])?;
         let mut recorder = device.recorder();
         operands.record(&mut recorder, op)?;
         recorder.submit()?;
@@ -80,7 +87,7 @@ pub(crate) fn verify(
             _ if case.norm != Norm::Batch => {
                 verify_relatives::verdict(device, case, inputs, operands, op)?
             }
-            Op::Inference => oracle.inference(inputs, &device.download(output)?),
+            Op::Inference => oracle.inference(inputs, &stored::read(device, output)?),
             Op::Forward => oracle.forward(device, inputs, operands)?,
             Op::Backward => oracle.backward(device, inputs, operands)?,
         };
@@ -119,7 +126,7 @@ impl<'a> Oracle<'a> {
     fn inference(&self, inputs: &Inputs, y: &[f32]) -> Verdict {
         let (mean, var) = (wide(&inputs.running_mean), wide(&inputs.running_var));
         let want = self.layer().normalize(&self.x, &mean, &var);
-        Verdict::main("y", l2(y, &want, &want))
+        Verdict::main("y", l2(y, &want, &want), self.case.dtype)
     }
 
     fn forward(
@@ -130,7 +137,8 @@ impl<'a> Oracle<'a> {
     ) -> wgnorm::Result<Verdict> {
         let (mean, var) = (&self.batch.mean, &self.batch.var);
         let want = self.layer().normalize(&self.x, mean, var);
-        let mut verdict = Verdict::main("y", l2(&device.download(&operands.y)?, &want, &want));
+        let y = stored::read(device, &operands.y)?;
+        let mut verdict = Verdict::main("y", l2(&y, &want, &want), self.case.dtype);
 
         let state = device.download(&operands.state)?;
         let saved = functional::statistics(&state, self.case.channels());
@@ -174,8 +182,8 @@ impl<'a> Oracle<'a> {
         let n = self.case.n();
         // With few values per channel most of dy is taken out again, so dx cancels.
         let sizes = if n < 16 { &terms.dx } else { &want.dx };
-        let error = l2(&device.download(&operands.dx)?, &want.dx, sizes);
-        let mut verdict = Verdict::main("dx", error);
+        let error = l2(&stored::read(device, &operands.dx)?, &want.dx, sizes);
+        let mut verdict = Verdict::main("dx", error, self.case.dtype);
         // With few values per channel xhat itself is off by more than the bound in the worst of
         // many channels, so dgamma is measured over all of them there.
         let (dgamma, dbeta) = (&want.dgamma, &want.dbeta);

@@ -6,6 +6,7 @@ use crate::case::{Case, Op};
 use crate::errors::{SUM, SUM_L2, l2, worst};
 use crate::norm::Norm;
 use crate::operands::{Inputs, Operands};
+use crate::stored;
 use crate::verify::{Verdict, wide};
 
 /// Judges a forward or a backward that has run.
@@ -30,8 +31,8 @@ pub(crate) fn verdict(
                 backward(device, operands, &want, &terms)
             } else {
                 let want = oracle.forward(&x).y;
-                let y = device.download(&operands.y)?;
-                Ok(Verdict::main("y", l2(&y, &want, &want)))
+                let y = stored::read(device, &operands.y)?;
+                Ok(Verdict::main("y", l2(&y, &want, &want), case.dtype))
             }
         }};
     }
@@ -74,8 +75,9 @@ fn backward(
     want: &reference::Gradients,
     terms: &reference::Gradients,
 ) -> wgnorm::Result<Verdict> {
-    let dx = device.download(&operands.dx)?;
-    let mut verdict = Verdict::main("dx", l2(&dx, &want.dx, &want.dx));
+    let dx = stored::read(device, &operands.dx)?;
+    let dtype = operands.dx.dtype();
+    let mut verdict = Verdict::main("dx", l2(&dx, &want.dx, &want.dx), dtype);
     let dgamma = device.download(&operands.dgamma)?;
     verdict.hold("dgamma", l2(&dgamma, &want.dgamma, &terms.dgamma), SUM);
     let worst_dgamma = worst(&dgamma, &want.dgamma, &terms.dgamma);

@@ -13,6 +13,13 @@ fn pack(w: Word) -> Stored {
     return w;
 }
 
+// What a buffer holds of what each element of a slot has.
+alias Gains = f32;
+
+fn unpack_gains(v: Gains) -> Word {
+    return v;
+}
+
 fn word_sum(w: Word) -> f32 {
     return w;
 }

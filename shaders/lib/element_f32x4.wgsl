@@ -2,6 +2,9 @@
 // Linked instead of element_f32.wgsl; kernels are written in words and serve both.
 alias Word = vec4<f32>;
 const WIDTH: u32 = 4u;
+// The places of its elements.
+alias Places = vec4<u32>;
+const PLACES: Places = Places(0u, 1u, 2u, 3u);
 // What a buffer holds.
 alias Stored = vec4<f32>;
 
@@ -11,6 +14,13 @@ fn unpack(v: Stored) -> Word {
 
 fn pack(w: Word) -> Stored {
     return w;
+}
+
+// What a buffer holds of what each element of a slot has.
+alias Gains = Stored;
+
+fn unpack_gains(v: Gains) -> Word {
+    return unpack(v);
 }
 
 fn word_sum(w: Word) -> f32 {

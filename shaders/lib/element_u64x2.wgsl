@@ -3,6 +3,9 @@
 // Linked for them instead of element_f32x4.wgsl; needs SHADER_INT64.
 alias Word = vec4<f32>;
 const WIDTH: u32 = 4u;
+// The places of its elements.
+alias Places = vec4<u32>;
+const PLACES: Places = Places(0u, 1u, 2u, 3u);
 // What a buffer holds.
 alias Stored = vec2<u64>;
 
@@ -15,6 +18,13 @@ fn unpack(v: Stored) -> Word {
 fn pack(w: Word) -> Stored {
     let bits = bitcast<vec4<u32>>(w);
     return vec2<u64>(bits.xz) | (vec2<u64>(bits.yw) << vec2<u32>(32u));
+}
+
+// What a buffer holds of what each element of a slot has.
+alias Gains = Stored;
+
+fn unpack_gains(v: Gains) -> Word {
+    return unpack(v);
 }
 
 fn word_sum(w: Word) -> f32 {

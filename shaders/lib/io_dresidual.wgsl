@@ -2,7 +2,12 @@
 @group(0) @binding(10) var<storage, read_write> dresidual: array<Stored>;
 
 fn store_dresidual(i: u32, value: Word) {
-    if has(WANT_DRESIDUAL) {
+    if !has(WANT_DRESIDUAL) {
+        return;
+    }
+    if KEEPS_ENDS {
+        dresidual[i] = kept(i, pack(value), dresidual[i]);
+    } else {
         dresidual[i] = pack(value);
     }
 }

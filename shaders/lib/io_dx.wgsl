@@ -2,5 +2,9 @@
 @group(0) @binding(3) var<storage, read_write> dx: array<Stored>;
 
 fn store_dx(i: u32, value: Word) {
-    dx[i] = pack(value);
+    if KEEPS_ENDS {
+        dx[i] = kept(i, pack(value), dx[i]);
+    } else {
+        dx[i] = pack(value);
+    }
 }

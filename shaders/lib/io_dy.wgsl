@@ -2,5 +2,5 @@
 @group(0) @binding(2) var<storage, read> dy: array<Stored>;
 
 fn load_dy(i: u32) -> Word {
-    return unpack(dy[i]);
+    return unpack_at(i, dy[stored_at(i)]);
 }

@@ -1,4 +1,4 @@
 // dy in the very place of dx: one binding serves both, since WebGPU forbids to bind it twice.
 fn load_dy(i: u32) -> Word {
-    return unpack(dx[i]);
+    return unpack_at(i, dx[stored_at(i)]);
 }

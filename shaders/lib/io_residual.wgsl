@@ -4,5 +4,5 @@
 const HAS_RESIDUAL: bool = true;
 
 fn load_residual(i: u32) -> Word {
-    return unpack(residual[i]);
+    return unpack_at(i, residual[stored_at(i)]);
 }

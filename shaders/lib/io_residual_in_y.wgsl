@@ -2,5 +2,5 @@
 const HAS_RESIDUAL: bool = true;
 
 fn load_residual(i: u32) -> Word {
-    return unpack(y[i]);
+    return unpack_at(i, y[stored_at(i)]);
 }

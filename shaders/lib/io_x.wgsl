@@ -2,5 +2,5 @@
 @group(0) @binding(1) var<storage, read> x: array<Stored>;
 
 fn load_x(i: u32) -> Word {
-    return unpack(x[i]);
+    return unpack_at(i, x[stored_at(i)]);
 }

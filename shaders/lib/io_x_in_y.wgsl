@@ -1,4 +1,4 @@
 // x in the very place of y: one binding serves both, since WebGPU forbids to bind it twice.
 fn load_x(i: u32) -> Word {
-    return unpack(y[i]);
+    return unpack_at(i, y[stored_at(i)]);
 }

@@ -2,5 +2,9 @@
 @group(0) @binding(3) var<storage, read_write> y: array<Stored>;
 
 fn store_y(i: u32, value: Word) {
-    y[i] = pack(value);
+    if KEEPS_ENDS {
+        y[i] = kept(i, pack(value), y[i]);
+    } else {
+        y[i] = pack(value);
+    }
 }

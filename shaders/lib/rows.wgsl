@@ -6,7 +6,7 @@
 struct Params {
     grid_width: u32,
     groups: u32,
-    count: u32, // slots of the tensor
+    count: u32, // slots of a batch entry
     saved: u32, // vectors of the state before the partials
     partials: u32, // of one slot
     merged: u32, // partials of one statistic
@@ -68,6 +68,12 @@ fn shared_slot(group: u32, turn: u32, lane: u32) -> Slice {
     let exists = slot < params.slots;
     let last = params.first_slot + min(slot, params.slots - 1u);
     return Slice(last, 0u, 0u, select(0u, params.slot_words, exists));
+}
+
+// The slot that lies behind this one in every row of its batch entry but the last.
+fn next_slot(slot: u32) -> u32 {
+    let place = slot % params.count;
+    return select(slot + 1u, slot - place, place + 1u == params.count);
 }
 
 // Word `at` of a slot: word `word` of the row that begins with element `row` of the binding.

@@ -1,9 +1,9 @@
 // Rows that begin and end within a word, such as planes of 7x7. To read, a slot masks what is not
 // its own at both ends. To write, a word belongs to the slot of its first element, whose workgroup
 // writes the next slot's elements of that word too: all stores are of whole words, and no word has two
-// writers. A word touches two slots at the most, since rows are no shorter than one.
+// writers, but for the first word of a window that keeps its ends (element_ends_*.wgsl). A word touches two slots at
+// the most, since rows are no shorter than one, or than one element less.
 const STRADDLES: bool = true;
-const COMPONENTS: vec4<u32> = vec4<u32>(0u, 1u, 2u, 3u);
 
 // The word of the buffer that the cursor stands on.
 fn word_of(c: Cursor) -> u32 {
@@ -14,7 +14,7 @@ fn word_of(c: Cursor) -> u32 {
 fn members(v: Word, c: Cursor, stride: Stride) -> Word {
     let first = word_of(c) * WIDTH - c.row;
     let inner = select(0u, stride.inner, c.at < stride.end);
-    return select(Word(0.0), v, vec4<u32>(first) + COMPONENTS < vec4<u32>(inner));
+    return select(Word(0.0), v, Places(first) + PLACES < Places(inner));
 }
 
 // How many elements of the slot lie before word `at` of it.
@@ -26,6 +26,9 @@ fn elements_before(slice: Slice, at: u32) -> u32 {
 
 // The word that the workgroup of this slice writes for the cursor, and whether there is one.
 fn written_word(c: Cursor) -> u32 {
+    if KEEPS_ENDS && c.row == params.shift {
+        return word_of(c);
+    }
     return (c.row + WIDTH - 1u) / WIDTH + c.word;
 }
 
@@ -33,8 +36,17 @@ fn writes(c: Cursor, stride: Stride) -> bool {
     return c.at < stride.end && written_word(c) * WIDTH < c.row + stride.inner;
 }
 
+// Where gains_*.wgsl finds those of the word that is read or written: the first one's place in the row.
+fn read_gains(c: Cursor) -> u32 {
+    return word_of(c) * WIDTH - c.row;
+}
+
+fn written_gains(c: Cursor) -> u32 {
+    return written_word(c) * WIDTH - c.row;
+}
+
 // A value of the slot, and of the next slot's elements in a word that straddles both.
 fn spread(own: f32, next: f32, c: Cursor, stride: Stride) -> Word {
     let first = written_word(c) * WIDTH - c.row;
-    return select(Word(next), Word(own), vec4<u32>(first) + COMPONENTS < vec4<u32>(stride.inner));
+    return select(Word(next), Word(own), Places(first) + PLACES < Places(stride.inner));
 }

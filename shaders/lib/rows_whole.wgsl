@@ -25,6 +25,15 @@ fn writes(c: Cursor, stride: Stride) -> bool {
     return c.at < stride.end;
 }
 
+// Where gains_*.wgsl finds those of the word that is read or written: its number in the row.
+fn read_gains(c: Cursor) -> u32 {
+    return c.word;
+}
+
+fn written_gains(c: Cursor) -> u32 {
+    return c.word;
+}
+
 // A value of the slot, and of the next slot's elements in a word that straddles both.
 fn spread(own: f32, next: f32, c: Cursor, stride: Stride) -> Word {
     return Word(own);

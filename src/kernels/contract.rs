@@ -16,7 +16,7 @@ use super::io::{Linked, Place, Tail};
 use super::matrix::{MatrixKernel, MatrixParams};
 use super::params::FoldParams;
 use super::{
-    ColumnsParams, Flags, Form, Io, Kernel, Output, Reduce, RowsParams, Word, backward_dx,
+    ColumnsParams, Flags, Form, Half, Io, Kernel, Output, Reduce, RowsParams, Word, backward_dx,
     backward_resident, backward_sums, fold_statistics, fold_sums, forward_resident, gain_sums,
     moments, normalize,
 };
@@ -87,13 +87,28 @@ impl Subject {
     }
 }
 
-const WORDS: [Word; 3] = [Word::F32, Word::F32x4, Word::U64x2];
+/// The words of weights, and those of activations.
+const FLOATS: [Word; 3] = [Word::F32, Word::F32x4, Word::U64x2];
+const WORDS: [Word; 11] = [
+    FLOATS[0],
+    FLOATS[1],
+    FLOATS[2],
+    Word::U32(Half::F16),
+    Word::U32(Half::Bf16),
+    Word::U32x2(Half::F16),
+    Word::U32x2(Half::Bf16),
+    Word::U64(Half::F16),
+    Word::U64(Half::Bf16),
+    Word::Single(Half::F16),
+    Word::Single(Half::Bf16),
+];
 const REDUCES: [Reduce; 3] = [Reduce::Shared, Reduce::Subgroups, Reduce::OneSubgroup];
 
 /// The choice of snippets that asks for nothing.
 const NEUTRAL: Io = Io {
     word: Word::F32,
     form: Form::Whole,
+    keeps_ends: false,
     reduce: Reduce::Shared,
     element_gains: false,
     x: Place::Absent,
@@ -177,10 +192,15 @@ fn variants(kernel: &Kernel) -> Vec<Io> {
         }
     }
     variants.extend(tailed(kernel, &forms, own));
-    // A word of one element cannot straddle two slots.
-    variants.retain(|io| io.form != Form::Ragged || io.word != Word::F32);
+    variants.retain(|io| is_planned(kernel, io));
+    let ends = variants.iter().copied().filter(may_keep_ends);
+    let ends = ends.map(|io| Io {
+        keeps_ends: true,
+        ..io
+    });
+    variants.extend(ends.collect::<Vec<_>>());
     if kernel.gains != Linked::Nothing {
-        let rows = variants.iter().copied().filter(has_whole_rows);
+        let rows = variants.iter().copied().filter(may_have_element_gains);
         let elements = rows.map(|io| Io {
             element_gains: true,
             ..io
@@ -227,9 +247,30 @@ fn tailed(kernel: &Kernel, forms: &[Form], own: Io) -> Vec<Io> {
     variants
 }
 
+/// Whether the planner has such words for the kernel. Half a u32 cannot be written, so that only sums
+/// across rows take such words.
+fn is_planned(kernel: &Kernel, io: &Io) -> bool {
+    let across = matches!(kernel.name, "gain_sums_columns" | "backward_dx_columns");
+    match io.word {
+        // One element cannot straddle two slots.
+        Word::F32 => io.form != Form::Ragged,
+        Word::Single(_) => across && io.x != Place::Output && io.dy != Place::Output,
+        _ => true,
+    }
+}
+
+/// Whether batch entries may begin within a word.
+fn may_keep_ends(io: &Io) -> bool {
+    io.form == Form::Ragged && matches!(io.word, Word::U32(_))
+}
+
 /// Whether the planner lets elements of a slot have gains of their own there.
-fn has_whole_rows(io: &Io) -> bool {
-    matches!(io.form, Form::Whole | Form::HeldRows(_))
+fn may_have_element_gains(io: &Io) -> bool {
+    match io.form {
+        Form::Whole | Form::HeldRows(_) => true,
+        Form::Ragged => matches!(io.word, Word::U32(_)) && !io.keeps_ends,
+        _ => false,
+    }
 }
 
 /// Where x and dy can lie.
@@ -290,12 +331,12 @@ fn every_variant_has_a_number_of_its_own() {
 }
 
 #[test]
-fn only_rows_of_whole_words_have_gains_of_their_elements() {
+fn only_rows_have_gains_of_their_elements() {
     for kernel in kernels() {
         let links = |io: &Io| {
             let program = kernel.program(*io, workgroup(*io), kernel.flags);
             let text = program.sources.concat();
-            text.contains("var<storage, read_write> gamma: array<Stored>")
+            text.contains("const ELEMENT_GAINS: bool = true;")
         };
         let variants = variants(kernel);
         let linked: Vec<_> = variants.iter().filter(|io| links(io)).collect();
@@ -305,7 +346,13 @@ fn only_rows_of_whole_words_have_gains_of_their_elements() {
         assert!(linked.iter().all(|io| io.element_gains), "{}", kernel.name);
         for word in WORDS {
             let has_word = linked.iter().any(|io| io.word == word);
-            assert_eq!(has_word, expected, "{} of {word:?}", kernel.name);
+            let is_planned = variants.iter().any(|io| io.word == word);
+            assert_eq!(
+                has_word,
+                expected && is_planned,
+                "{} of {word:?}",
+                kernel.name
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which snippets of shaders/lib/io_*.wgsl and element_*.wgsl a kernel is linked with.
 
-use super::{Form, Reduce, Word, binding, lib};
+use super::{Form, Half, Reduce, Word, binding, lib};
 use crate::gpu::{Access, Binding, Tensor};
 
 /// Where the kernel finds an activation that it reads.
@@ -122,6 +122,15 @@ impl Linked {
     pub(super) fn sources(self, io: Io) -> Vec<&'static str> {
         let rows = !matches!(io.form, Form::Span(_) | Form::HeldColumns(_));
         let rows = rows || io.tail == Tail::Recomputed;
+        if io.element_gains && io.form == Form::Ragged {
+            return match self.with_tail(io) {
+                Self::Nothing => vec![],
+                Self::ElementGains | Self::Gains => lib!("gains_element_ragged").to_vec(),
+                Self::GainsAndOffsets => {
+                    lib!("gains_element_ragged", "offsets_element_ragged").to_vec()
+                }
+            };
+        }
         let sources: &[&str] = match (self.with_tail(io), io.element_gains) {
             (Self::Nothing, _) => &[],
             (Self::ElementGains, false) => lib!("gains_none"),
@@ -161,6 +170,8 @@ impl Linked {
 pub(super) struct Io {
     pub(super) word: Word,
     pub(super) form: Form,
+    /// Whether a window's first and last word may hold elements of other windows.
+    pub(super) keeps_ends: bool,
     pub(super) reduce: Reduce,
     /// Whether each element of a slot has a gain of its own.
     pub(super) element_gains: bool,
@@ -199,6 +210,25 @@ impl Place {
             name,
             access,
         })
+    }
+}
+
+impl Word {
+    /// What a word is, and what that is made of.
+    fn sources(self) -> (&'static str, &'static [&'static str]) {
+        let whole = |half: Half| match half {
+            Half::F16 => lib!("element_f16", "element_alone"),
+            Half::Bf16 => lib!("element_bf16", "element_alone"),
+        };
+        match self {
+            Self::F32 => (lib!("element_f32")[0], lib!("element_alone")),
+            Self::F32x4 => (lib!("element_f32x4")[0], lib!("element_alone")),
+            Self::U64x2 => (lib!("element_u64x2")[0], lib!("element_alone")),
+            Self::U32(half) => (lib!("element_half_u32")[0], whole(half)),
+            Self::U32x2(half) => (lib!("element_half_u32x2")[0], whole(half)),
+            Self::U64(half) => (lib!("element_half_u64")[0], whole(half)),
+            Self::Single(half) => (lib!("element_half_single")[0], &whole(half)[..1]),
+        }
     }
 }
 
@@ -252,8 +282,9 @@ impl Io {
             Form::HeldRows(words) => 16 + words.ilog2(),
             Form::HeldColumns(words) => 24 + words.ilog2(),
         };
-        let linked = (form * 4 + self.word as u32) * 4 + self.reduce as u32;
+        let linked = (form * 16 + self.word.index()) * 4 + self.reduce as u32;
         let linked = linked * 2 + u32::from(self.element_gains);
+        let linked = linked * 2 + u32::from(self.keeps_ends);
         let placed = (linked * 4 + self.x as u32) * 4 + self.dy as u32;
         let tail = match self.tail {
             Tail::Plain => 0,
@@ -273,11 +304,6 @@ impl Io {
 
     /// What a word is, and where x, dy and the output lie.
     pub(super) fn activations(self, reads_dy: bool, output: Output) -> Vec<&'static str> {
-        let element: &[&str] = match self.word {
-            Word::F32 => lib!("element_f32"),
-            Word::F32x4 => lib!("element_f32x4"),
-            Word::U64x2 => lib!("element_u64x2"),
-        };
         let x: &[&str] = match (self.x, output) {
             (Place::Own, _) => lib!("io_x"),
             (Place::Shared, _) => lib!("io_x_shared"),
@@ -296,7 +322,13 @@ impl Io {
             Output::Y => lib!("io_y"),
             Output::Dx => lib!("io_dx"),
         };
-        [element, x, dy, output].concat()
+        let ends: &[&str] = if self.keeps_ends {
+            lib!("element_ends_kept")
+        } else {
+            lib!("element_ends_owned")
+        };
+        let (element, more) = self.word.sources();
+        [&[element], x, dy, output, more, ends].concat()
     }
 
     pub(super) fn bindings(self, reads_dy: bool, output: Output) -> Vec<Binding> {

@@ -166,6 +166,7 @@ impl MatrixKernel {
     ) -> Result<Prepared> {
         let io = Io {
             element_gains: false,
+            keeps_ends: false,
             word: call.word,
             form: Form::Span(if self.spans { plan.tiles.span } else { 1 }),
             reduce: plan.reduce,

@@ -33,7 +33,7 @@ use params::{ColumnsParams, RowsParams};
 
 use crate::Result;
 use crate::gpu::{Binding, Dispatch, PipelineKey, Prepared, Program, Recorder, Tensor};
-use crate::plan::{Cut, Form, Gains, Geometry, Plan, Reduce, Word};
+use crate::plan::{Cut, Form, Gains, Geometry, Half, Plan, Reduce, Word};
 
 /// Binding numbers, the same in every kernel that has the binding.
 mod binding {
@@ -195,6 +195,7 @@ impl Kernel {
         let io = Io {
             word: plan.word,
             form: plan.form,
+            keeps_ends: plan.keeps_ends,
             reduce: plan.reduce,
             element_gains: plan.gains == Gains::Elements,
             x,

@@ -120,7 +120,7 @@ impl RowsParams {
         Self {
             grid_width: cut.grid[0],
             groups: cut.groups,
-            count: plan.slots,
+            count: plan.count,
             saved: numbers.saved,
             partials: plan.partials,
             merged: plan.partials * plan.fan,

@@ -11,13 +11,21 @@ use crate::{Error, Result, Shape};
 /// A tensor and the name that errors call it by.
 type Argument<'a> = (&'static str, &'a Tensor);
 
-/// An activation: f32, and shaped like x.
-fn activation((name, tensor): Argument<'_>, shape: &Shape) -> Result<()> {
-    tensor.expect_dtype(name, DType::F32)?;
-    if tensor.shape() == shape {
+/// The element types of activations; weights are f32.
+fn stored(x: &Tensor, spec: &Spec) -> Result<()> {
+    match x.dtype() {
+        DType::F16 | DType::Bf16 if spec.kind != Kind::Length => Ok(()),
+        _ => x.expect_dtype("x", DType::F32),
+    }
+}
+
+/// An activation: of x's type and shape.
+fn activation((name, tensor): Argument<'_>, x: &Tensor) -> Result<()> {
+    tensor.expect_dtype(name, x.dtype())?;
+    if tensor.shape() == x.shape() {
         return Ok(());
     }
-    let expected = format!("x's shape {shape}");
+    let expected = format!("x's shape {}", x.shape());
     Err(Error::Shape {
         name,
         expected,
@@ -158,11 +166,11 @@ pub(super) fn warn_of_few_values(said: &AtomicBool, shape: &Shape, spec: &Spec, 
 
 /// The tensors of a forward.
 pub(super) fn forward(device: &Device, tensors: &Forward<'_>, spec: &Spec) -> Result<()> {
-    let shape = tensors.x.shape();
+    stored(tensors.x, spec)?;
     let mut arguments = vec![("x", tensors.x), ("y", tensors.y)];
     arguments.extend(tensors.residual.map(|residual| ("residual", residual)));
     for argument in &arguments {
-        activation(*argument, shape)?;
+        activation(*argument, tensors.x)?;
     }
     let gains = [
         tensors.gamma.map(|t| ("gamma", t)),
@@ -205,12 +213,12 @@ fn residual(tensors: &Backward<'_>) -> Result<()> {
 /// The tensors of a backward.
 pub(super) fn backward(device: &Device, tensors: &Backward<'_>, spec: &Spec) -> Result<()> {
     residual(tensors)?;
-    let shape = tensors.x.shape();
+    stored(tensors.x, spec)?;
     let mut arguments = vec![("x", tensors.x), ("dy", tensors.dy)];
     arguments.extend(tensors.dx.map(|dx| ("dx", dx)));
     arguments.extend(tensors.dresidual.map(|dresidual| ("dresidual", dresidual)));
     for argument in &arguments {
-        activation(*argument, shape)?;
+        activation(*argument, tensors.x)?;
     }
     let gains = [
         tensors.gamma.map(|t| ("gamma", t)),

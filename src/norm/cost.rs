@@ -30,14 +30,15 @@ pub struct Cost {
     pub bytes: u64,
 }
 
-/// What `operation` takes for an x of this shape; fails where the operation itself would.
+/// What `operation` takes for an x of this shape and type; fails where the operation itself would.
 pub fn cost(
     device: &Device,
     shape: &Shape,
+    dtype: DType,
     options: &impl NormOptions,
     operation: Operation,
 ) -> Result<Cost> {
-    let own = options.specify(shape)?;
+    let own = options.specify(shape)?.of_type(dtype);
     let (spec, pass) = match operation {
         Operation::Inference if own.can_run() => (own.running(), Pass::Flat),
         // Without running statistics inference is the forward.
@@ -71,6 +72,6 @@ pub fn cost(
     Ok(Cost {
         strategy: plan.name(pass),
         dispatches,
-        bytes: passes * DType::F32.bytes(shape),
+        bytes: passes * dtype.bytes(shape),
     })
 }

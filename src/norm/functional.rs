@@ -64,9 +64,9 @@ pub struct Running<'a> {
 /// axis, or for layer and RMS norm the number of elements of a row, where it is about gamma and beta.
 #[derive(Clone, Copy, Debug)]
 pub struct Forward<'a> {
-    /// The input, f32 of any shape of rank 2 or more.
+    /// The input, f32, f16 or bf16 of any shape of rank 2 or more.
     pub x: &'a Tensor,
-    /// The output. It may be x itself; a backward then needs another copy of x.
+    /// The output, of x's shape and type. It may be x itself; a backward then needs another copy of x.
     pub y: &'a Tensor,
     /// What the backward needs, f32 of [`state_len`] elements. Only a forward by running
     /// statistics that moves nothing can do without, and then has no backward.
@@ -102,7 +102,7 @@ impl<'a> Forward<'a> {
 pub struct Backward<'a> {
     /// The input of the forward.
     pub x: &'a Tensor,
-    /// The gradient of the loss by y, shaped like x.
+    /// The gradient of the loss by y, of x's shape and type.
     pub dy: &'a Tensor,
     /// The state that the forward left.
     pub state: &'a Tensor,
@@ -113,7 +113,7 @@ pub struct Backward<'a> {
     pub beta: Option<&'a Tensor>,
     /// Whether the forward added a residual.
     pub residual: bool,
-    /// The gradient by x, shaped like it. It may be x or dy itself.
+    /// The gradient by x, of its shape and type. It may be x or dy itself.
     pub dx: Option<&'a Tensor>,
     /// The gradient by gamma, f32 of C elements.
     pub dgamma: Option<&'a Tensor>,
@@ -199,7 +199,7 @@ pub fn forward(
     mode: Mode,
 ) -> Result<()> {
     let shape = tensors.x.shape();
-    let own = options.specify(shape)?;
+    let own = options.specify(shape)?.of_type(tensors.x.dtype());
     checks::mode(tensors, &own, mode)?;
     let spec = match mode.statistics {
         Statistics::Running if own.can_run() => own.running(),
@@ -326,7 +326,7 @@ pub fn backward(
     statistics: Statistics,
 ) -> Result<()> {
     let shape = tensors.x.shape();
-    let own = options.specify(shape)?;
+    let own = options.specify(shape)?.of_type(tensors.x.dtype());
     let spec = match statistics {
         Statistics::Running if own.can_run() => own.running(),
         _ => own.clone(),

@@ -7,6 +7,7 @@ use super::checks;
 use super::functional::{self, Backward, Forward, Running};
 use super::numbers::is_gated;
 use super::options::Mode;
+use super::planning::state_len_of;
 use super::saved::{Gradients, Saved, Wanted, WantedGradients};
 use super::spec::{NormOptions, Spec};
 use crate::gpu::{DType, Device, Recorder, Tensor};
@@ -368,7 +369,7 @@ impl<O: NormOptions> Norm<O> {
     }
 
     fn new_state(&self, device: &Device, x: &Tensor) -> Result<Tensor> {
-        let len = functional::state_len(device, x.shape(), &self.options)?;
+        let len = state_len_of(device, x, &self.options)?;
         device.empty([len], DType::F32)
     }
 }

@@ -6,11 +6,32 @@ use crate::gpu::{DType, Device, Tensor};
 use crate::plan::{Gains, Pass, Plan, Reduction, Strategy};
 use crate::{Error, Result, Shape, View};
 
-/// How many f32 the state of a forward and its backward needs for an x of this shape. Where an
-/// activation follows the norm, a bit for each element of x is among them, for a residual's sake.
+/// How many f32 the state of a forward and its backward needs for an x of this shape, of whatever type the
+/// options apply to. Where an activation follows the norm, a bit for each element of x is among them, for a
+/// residual's sake.
 pub fn state_len(device: &Device, shape: &Shape, options: &impl NormOptions) -> Result<usize> {
     let spec = options.specify(shape)?;
-    let (vectors, gates) = state_words(device, shape, &spec)?;
+    let of_type = |dtype| words_of(device, shape, &spec.clone().of_type(dtype));
+    // The 16-bit types differ in nothing that is planned.
+    match (of_type(DType::F32), of_type(DType::F16)) {
+        (Ok(floats), Ok(halves)) => Ok(floats.max(halves)),
+        (Ok(len), Err(_)) | (Err(_), Ok(len)) => Ok(len),
+        (Err(error), Err(_)) => Err(error),
+    }
+}
+
+/// The same for this x.
+pub(super) fn state_len_of(
+    device: &Device,
+    x: &Tensor,
+    options: &impl NormOptions,
+) -> Result<usize> {
+    let spec = options.specify(x.shape())?.of_type(x.dtype());
+    words_of(device, x.shape(), &spec)
+}
+
+fn words_of(device: &Device, shape: &Shape, spec: &Spec) -> Result<usize> {
+    let (vectors, gates) = state_words(device, shape, spec)?;
     Ok(vectors + gates)
 }
 
@@ -104,8 +125,8 @@ pub(super) fn gain_plan(device: &Device, spec: &Spec) -> Result<Option<Plan>> {
             count: view.inner,
             inner: 1,
         },
-        fan: 1,
         gains: Gains::Across,
+        ..spec.reduction
     };
     let options = crate::PlanOptions {
         strategy: Some(Strategy::SplitColumns),
@@ -114,7 +135,7 @@ pub(super) fn gain_plan(device: &Device, spec: &Spec) -> Result<Option<Plan>> {
     if Plan::refusal(reduction, options, device.limits())?.is_some() {
         return Err(Error::TooLarge {
             name: "bytes of a row",
-            needed: view.inner as u64 * 4,
+            needed: view.inner as u64 * spec.reduction.dtype.size(),
             limit: device.limits().max_binding_bytes,
         });
     }

@@ -97,9 +97,8 @@ fn last_dimensions(parameters: &Shape) -> String {
 
 fn rows(kind: Kind, shape: &Shape, dims: usize, eps: f64, plan: PlanOptions) -> Result<Spec> {
     let reduction = Reduction {
-        view: View::rows(shape, dims)?,
-        fan: 1,
         gains: Gains::Elements,
+        ..Reduction::of_slots(View::rows(shape, dims)?)
     };
     let normalized = &shape.dims()[shape.rank() - dims..];
     Ok(Spec {
@@ -155,9 +154,9 @@ impl Specify for GroupNormOptions {
             });
         }
         let reduction = Reduction {
-            view,
             fan: view.count / self.groups,
             gains: Gains::Period(view.count),
+            ..Reduction::of_slots(view)
         };
         Ok(Spec::plain(
             Kind::Plain,
@@ -211,9 +210,8 @@ impl Specify for InstanceNormOptions {
     fn specify(&self, shape: &Shape) -> Result<Spec> {
         let view = View::samples(shape, self.channel_axis)?;
         let reduction = Reduction {
-            view,
-            fan: 1,
             gains: Gains::Period(view.count),
+            ..Reduction::of_slots(view)
         };
         Spec {
             channels: View::channels(shape, self.channel_axis)?,

@@ -1,6 +1,7 @@
 //! What the options of any norm make of a shape: all that an operation has to know of its norm.
 
 use super::options::{Activation, Momentum, RunningVariance, Statistics};
+use crate::gpu::DType;
 use crate::plan::{Gains, PlanOptions, Reduction};
 use crate::{Error, Result, Shape, View};
 
@@ -132,10 +133,22 @@ impl Spec {
         })
     }
 
+    /// The same norm of activations of that type.
+    pub(super) fn of_type(self, dtype: DType) -> Self {
+        let reduction = Reduction {
+            dtype,
+            ..self.reduction
+        };
+        Self { reduction, ..self }
+    }
+
     /// The same norm as it is by running statistics: that of the channels.
     pub(super) fn running(&self) -> Self {
         Self {
-            reduction: Reduction::of_slots(self.channels),
+            reduction: Reduction {
+                dtype: self.reduction.dtype,
+                ..Reduction::of_slots(self.channels)
+            },
             kind: Kind::Running,
             ..self.clone()
         }

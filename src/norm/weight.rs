@@ -2,6 +2,7 @@
 
 use super::functional::{self, Backward, Forward};
 use super::options::{Mode, Statistics};
+use super::planning::state_len_of;
 use super::relatives::WeightNormOptions;
 use super::saved::Saved;
 use super::spec::Specify;
@@ -66,7 +67,7 @@ impl WeightNorm {
     /// Returns w, shaped like v, and what the backward needs.
     pub fn forward(&self, recorder: &mut Recorder<'_>, v: &Tensor) -> Result<(Tensor, Saved)> {
         let device = recorder.device();
-        let len = functional::state_len(device, v.shape(), &self.options).map_err(in_words)?;
+        let len = state_len_of(device, v, &self.options).map_err(in_words)?;
         let state = device.empty([len], DType::F32)?;
         let w = device.empty(v.shape(), v.dtype())?;
         let tensors = Forward {

@@ -4,6 +4,7 @@ use super::columns::Tile;
 use super::resident::Resident;
 use super::tuning::{MAX_FOLDED, MAX_MERGED, MAX_PARTIALS, Tuning};
 use super::windows::Window;
+use super::word::Words;
 use super::{Columns, Form, Gains, Geometry, Pass, PlanOptions, Reduction, Rows, Strategy, Word};
 use crate::gpu::DeviceClass;
 
@@ -26,8 +27,7 @@ pub(super) struct Chooser<'a> {
     pub(super) windows: &'a [Window],
     pub(super) pass: Pass,
     pub(super) tuning: &'a Tuning,
-    /// The word of four elements.
-    pub(super) wide: Word,
+    pub(super) words: Words,
 }
 
 /// Elements of a tensor up to which one dispatch is better than two, whatever its words.
@@ -37,7 +37,10 @@ impl Chooser<'_> {
     pub(super) fn layout(&self, options: PlanOptions) -> Layout {
         match options.strategy {
             Some(Strategy::SplitRows) => self.split_rows(),
-            Some(Strategy::SplitColumns) => self.split_columns(),
+            Some(Strategy::SplitColumns) => match self.columns_word() {
+                Some(word) => self.split_columns(word),
+                None => self.split_rows(),
+            },
             Some(Strategy::Resident) => self.resident().unwrap_or_else(|| self.split()),
             None => self
                 .resident()
@@ -46,10 +49,10 @@ impl Chooser<'_> {
         }
     }
 
-    /// Whether to read the input once is worth loads of single elements, which cost a software
-    /// driver as much as loads of four.
+    /// Whether to read the input once is worth narrow loads, which cost a software driver as much as
+    /// wide ones.
     fn is_worth(&self, layout: &Layout) -> bool {
-        layout.word != Word::F32
+        layout.word == self.words.wide
             || self.tuning.class == DeviceClass::Gpu
             || self.reduction.view.numel() <= TINY
     }
@@ -57,10 +60,11 @@ impl Chooser<'_> {
     fn split(&self) -> Layout {
         let count = self.reduction.view.count;
         let whole = |window: &Window| window.view.count == count;
-        if self.reduction.is_columns() && self.windows.iter().all(whole) {
-            self.split_columns()
-        } else {
-            self.split_rows()
+        match self.columns_word() {
+            Some(word) if self.reduction.is_columns() && self.windows.iter().all(whole) => {
+                self.split_columns(word)
+            }
+            _ => self.split_rows(),
         }
     }
 
@@ -74,16 +78,14 @@ impl Chooser<'_> {
             return None;
         }
         let view = self.reduction.view;
-        let wide = |elements: usize| elements.is_multiple_of(self.wide.width());
+        let Words { wide, narrow, .. } = self.words;
         let resident = if self.reduction.is_columns() {
-            let word = Some(self.wide).filter(|_| wide(view.outer * view.count));
-            Resident::columns(window, word, self.pass, self.tuning)
+            let size = self.reduction.dtype.size();
+            Resident::columns(window, [wide, narrow], size, self.pass, self.tuning)
         } else {
-            let word = if wide(view.inner) {
-                self.wide
-            } else {
-                Word::F32
-            };
+            // A word has one owner, so no two slots of a resident plan may share one.
+            let fills = |word: &Word| view.inner.is_multiple_of(word.width());
+            let word = [wide, narrow].into_iter().find(fills)?;
             Resident::rows(window, word, self.pass, self.reduction.gains, self.tuning)
         }?;
         Some(Layout {
@@ -102,9 +104,9 @@ impl Chooser<'_> {
     fn split_rows(&self) -> Layout {
         let view = self.reduction.view;
         let word = if self.has_wide_rows() {
-            self.wide
+            self.words.wide
         } else {
-            Word::F32
+            self.words.narrow
         };
         let lanes = self.tuning.workgroup;
         let form = if view.inner.is_multiple_of(word.width()) {
@@ -129,32 +131,38 @@ impl Chooser<'_> {
         })
     }
 
-    /// Whether rows can be read word by word: a word may straddle a slot and its next, but neither two
+    /// Whether rows can be read in wide words: such a word may straddle a slot and its next, but neither two
     /// batch entries nor, where every element has a gain of its own, two slots.
     fn has_wide_rows(&self) -> bool {
         let Reduction { view, gains, .. } = self.reduction;
-        let width = self.wide.width();
+        let width = self.words.wide.width();
         let straddles = !view.inner.is_multiple_of(width);
         let alone = view.batch == 1 && gains != Gains::Elements;
         view.numel().is_multiple_of(width) && view.inner >= width && (alone || !straddles)
     }
 
-    /// Columns need whole words in every window.
-    fn split_columns(&self) -> Layout {
-        let width = self.wide.width();
-        let fills = |window: &Window| {
-            let rows = match self.reduction.gains {
-                Gains::Across => 1,
-                _ => window.view.slot_len(),
+    /// Columns need whole words in every window. An odd number of 16-bit elements has none; sums across
+    /// rows write no activation, and so may take one element at a time.
+    fn columns_word(&self) -> Option<Word> {
+        let across = self.reduction.gains == Gains::Across;
+        let fills = |word: &Word| {
+            let fills = |window: &Window| {
+                let rows = if across { 1 } else { window.view.slot_len() };
+                (rows * window.view.count).is_multiple_of(word.width())
+                    && window.start.is_multiple_of(word.width() as u64)
             };
-            (rows * window.view.count).is_multiple_of(width)
-                && window.start.is_multiple_of(width as u64)
+            self.windows.iter().all(fills)
         };
-        let word = if self.windows.iter().all(fills) {
-            self.wide
-        } else {
-            Word::F32
-        };
+        let Words {
+            wide,
+            narrow,
+            single,
+        } = self.words;
+        let words = [wide, narrow, if across { single } else { narrow }];
+        words.into_iter().find(fills)
+    }
+
+    fn split_columns(&self, word: Word) -> Layout {
         let tile = Tile::new(&self.reduction, self.windows, word, self.tuning);
         let merges = self.pass != Pass::Flat;
         let max_merged = tile.max_merged(word, self.tuning);

@@ -6,7 +6,8 @@
 //! and columns trade places, so that a row is a run of memory again.
 
 use super::tuning::{MAX_LANE_WORDS, Tuning, UNIT};
-use super::{MAX_WINDOW, Reduce, Word, bounded, fold};
+use super::windows::MAX_WINDOW;
+use super::{Reduce, Word, bounded, fold};
 use crate::gpu::{DeviceClass, Limits};
 use crate::{Result, View};
 
@@ -109,7 +110,7 @@ const CPU_SPAN: usize = 8;
 /// Elements in a run of a row that are too few to read along.
 const SHORT_RUN: usize = 64;
 /// Elements where a binding may begin.
-const ALIGNMENT: u64 = super::ALIGNMENT;
+const ALIGNMENT: u64 = super::windows::ALIGNMENT / 4;
 
 /// The matrix as the kernels see it.
 #[derive(Clone, Copy)]

@@ -12,15 +12,18 @@ mod resident;
 mod rows;
 mod tuning;
 mod windows;
+mod word;
 
 pub(crate) use columns::Columns;
 pub(crate) use reduction::{Gains, Reduction};
 pub(crate) use rows::Rows;
 pub(crate) use tuning::UNIT;
+pub(crate) use word::{Half, Word};
 
 use layout::Chooser;
 use tuning::Tuning;
-use windows::{ALIGNMENT, Window};
+use windows::{Room, Window};
+use word::Words;
 
 use crate::gpu::{DeviceClass, Limits};
 use crate::{Error, Result, View};
@@ -57,25 +60,6 @@ pub struct PlanOptions {
     pub strategy: Option<Strategy>,
     /// The class of device to plan for.
     pub class: Option<DeviceClass>,
-}
-
-/// What a word of the kernels is, see shaders/lib/element_*.wgsl.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Word {
-    F32,
-    F32x4,
-    /// Four f32 that a software driver loads and stores faster as two 64-bit integers.
-    U64x2,
-}
-
-impl Word {
-    /// Elements in a word.
-    pub(crate) const fn width(self) -> usize {
-        match self {
-            Self::F32 => 1,
-            Self::F32x4 | Self::U64x2 => 4,
-        }
-    }
 }
 
 /// How words lie among the slots, see shaders/lib/rows_*.wgsl and shaders/lib/span_*.wgsl.
@@ -146,6 +130,8 @@ pub(crate) struct Plan {
     pub(crate) strategy: Strategy,
     pub(crate) word: Word,
     pub(crate) form: Form,
+    /// Whether a window's first and last word may hold elements of other windows.
+    pub(crate) keeps_ends: bool,
     pub(crate) reduce: Reduce,
     /// Invocations in a workgroup.
     pub(crate) workgroup: u32,
@@ -253,20 +239,20 @@ impl Plan {
         bounded("channels", reduction.view.slots() as u64, MAX_SLOTS)?;
         let reduction = reduction.folded();
         let view = reduction.view;
-        let rows = options.strategy == Some(Strategy::SplitRows) || !reduction.is_columns();
-        let windows = windows::cut(view, max_window(limits), rows);
         let class = options.class.unwrap_or(limits.class);
+        let int64 = class == DeviceClass::Cpu && limits.int64;
+        let words = Words::of(reduction.dtype, int64);
+        let rows = options.strategy == Some(Strategy::SplitRows)
+            || !reduction.is_columns()
+            || !words.fill_entries(&reduction);
+        let windows = windows::cut(view, Room::of(reduction.dtype, limits), rows);
         let tuning = Tuning::of(class);
         let layout = Chooser {
             reduction,
             windows: &windows,
             pass,
             tuning: &tuning,
-            wide: if class == DeviceClass::Cpu && limits.int64 {
-                Word::U64x2
-            } else {
-                Word::F32x4
-            },
+            words,
         }
         .layout(options);
         let columns = Strategy::SplitColumns;
@@ -295,6 +281,8 @@ impl Plan {
             strategy: layout.strategy,
             word: layout.word,
             form: layout.form,
+            // Entries of one tensor have statistics of their own, which no word can be told both of.
+            keeps_ends: layout.form == Form::Ragged && view.batch > 1,
             reduce: Reduce::of(limits, layout.workgroup),
             workgroup: layout.workgroup,
             count: view.count as u32,
@@ -357,14 +345,24 @@ impl Plan {
         limits: &Limits,
     ) -> Result<Option<&'static str>> {
         let folded = reduction.folded();
+        let room = Room::of(reduction.dtype, limits);
         match options.strategy {
             Some(Strategy::SplitColumns) if !folded.is_columns() => Ok(Some(
                 "it needs more than one channel, and the channels last",
             )),
             Some(Strategy::SplitColumns)
-                if folded.view.count.saturating_add(ALIGNMENT as usize) > max_window(limits) =>
+                if folded.view.count.saturating_add(room.alignment) > room.max =>
             {
                 Ok(Some("a row of all channels does not fit one binding"))
+            }
+            Some(Strategy::SplitColumns)
+                if !Words::of(reduction.dtype, false).are_all_writable() =>
+            {
+                let columns = Self::new(reduction, Pass::Flat, options, limits);
+                // What is too large is said where it is planned.
+                let applies = |plan: Plan| plan.strategy == Strategy::SplitColumns;
+                let odd = "an odd number of 16-bit elements does not fill its words";
+                Ok((!columns.map_or(true, applies)).then_some(odd))
             }
             Some(Strategy::Resident) => {
                 let backward = Self::new(reduction, Pass::Backward, options, limits)?;
@@ -378,11 +376,11 @@ impl Plan {
 
 impl Cut {
     fn new(window: &Window, geometry: Geometry, view: View, max_groups: u32) -> Result<Self> {
-        let first = window.start / ALIGNMENT * ALIGNMENT;
+        let first = window.start - u64::from(window.shift());
         // A word that straddles two windows belongs to the first of them.
         let end = window.start + window.view.numel() as u64;
         let end = end
-            .next_multiple_of(Word::F32x4.width() as u64)
+            .next_multiple_of(Word::WIDEST as u64)
             .min(view.numel() as u64);
         let groups = geometry.groups(window.view.count);
         Ok(Self {
@@ -406,15 +404,6 @@ impl Cut {
 const MAX_ELEMENTS: u64 = 1 << 40;
 /// The most channels of a tensor, since the kernels count their saved statistics in u32.
 const MAX_SLOTS: u64 = 1 << 28;
-/// The most elements of a window: the kernels count them in u32, and walk past the last one by up
-/// to a row of the tensor before they compare.
-const MAX_WINDOW: u64 = 1 << 30;
-
-/// The elements that fit one binding, in whole units of alignment.
-fn max_window(limits: &Limits) -> usize {
-    let units = limits.max_binding_bytes / (4 * ALIGNMENT);
-    (units * ALIGNMENT).min(MAX_WINDOW) as usize
-}
 
 /// Words that share one of gates where a lane holds them: a chunk of `rows_held.wgsl`.
 const HELD_CHUNK: u32 = 8;

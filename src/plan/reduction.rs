@@ -2,6 +2,7 @@
 
 use super::bounded;
 use super::tuning::{MAX_FOLDED, MAX_MERGED};
+use crate::gpu::DType;
 use crate::{Result, View};
 
 /// What is reduced: a view, and how its slots stand to statistics and gains.
@@ -11,6 +12,8 @@ pub(crate) struct Reduction {
     /// So many slots, side by side, have one statistic in common.
     pub(crate) fan: usize,
     pub(crate) gains: Gains,
+    /// The type of the activations.
+    pub(crate) dtype: DType,
 }
 
 /// Who has a gain (gamma and beta) of its own.
@@ -27,12 +30,13 @@ pub(crate) enum Gains {
 }
 
 impl Reduction {
-    /// Slots with a statistic and a gain of their own.
+    /// Slots of f32 with a statistic and a gain of their own.
     pub(crate) fn of_slots(view: View) -> Self {
         Self {
             view,
             fan: 1,
             gains: Gains::Slots,
+            dtype: DType::F32,
         }
     }
 

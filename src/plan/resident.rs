@@ -14,9 +14,11 @@ pub(super) struct Resident {
     pub(super) geometry: Geometry,
 }
 
-/// Bytes of a row that a workgroup's lanes read side by side: a cache line of most devices, or half of
+/// Bytes of a row that a workgroup's lanes read side by side: a cache line of most devices, or less of
 /// one where more rows must fit.
-const TILE_BYTES: [usize; 2] = [128, 64];
+const TILE_BYTES: [usize; 3] = [128, 64, 32];
+/// Elements that they read at the least.
+const TILE_LEAST: usize = 16;
 
 impl Resident {
     /// Slots that come in rows, of whole words. None where they do not fit.
@@ -54,17 +56,21 @@ impl Resident {
         })
     }
 
-    /// Slots that lie side by side. None where they do not fit, or where a word's copies of one
-    /// channel would lie in several workgroups.
+    /// Slots that lie side by side, in the first of the words that they fill. None where they do not
+    /// fit, or where a word's copies of one channel would lie in several workgroups.
     pub(super) fn columns(
         window: &Window,
-        wide: Option<Word>,
+        words: [Word; 2],
+        size: u64,
         pass: Pass,
         tuning: &Tuning,
     ) -> Option<Self> {
-        let words = [wide, Some(Word::F32)].into_iter().flatten();
+        let elements = TILE_BYTES.map(|bytes| bytes / size as usize);
+        let tiles = elements.into_iter().filter(|&n| n >= TILE_LEAST);
+        let lanes = |word: Word| tiles.clone().map(move |n| (word, n / word.width()));
         words
-            .flat_map(|word| TILE_BYTES.map(|bytes| (word, bytes / 4 / word.width())))
+            .into_iter()
+            .flat_map(lanes)
             .find_map(|(word, lanes)| Self::tile(window, word, lanes, pass, tuning))
     }
 

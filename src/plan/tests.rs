@@ -4,6 +4,7 @@
 
 mod columns;
 mod fuzz;
+mod halves;
 mod invariants;
 mod kinds;
 mod largest;
@@ -26,7 +27,7 @@ mod windows;
 mod params;
 
 use super::{Cut, Form, Gains, Geometry, Pass, Plan, PlanOptions, Reduction, Rows, Strategy};
-use crate::gpu::{DeviceClass, Limits};
+use crate::gpu::{DType, DeviceClass, Limits};
 use crate::kernels::Flags;
 use crate::{Error, View};
 
@@ -74,26 +75,32 @@ fn slots(view: View) -> Reduction {
     Reduction::of_slots(view)
 }
 
+/// The same of 16-bit elements.
+fn halves(reduction: Reduction) -> Reduction {
+    Reduction {
+        dtype: DType::F16,
+        ..reduction
+    }
+}
+
 /// What a group norm reduces, whose groups have `fan` channels each.
 fn groups(batch: usize, view: View, fan: usize) -> Reduction {
     Reduction {
-        view: View { batch, ..view },
         fan,
         gains: Gains::Period(view.count),
+        ..slots(View { batch, ..view })
     }
 }
 
 /// What a layer norm reduces: the rows, and for the gradients of its gains across them.
 fn rows_of(rows: usize, inner: usize) -> [Reduction; 2] {
     let along = Reduction {
-        view: view(1, rows, inner),
-        fan: 1,
         gains: Gains::Elements,
+        ..slots(view(1, rows, inner))
     };
     let across = Reduction {
-        view: view(rows, inner, 1),
-        fan: 1,
         gains: Gains::Across,
+        ..slots(view(rows, inner, 1))
     };
     [along, across]
 }
@@ -105,7 +112,10 @@ fn is_too_wide(reduction: Reduction, limits: &Limits) -> bool {
         count: rows, inner, ..
     } = reduction.view;
     let across = match reduction.gains {
-        Gains::Elements => rows_of(rows, inner)[1],
+        Gains::Elements => Reduction {
+            dtype: reduction.dtype,
+            ..rows_of(rows, inner)[1]
+        },
         Gains::Across => reduction,
         _ => return false,
     };
@@ -119,7 +129,9 @@ fn strategies(reduction: Reduction) -> Vec<Option<Strategy>> {
         return vec![Some(Strategy::SplitColumns)];
     }
     let mut strategies = vec![None, Some(Strategy::SplitRows), Some(Strategy::Resident)];
-    if reduction.folded().is_columns() {
+    let folded = reduction.folded();
+    let entry = folded.view.slot_len() * folded.view.count;
+    if folded.is_columns() && (entry.is_multiple_of(2) || reduction.dtype == DType::F32) {
         strategies.push(Some(Strategy::SplitColumns));
     }
     strategies

@@ -88,7 +88,7 @@ impl Tuning {
             (DeviceClass::Gpu, Pass::Backward | Pass::Gated) => 4,
             (DeviceClass::Gpu, _) => 8,
         };
-        words * Word::F32x4.width() / word.width()
+        words * Word::WIDEST / word.width()
     }
 
     /// The lanes of the largest resident workgroup.

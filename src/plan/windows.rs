@@ -1,6 +1,7 @@
 //! A tensor larger than one binding, cut into windows that each fit one.
 
 use crate::View;
+use crate::gpu::{DType, Limits};
 
 /// A run of elements that lies in one binding, and how the kernels see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,54 +13,82 @@ pub(crate) struct Window {
     pub(crate) first_slot: usize,
     /// Which part of its slots this is, counted from 0: slots that are cut have the same parts.
     pub(crate) part: usize,
+    /// Its binding begins at a multiple of so many elements.
+    pub(crate) alignment: usize,
 }
 
 impl Window {
-    /// The elements before the window's first one in its binding, which begins at a multiple of
-    /// [`ALIGNMENT`].
+    /// The elements before the window's first one in its binding.
     pub(crate) fn shift(&self) -> u32 {
-        (self.start % ALIGNMENT) as u32
+        (self.start % self.alignment as u64) as u32
     }
 }
 
-/// Elements between any two places where a binding may begin: the largest alignment that WebGPU
-/// allows a device to ask for is 256 bytes.
-pub(crate) const ALIGNMENT: u64 = 64;
+/// Bytes between any two places where a binding may begin: the largest alignment that WebGPU allows a
+/// device to ask for.
+pub(crate) const ALIGNMENT: u64 = 256;
+/// The most elements of a window: the kernels count them in u32, and walk past the last one by up
+/// to a row of the tensor before they compare.
+pub(crate) const MAX_WINDOW: u64 = 1 << 30;
 
-/// Cuts a view into windows of at most `max` elements each, in memory order: between batch entries if
+/// What fits one binding.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    /// Elements, in whole units of alignment.
+    pub(crate) max: usize,
+    pub(crate) alignment: usize,
+}
+
+impl Room {
+    pub(super) fn of(dtype: DType, limits: &Limits) -> Self {
+        let alignment = ALIGNMENT / dtype.size();
+        let elements = limits.max_binding_bytes / ALIGNMENT * alignment;
+        Self {
+            max: elements.min(MAX_WINDOW) as usize,
+            alignment: alignment as usize,
+        }
+    }
+}
+
+/// Cuts a view into windows that each have room, in memory order: between batch entries if
 /// those fit, else between the rows of all slots, else between slots, else within one. Where they are
 /// to be `apart`, no window has several batch entries.
-pub(super) fn cut(view: View, max: usize, apart: bool) -> Vec<Window> {
-    if view.numel() <= max && (view.batch == 1 || !apart) {
+pub(super) fn cut(view: View, room: Room, apart: bool) -> Vec<Window> {
+    if view.numel() <= room.max && (view.batch == 1 || !apart) {
         return vec![Window {
             start: 0,
             view,
             first_slot: 0,
             part: 0,
+            alignment: room.alignment,
         }];
     }
-    let max = max - ALIGNMENT as usize;
+    // Less what may lie before a window in its binding.
+    let room = Room {
+        max: room.max - room.alignment,
+        ..room
+    };
     if view.batch > 1 {
-        by_entries(view, max, apart)
+        by_entries(view, room, apart)
     } else {
-        within_entry(view, max)
+        within_entry(view, room)
     }
 }
 
-/// Cuts a single batch entry, whose windows have at most `max` elements wherever they begin.
-fn within_entry(view: View, max: usize) -> Vec<Window> {
-    if view.count * view.inner <= max {
-        return by_rows(view, max);
+/// Cuts a single batch entry, whose windows have room wherever they begin.
+fn within_entry(view: View, room: Room) -> Vec<Window> {
+    if view.count * view.inner <= room.max {
+        return by_rows(view, room);
     }
-    if view.inner <= max {
-        return by_slots(view, max);
+    if view.inner <= room.max {
+        return by_slots(view, room);
     }
-    within_slots(view, max)
+    within_slots(view, room)
 }
 
-fn by_entries(view: View, max: usize, apart: bool) -> Vec<Window> {
+fn by_entries(view: View, room: Room, apart: bool) -> Vec<Window> {
     let entry = View { batch: 1, ..view };
-    let fit = max / entry.numel();
+    let fit = room.max / entry.numel();
     let at_once = if apart { fit.min(1) } else { fit };
     let at = |first: usize, window: Window| Window {
         start: window.start + (first * entry.numel()) as u64,
@@ -68,7 +97,7 @@ fn by_entries(view: View, max: usize, apart: bool) -> Vec<Window> {
     };
     if at_once == 0 {
         let entries = (0..view.batch).flat_map(|first| {
-            within_entry(entry, max)
+            within_entry(entry, room)
                 .into_iter()
                 .map(move |w| (first, w))
         });
@@ -85,17 +114,18 @@ fn by_entries(view: View, max: usize, apart: bool) -> Vec<Window> {
                 },
                 first_slot: 0,
                 part: 0,
+                alignment: room.alignment,
             };
             at(first, window)
         })
         .collect()
 }
 
-fn by_rows(view: View, max: usize) -> Vec<Window> {
+fn by_rows(view: View, room: Room) -> Vec<Window> {
     let row = view.count * view.inner;
-    let fits = max / row;
+    let fits = room.max / row;
     // Any multiple of so many rows begins where a binding may.
-    let aligned = ALIGNMENT as usize;
+    let aligned = room.alignment;
     let rows = if fits >= aligned {
         fits / aligned * aligned
     } else {
@@ -110,12 +140,13 @@ fn by_rows(view: View, max: usize) -> Vec<Window> {
             },
             first_slot: 0,
             part,
+            alignment: room.alignment,
         })
         .collect()
 }
 
-fn by_slots(view: View, max: usize) -> Vec<Window> {
-    let slots = max / view.inner;
+fn by_slots(view: View, room: Room) -> Vec<Window> {
+    let slots = room.max / view.inner;
     let pieces = view.count.div_ceil(slots);
     (0..view.outer * pieces)
         .map(|i| {
@@ -130,6 +161,7 @@ fn by_slots(view: View, max: usize) -> Vec<Window> {
                 },
                 first_slot,
                 part,
+                alignment: room.alignment,
             }
         })
         .collect()
@@ -137,10 +169,10 @@ fn by_slots(view: View, max: usize) -> Vec<Window> {
 
 /// The rows of one slot are cut where bindings may begin, so that no word of the kernels straddles
 /// two windows of one slot; all are cut into as many pieces, as evenly as can be.
-fn within_slots(view: View, max: usize) -> Vec<Window> {
-    let aligned = ALIGNMENT as usize;
+fn within_slots(view: View, room: Room) -> Vec<Window> {
+    let aligned = room.alignment;
     let most_units = (view.inner + aligned - 1).div_ceil(aligned);
-    let pieces = most_units.div_ceil(max / aligned);
+    let pieces = most_units.div_ceil(room.max / aligned);
     (0..view.outer * view.count * pieces)
         .map(|i| {
             let (row, piece) = (i / pieces, i % pieces);
@@ -159,6 +191,7 @@ fn within_slots(view: View, max: usize) -> Vec<Window> {
                 },
                 first_slot: row % view.count,
                 part: row / view.count * pieces + piece,
+                alignment: room.alignment,
             }
         })
         .collect()

@@ -1,8 +1,9 @@
 //! The accuracy that every result must have, and how far from float64 each was.
 
-use wgnorm::{Device, Statistics};
+use wgnorm::{DType, Device, Statistics};
 
 use crate::case::{Case, Expected, Inputs, Outputs};
+use crate::stored::hold_rounded;
 
 /// y, dx, rstd and running variance: relative L2. One f32 rounding is 6e-8.
 const L2: f64 = 3e-7;
@@ -91,7 +92,12 @@ pub(crate) fn compare_forward(
         .collect();
     let mean = hold("mean", worst(&got.mean, &want.mean, &sizes), SUM);
     let rstd = hold("rstd", l2(&got.rstd, &want.rstd, &want.rstd), L2);
-    let y = hold("y", l2(&got.y, &want.y, &want.y), L2);
+    let y = if case.dtype == DType::F32 {
+        hold("y", l2(&got.y, &want.y, &want.y), L2)
+    } else {
+        hold_rounded(case, "y", (&got.y, &want.y, &want.y_terms), case.dtype);
+        l2(&got.y, &want.y, &want.y)
+    };
 
     let moved = case.running && case.mode.update_running;
     if !moved {
@@ -144,7 +150,13 @@ fn compare_backward(case: &Case, got: &Outputs, want: &Expected) -> (f64, f64, f
     } else {
         &gradients.dx
     };
-    let dx = hold("dx", l2(&got.dx, &gradients.dx, dx_sizes), L2);
+    let dx = if case.dtype == DType::F32 {
+        hold("dx", l2(&got.dx, &gradients.dx, dx_sizes), L2)
+    } else {
+        let dx = (&got.dx[..], &gradients.dx[..], &want.dx_terms[..]);
+        hold_rounded(case, "dx", dx, case.dtype);
+        l2(&got.dx, &gradients.dx, dx_sizes)
+    };
     let sum = |name, got: &[f32], want: &[f64], terms: &[f64], by_channel| {
         if norm(want) > 0.1 * norm(terms) {
             hold(name, l2(got, want, want), SUM_L2);

@@ -10,6 +10,7 @@ use wgnorm::{
 };
 
 use crate::guarded::Guarded;
+use crate::stored::rounded;
 
 /// What to run; the default is a PyTorch layer in training.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Case {
     /// |mean| / std of every channel of x.
     pub(crate) offset: f64,
     pub(crate) seed: u64,
+    /// The type of x, y, dy and dx.
+    pub(crate) dtype: DType,
 }
 
 /// The inputs of a case on the host.
@@ -55,6 +58,7 @@ pub(crate) struct Outputs {
 /// What float64 says, with the sizes of the terms that errors are measured by.
 pub(crate) struct Expected {
     pub(crate) y: Vec<f64>,
+    pub(crate) y_terms: Vec<f64>,
     pub(crate) mean: Vec<f64>,
     pub(crate) var: Vec<f64>,
     pub(crate) rstd: Vec<f64>,
@@ -80,6 +84,7 @@ impl Case {
             running: true,
             offset: 0.3,
             seed: 1,
+            dtype: DType::F32,
         }
     }
 
@@ -118,8 +123,8 @@ impl Case {
             .collect();
         let f32s = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
         Inputs {
-            x,
-            dy,
+            x: rounded(x, self.dtype),
+            dy: rounded(dy, self.dtype),
             gamma: f32s(gamma),
             beta: f32s(beta),
             running_mean: f32s(running_mean),
@@ -139,8 +144,10 @@ impl Case {
 
     fn run_once(&self, device: &Device, inputs: &Inputs) -> Outputs {
         let Inputs { gamma, beta, .. } = inputs;
-        let [x, dy] = [&inputs.x, &inputs.dy].map(|v| Guarded::input(device, v, &self.shape));
-        let [y, dx] = [(); 2].map(|()| Guarded::poisoned(device, &self.shape));
+        let dtype = self.dtype;
+        let [x, dy] =
+            [&inputs.x, &inputs.dy].map(|v| Guarded::stored(device, v, &self.shape, dtype));
+        let [y, dx] = [(); 2].map(|()| Guarded::output_of(device, &self.shape, dtype));
         let [gamma, beta] = [gamma, beta].map(|values| Guarded::vector(device, values));
         let channels = Shape::from([self.channels()]);
         let [dgamma, dbeta] = [(); 2].map(|()| Guarded::poisoned(device, &channels));
@@ -269,6 +276,14 @@ impl Case {
         let sizes: Vec<f64> = dy.iter().map(|dy| dy.abs()).collect();
         let dgamma_terms = reference::channel_sums(&terms, shape, axis);
         let dbeta_terms = reference::channel_sums(&sizes, shape, axis);
+        let y_terms = reference::channels(shape, axis)
+            .zip(&y)
+            .map(|(c, y)| {
+                let gamma = if self.gamma { gamma[c].abs() } else { 1.0 };
+                let beta = if self.beta { beta[c].abs() } else { 0.0 };
+                y.abs() + beta + gamma * (1.0 + mean[c].abs() * rstd[c])
+            })
+            .collect();
         let n = self.n() as f64;
         let dx_terms = reference::channels(shape, axis)
             .zip(dy.iter().zip(&xhat))
@@ -279,6 +294,7 @@ impl Case {
             .collect();
         Expected {
             y,
+            y_terms,
             mean,
             var,
             rstd,

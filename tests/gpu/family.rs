@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use wgnorm::{
-    BatchRenormOptions, Device, DeviceClass, Error, GroupNormOptions, InstanceNormOptions,
+    BatchRenormOptions, DType, Device, DeviceClass, Error, GroupNormOptions, InstanceNormOptions,
     LayerNormOptions, Mode, PlanOptions, RmsNormOptions, Shape, Strategy, WeightNormOptions,
     functional,
 };
@@ -29,7 +29,7 @@ pub(crate) fn plans(device: &Device, case: &Case) -> Vec<PlanOptions> {
             class: Some(class),
         })
     });
-    let applies = |plan: &PlanOptions| match case.clone().planned(*plan).state_len(device) {
+    let applies = |plan: &PlanOptions| match case.clone().planned(*plan).try_plan(device) {
         Ok(_) => true,
         Err(Error::Strategy { .. }) => false,
         Err(error) => panic!("{case:?}: {error}"),
@@ -44,21 +44,21 @@ fn check_all(case: &Case) {
     }
 }
 
-fn layer(normalized_dims: usize) -> Norm {
+pub(crate) fn layer(normalized_dims: usize) -> Norm {
     Norm::Layer(LayerNormOptions {
         normalized_dims,
         ..LayerNormOptions::default()
     })
 }
 
-fn rms(normalized_dims: usize) -> Norm {
+pub(crate) fn rms(normalized_dims: usize) -> Norm {
     Norm::Rms(RmsNormOptions {
         normalized_dims,
         ..RmsNormOptions::default()
     })
 }
 
-fn group(groups: usize, channel_axis: usize) -> Norm {
+pub(crate) fn group(groups: usize, channel_axis: usize) -> Norm {
     Norm::Group(GroupNormOptions {
         groups,
         channel_axis,
@@ -66,14 +66,14 @@ fn group(groups: usize, channel_axis: usize) -> Norm {
     })
 }
 
-fn instance(channel_axis: usize) -> Norm {
+pub(crate) fn instance(channel_axis: usize) -> Norm {
     Norm::Instance(InstanceNormOptions {
         channel_axis,
         ..InstanceNormOptions::default()
     })
 }
 
-fn renorm(channel_axis: usize) -> Norm {
+pub(crate) fn renorm(channel_axis: usize) -> Norm {
     Norm::Renorm(BatchRenormOptions {
         channel_axis,
         ..BatchRenormOptions::default()
@@ -261,12 +261,26 @@ fn costs_name_what_a_backward_takes() {
     let Some(device) = device() else { return };
     let shape = Shape::from([512, 256]);
     let options = LayerNormOptions::default();
-    let cost = functional::cost(device, &shape, &options, functional::Operation::Backward).unwrap();
+    let cost = functional::cost(
+        device,
+        &shape,
+        DType::F32,
+        &options,
+        functional::Operation::Backward,
+    )
+    .unwrap();
     // Rows that are held give dx and the sums of the gains in one pass over x and dy.
     assert_eq!((cost.strategy, cost.dispatches), ("resident_rows", 2));
     assert_eq!(cost.bytes, 3 * 4 * 512 * 256);
     let long = Shape::from([4, 100_000]);
-    let cost = functional::cost(device, &long, &options, functional::Operation::Backward).unwrap();
+    let cost = functional::cost(
+        device,
+        &long,
+        DType::F32,
+        &options,
+        functional::Operation::Backward,
+    )
+    .unwrap();
     assert_eq!((cost.strategy, cost.dispatches), ("split_rows", 4));
     assert_eq!(cost.bytes, 7 * 4 * 4 * 100_000);
 }

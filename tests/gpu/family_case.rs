@@ -4,15 +4,15 @@
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
-use wgnorm::functional::{self, Backward, Forward, NormOptions, Running};
+use wgnorm::functional;
 use wgnorm::{
     Activation, BatchNormOptions, BatchRenormOptions, DType, Device, GroupNormOptions,
-    InstanceNormOptions, LayerNormOptions, Mode, PlanOptions, RmsNormOptions, Shape, Statistics,
+    InstanceNormOptions, LayerNormOptions, Mode, PlanOptions, RmsNormOptions, Shape,
     WeightNormOptions, reference,
 };
 
 use crate::bounds::{SUM, SUM_L2, hold_all, l2, worst};
-use crate::guarded::Guarded;
+use crate::stored::{hold_rounded, rounded};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Norm {
@@ -37,6 +37,8 @@ pub(crate) struct Case {
     /// |mean| / std of every statistic of x.
     pub(crate) offset: f64,
     pub(crate) seed: u64,
+    /// The type of x, y, dy and dx.
+    pub(crate) dtype: DType,
 }
 
 /// Inputs or outputs, as f32 or f64.
@@ -84,6 +86,7 @@ macro_rules! with_options {
         }
     };
 }
+pub(crate) use with_options;
 
 impl Case {
     pub(crate) fn new(norm: Norm, shape: impl Into<Shape>) -> Self {
@@ -102,6 +105,7 @@ impl Case {
             residual: false,
             offset: 0.3,
             seed: 1,
+            dtype: DType::F32,
         }
     }
 
@@ -137,12 +141,19 @@ impl Case {
         activation == Activation::Relu
     }
 
-    pub(crate) fn state_len(&self, device: &Device) -> wgnorm::Result<usize> {
-        with_options!(&self.norm, options => functional::state_len(device, &self.shape, options))
+    /// An error where the strategy does not apply, to the batch's statistics or to running ones.
+    pub(crate) fn try_plan(&self, device: &Device) -> wgnorm::Result<()> {
+        use functional::Operation::{Forward, Inference};
+        for operation in [Forward, Inference] {
+            with_options!(&self.norm, options => {
+                functional::cost(device, &self.shape, self.dtype, options, operation)?
+            });
+        }
+        Ok(())
     }
 
     /// The index of the statistic of every element.
-    fn statistics(&self) -> Vec<usize> {
+    pub(crate) fn statistics(&self) -> Vec<usize> {
         let (shape, gamma, beta) = (&self.shape, None, None);
         match &self.norm {
             Norm::Layer(options) => self.layer(options, gamma, beta).statistics(),
@@ -195,121 +206,13 @@ impl Case {
         let residual = statistics.iter().map(|_| normal() as f32).collect();
         let f32s = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
         Inputs {
-            x,
-            dy,
+            x: rounded(x, self.dtype),
+            dy: rounded(dy, self.dtype),
             gamma: f32s(gamma),
             beta: f32s(beta),
             running_mean: f32s(running_mean),
             running_var: f32s(running_var),
-            residual,
-        }
-    }
-
-    /// Runs the case, checks canaries and poison, and that a second run gives the same bits.
-    pub(crate) fn run(&self, device: &Device, inputs: &Inputs) -> Values<f32> {
-        with_options!(&self.norm, options => {
-            let first = self.run_once(device, inputs, options);
-            let again = self.run_once(device, inputs, options);
-            let bits = |v: &Values<f32>| -> Vec<u32> {
-                let all = [
-                    &v.y, &v.dx, &v.dgamma, &v.dbeta, &v.running_mean, &v.running_var, &v.dresidual,
-                ];
-                all.into_iter().flatten().map(|v| v.to_bits()).collect()
-            };
-            assert!(bits(&first) == bits(&again), "{self:?}: two runs differ");
-            first
-        })
-    }
-
-    fn run_once(
-        &self,
-        device: &Device,
-        inputs: &Inputs,
-        options: &impl NormOptions,
-    ) -> Values<f32> {
-        let [x, dy, residual] = [&inputs.x, &inputs.dy, &inputs.residual]
-            .map(|v| Guarded::input(device, v, &self.shape));
-        let [y, dx, dresidual] = [(); 3].map(|()| Guarded::poisoned(device, &self.shape));
-        let [gamma, beta] = [&inputs.gamma, &inputs.beta].map(|v| Guarded::vector(device, v));
-        let parameters = Shape::from([inputs.gamma.len()]);
-        let [dgamma, dbeta] = [(); 2].map(|()| Guarded::poisoned(device, &parameters));
-        let running = [&inputs.running_mean, &inputs.running_var].map(|v| {
-            let placeholder = vec![0.0];
-            Guarded::vector(device, if v.is_empty() { &placeholder } else { v })
-        });
-        let tracked = Guarded::new(device, &[3], Shape::from([1]), DType::U32);
-        let len = functional::state_len(device, &self.shape, options).unwrap();
-        let state = Guarded::poisoned(device, &Shape::from([len]));
-        let has_running = !inputs.running_mean.is_empty();
-        let has_beta = !matches!(self.norm, Norm::Weight(_));
-        let forward = Forward {
-            x: &x.tensor,
-            y: &y.tensor,
-            state: Some(&state.tensor),
-            gamma: self.gamma.then_some(&gamma.tensor),
-            beta: self.beta.then_some(&beta.tensor),
-            running: has_running.then_some(Running {
-                mean: &running[0].tensor,
-                var: &running[1].tensor,
-                num_batches_tracked: Some(&tracked.tensor),
-            }),
-            residual: self.residual.then_some(&residual.tensor),
-        };
-        let backward = Backward {
-            x: &x.tensor,
-            dy: &dy.tensor,
-            state: &state.tensor,
-            gamma: self.gamma.then_some(&gamma.tensor),
-            dx: Some(&dx.tensor),
-            dgamma: Some(&dgamma.tensor),
-            dbeta: has_beta.then_some(&dbeta.tensor),
-            beta: self.beta.then_some(&beta.tensor),
-            residual: self.residual,
-            dresidual: self.residual.then_some(&dresidual.tensor),
-        };
-        let mut recorder = device.recorder();
-        functional::forward(&mut recorder, &forward, options, self.mode).unwrap();
-        functional::backward(&mut recorder, &backward, options, self.mode.statistics).unwrap();
-        recorder.submit().unwrap();
-        for (name, input) in [
-            ("x", &x),
-            ("dy", &dy),
-            ("gamma", &gamma),
-            ("beta", &beta),
-            ("residual", &residual),
-        ] {
-            input.expect_untouched(device, name);
-        }
-        let moved = self.mode.update_running && has_running;
-        assert_eq!(tracked.words(device)[0], 3 + u32::from(moved), "{self:?}");
-        let state: Vec<f32> = state
-            .words(device)
-            .into_iter()
-            .map(f32::from_bits)
-            .collect();
-        let count = match self.mode.statistics {
-            Statistics::Running => inputs.running_mean.len(),
-            Statistics::Batch => self.statistics().iter().max().map_or(0, |most| most + 1),
-        };
-        let saved = functional::statistics(&state, count);
-        Values {
-            y: y.output(device),
-            mean: saved.mean,
-            rstd: saved.rstd,
-            running_mean: running[0].output(device)[..inputs.running_mean.len()].to_vec(),
-            running_var: running[1].output(device)[..inputs.running_var.len()].to_vec(),
-            dx: dx.output(device),
-            dgamma: dgamma.output(device),
-            dbeta: if has_beta {
-                dbeta.output(device)
-            } else {
-                vec![]
-            },
-            dresidual: if self.residual {
-                dresidual.output(device)
-            } else {
-                vec![]
-            },
+            residual: rounded(residual, self.dtype),
         }
     }
 
@@ -373,8 +276,29 @@ impl Case {
         };
         let running = add(&want.running_mean, &vec![1.0; want.running_mean.len()]);
         let sums = |got: &[f32], want: &[f64], terms: &[f64]| (worst(got, want, terms), SUM);
+        if self.dtype != DType::F32 {
+            // By the largest of the factors, whoever has which.
+            let most = |values: &[f64]| values.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+            let shifted: Vec<f64> = want
+                .mean
+                .iter()
+                .zip(&want.rstd)
+                .map(|(m, r)| m * r)
+                .collect();
+            let room = 0.5 + 1.5 * (1.0 + most(&shifted));
+            let y_sizes: Vec<f64> = want.y.iter().map(|y| y.abs() + room).collect();
+            hold_rounded(self, "y", (&got.y, &want.y, &y_sizes), self.dtype);
+            hold_rounded(self, "dx", (&got.dx, &want.dx, &terms.dx), self.dtype);
+        }
+        let [y, dx] = match self.dtype {
+            DType::F32 => [
+                l2(&got.y, &want.y, &want.y),
+                l2(&got.dx, &want.dx, dx_sizes),
+            ],
+            _ => [0.0; 2],
+        };
         let errors = [
-            ("y", (l2(&got.y, &want.y, &want.y), 3e-7)),
+            ("y", (y, 3e-7)),
             ("mean", sums(&got.mean, &want.mean, &add(&want.mean, &std))),
             ("rstd", (l2(&got.rstd, &want.rstd, &want.rstd), 3e-7)),
             (
@@ -388,7 +312,7 @@ impl Case {
                     3e-7,
                 ),
             ),
-            ("dx", (l2(&got.dx, &want.dx, dx_sizes), 3e-7)),
+            ("dx", (dx, 3e-7)),
             (
                 "dgamma",
                 (l2(&got.dgamma, &want.dgamma, &terms.dgamma), SUM),

@@ -2,6 +2,8 @@
 
 use wgnorm::{DType, Device, Shape, Tensor, wgpu};
 
+use crate::stored::{decode, encode, poisoned};
+
 /// The bytes before and behind each tensor; a multiple of every offset alignment.
 const FENCE: usize = 256;
 const CANARY: u32 = 0xC0DE_CAFE;
@@ -38,13 +40,13 @@ impl Guarded {
         }
     }
 
+    /// Values as that type stores them.
+    pub(crate) fn stored(device: &Device, values: &[f32], shape: &Shape, dtype: DType) -> Self {
+        Self::new(device, &encode(values, dtype), shape.clone(), dtype)
+    }
+
     pub(crate) fn input(device: &Device, values: &[f32], shape: &Shape) -> Self {
-        Self::new(
-            device,
-            bytemuck::cast_slice(values),
-            shape.clone(),
-            DType::F32,
-        )
+        Self::stored(device, values, shape, DType::F32)
     }
 
     pub(crate) fn vector(device: &Device, values: &[f32]) -> Self {
@@ -53,11 +55,16 @@ impl Guarded {
 
     /// An f32 output that holds nothing but NaN.
     pub(crate) fn poisoned(device: &Device, shape: &Shape) -> Self {
+        Self::output_of(device, shape, DType::F32)
+    }
+
+    /// The same of any type.
+    pub(crate) fn output_of(device: &Device, shape: &Shape, dtype: DType) -> Self {
         Self::new(
             device,
-            &vec![POISON; shape.numel()],
+            &poisoned(shape.numel(), dtype),
             shape.clone(),
-            DType::F32,
+            dtype,
         )
     }
 
@@ -78,9 +85,10 @@ impl Guarded {
 
     /// The values of an output, of which none may have been left out.
     pub(crate) fn output(&self, device: &Device) -> Vec<f32> {
-        let words = self.words(device);
-        assert!(!words.contains(&POISON), "an element was not written");
-        words.into_iter().map(f32::from_bits).collect()
+        let len = self.tensor.shape().numel();
+        let (values, left) = decode(&self.words(device), len, self.tensor.dtype());
+        assert!(!left, "an element was not written");
+        values
     }
 
     /// Panics when an input was written.

@@ -4,7 +4,7 @@ use wgnorm::functional::{self, Backward, Forward, Running};
 use wgnorm::{DType, Device, Mode, Statistics, Tensor, wgpu};
 
 use crate::case::{Case, Inputs, Outputs};
-use crate::{device, plans};
+use crate::{device, plans, stored};
 
 /// A buffer that tensors are cut from, as a framework's allocator does.
 struct Arena<'d> {
@@ -31,9 +31,19 @@ impl<'d> Arena<'d> {
     }
 
     fn empty(&mut self, len: usize, shape: &[usize]) -> Tensor {
+        self.empty_of(len, shape, DType::F32)
+    }
+
+    fn empty_of(&mut self, len: usize, shape: &[usize], dtype: DType) -> Tensor {
         let offset = self.used;
-        self.used = (offset + 4 * len as u64).next_multiple_of(256);
-        Tensor::from_buffer(self.device, self.buffer.clone(), offset, shape, DType::F32).unwrap()
+        self.used = (offset + dtype.size() * len as u64).next_multiple_of(256);
+        Tensor::from_buffer(self.device, self.buffer.clone(), offset, shape, dtype).unwrap()
+    }
+
+    fn stored(&mut self, values: &[f32], shape: &[usize], dtype: DType) -> Tensor {
+        let tensor = self.empty_of(values.len(), shape, dtype);
+        stored::write(self.device, &tensor, values);
+        tensor
     }
 
     fn filled(&mut self, values: &[f32], shape: &[usize]) -> Tensor {
@@ -108,12 +118,12 @@ pub(crate) fn one_buffer(run: &Run<'_>) {
     let dims = case.shape.dims();
     let c = case.channels();
     let (x, dy) = (
-        arena.filled(&inputs.x, dims),
-        arena.filled(&inputs.dy, dims),
+        arena.stored(&inputs.x, dims, case.dtype),
+        arena.stored(&inputs.dy, dims, case.dtype),
     );
     let (y, dx) = (
-        arena.empty(inputs.x.len(), dims),
-        arena.empty(inputs.x.len(), dims),
+        arena.empty_of(inputs.x.len(), dims, case.dtype),
+        arena.empty_of(inputs.x.len(), dims, case.dtype),
     );
     let (gamma, beta) = (
         arena.filled(&inputs.gamma, &[c]),
@@ -169,7 +179,7 @@ pub(crate) fn one_buffer(run: &Run<'_>) {
         (&var, &want.running_var),
     ];
     for (got, want) in results {
-        assert_eq!(&device.download::<f32>(got).unwrap(), want, "{case:?}");
+        assert_eq!(&stored::download(device, got), want, "{case:?}");
     }
 }
 
@@ -187,7 +197,7 @@ pub(crate) fn in_place(run: &Run<'_>) {
         inputs,
         outputs: want,
     } = run;
-    let upload = |values: &[f32]| device.upload(values, &case.shape).unwrap();
+    let upload = |values: &[f32]| stored::upload(device, values, &case.shape, case.dtype);
     let vector = |values: &[f32]| device.upload(values, [values.len()]).unwrap();
     let (x, y) = (upload(&inputs.x), upload(&inputs.x));
     // dx takes the place of dy in one run and of x in the other.
@@ -233,18 +243,14 @@ pub(crate) fn in_place(run: &Run<'_>) {
     };
     functional::backward(&mut recorder, &backward, &case.options, statistics).unwrap();
     recorder.submit().unwrap();
+    assert_eq!(stored::download(device, &y), want.y, "{case:?}: y on x");
     assert_eq!(
-        device.download::<f32>(&y).unwrap(),
-        want.y,
-        "{case:?}: y on x"
-    );
-    assert_eq!(
-        device.download::<f32>(&over_x).unwrap(),
+        stored::download(device, &over_x),
         want.dx,
         "{case:?}: dx on x"
     );
     assert_eq!(
-        device.download::<f32>(&over_dy).unwrap(),
+        stored::download(device, &over_dy),
         want.dx,
         "{case:?}: dx on dy"
     );
@@ -264,7 +270,7 @@ pub(crate) fn choices_of_gradients(run: &Run<'_>) {
         inputs,
         outputs: want,
     } = run;
-    let upload = |values: &[f32]| device.upload(values, &case.shape).unwrap();
+    let upload = |values: &[f32]| stored::upload(device, values, &case.shape, case.dtype);
     let vector = |values: &[f32]| device.upload(values, [values.len()]).unwrap();
     let (x, dy, y) = (upload(&inputs.x), upload(&inputs.dy), upload(&inputs.x));
     let gamma = vector(&inputs.gamma);
@@ -315,7 +321,7 @@ pub(crate) fn choices_of_gradients(run: &Run<'_>) {
             (&dbeta, &want.dbeta),
         ];
         for (bit, (got, want)) in results.into_iter().enumerate() {
-            let got: Vec<f32> = device.download(got).unwrap();
+            let got = stored::download(device, got);
             if wanted & (1 << bit) == 0 {
                 assert!(
                     got.iter().all(|value| value.is_nan()),

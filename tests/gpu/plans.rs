@@ -40,7 +40,8 @@ pub(crate) fn all(device: &Device, case: &Case) -> Vec<PlanOptions> {
 
 /// Whether the strategy that the case forces applies to its shape.
 pub(crate) fn applies(device: &Device, case: &Case) -> bool {
-    match functional::state_len(device, &case.shape, &case.options) {
+    let forward = functional::Operation::Forward;
+    match functional::cost(device, &case.shape, case.dtype, &case.options, forward) {
         Ok(_) => true,
         Err(Error::Strategy { .. }) => false,
         Err(error) => panic!("{case:?}: {error}"),

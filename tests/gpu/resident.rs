@@ -27,7 +27,9 @@ fn walks(shape: &[usize], axis: usize, class: DeviceClass) -> [&'static str; 2] 
     });
     let device = device().unwrap();
     [Forward, Backward]
-        .map(|operation| functional::cost(device, &case.shape, &case.options, operation))
+        .map(|operation| {
+            functional::cost(device, &case.shape, case.dtype, &case.options, operation)
+        })
         .map(|cost| cost.unwrap().strategy)
 }
 

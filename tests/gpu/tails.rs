@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use wgnorm::{
-    Activation, BatchNormOptions, BatchRenormOptions, GroupNormOptions, InstanceNormOptions,
+    Activation, BatchNormOptions, BatchRenormOptions, DType, GroupNormOptions, InstanceNormOptions,
     LayerNormOptions, Mode, Momentum, RmsNormOptions, Shape, Statistics,
 };
 
@@ -132,6 +132,29 @@ fn gates_of_slices_and_of_many_words() {
             let case = Case::new(batch(axis), shape);
             check_all(&Case { mode, ..case });
         }
+    }
+}
+
+#[test]
+fn activations_of_16_bits() {
+    for dtype in [DType::F16, DType::Bf16] {
+        for (shape, axis) in [
+            ([2, 6, 8, 8], 1),
+            ([2, 8, 8, 6], 3),
+            ([3, 5, 7, 7], 1),
+            ([3, 7, 7, 5], 3),
+        ] {
+            let case = Case::new(batch(axis), shape);
+            check_all(&Case { dtype, ..case });
+        }
+        let layer = Norm::Layer(LayerNormOptions::default());
+        for rows in [[9, 64], [9, 17]] {
+            let case = Case::new(layer.clone(), rows);
+            check_all(&Case { dtype, ..case });
+        }
+        let instance = Norm::Instance(InstanceNormOptions::default());
+        let case = Case::new(instance, [3, 3, 5, 5]);
+        check_all(&Case { dtype, ..case });
     }
 }
 

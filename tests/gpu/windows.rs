@@ -121,7 +121,7 @@ fn cases(shapes: &[Shapes]) -> Vec<(&'static Device, Case)> {
         for &(shape, axis) in shapes {
             let case = Case::new(shape, axis);
             let forward = functional::Operation::Forward;
-            let forward = functional::cost(device, &case.shape, &case.options, forward);
+            let forward = functional::cost(device, &case.shape, case.dtype, &case.options, forward);
             assert!(forward.unwrap().dispatches > 2, "{shape:?} is one window");
             for plan in plans::forced(device, &case) {
                 cases.push((device, case.clone().planned(plan)));

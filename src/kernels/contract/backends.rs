@@ -74,7 +74,7 @@ fn span(io: Io) -> u32 {
 
 /// Whether the program needs more of a back end than WebGPU does.
 fn is_special(io: Io) -> bool {
-    io.word == Word::U64x2 || io.reduce != Reduce::Shared
+    io.word.is_int64() || io.reduce != Reduce::Shared
 }
 
 fn write_spirv(program: &Program, module: &Module, info: &ModuleInfo) -> Result<(), String> {

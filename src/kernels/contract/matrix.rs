@@ -5,7 +5,7 @@ use super::super::matrix::{MatrixKernel, binding};
 use super::super::{
     Form, Io, Output, matrix_divide, matrix_dot, matrix_merge, matrix_product, matrix_rank_one,
 };
-use super::{NEUTRAL, Place, REDUCES, Subject, WORDS, assert_found, reflection, spoiled};
+use super::{FLOATS, NEUTRAL, Place, REDUCES, Subject, assert_found, reflection, spoiled};
 
 pub(super) fn kernels() -> [&'static MatrixKernel; 7] {
     [
@@ -33,7 +33,7 @@ pub(super) fn variants(kernel: &MatrixKernel) -> Vec<Io> {
     let spans = if kernel.spans { 1..=8 } else { 1..=1 };
     let mut variants = Vec::new();
     for form in spans.map(Form::Span) {
-        for word in WORDS {
+        for word in FLOATS {
             for reduce in REDUCES {
                 for &x in &places(kernel, binding::X) {
                     variants.extend(places(kernel, binding::DY).into_iter().map(|dy| Io {

@@ -6,7 +6,7 @@ use naga::{
     StorageAccess, TypeInner,
 };
 
-use super::super::{Flags, Form, Io, Reduce, Word, backward_sums, fold_sums, moments};
+use super::super::{Flags, Form, Io, Reduce, backward_sums, fold_sums, moments};
 use super::{Subject, assert_found, for_every_variant, matrix, spoiled};
 use crate::gpu::{Access, Program};
 
@@ -23,7 +23,7 @@ impl Shader {
     /// Accepts what WebGPU has without optional features, and what this choice of snippets needs.
     pub(super) fn new(source: &str, io: Io) -> Result<Self, String> {
         let mut capabilities = Capabilities::empty();
-        capabilities.set(Capabilities::SHADER_INT64, io.word == Word::U64x2);
+        capabilities.set(Capabilities::SHADER_INT64, io.word.is_int64());
         let subgroups = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
         capabilities.set(subgroups, io.reduce != Reduce::Shared);
         let module =
@@ -325,7 +325,7 @@ fn spoiled_gains_and_folds_are_found() {
         (
             sums,
             elements,
-            "v * unpack(gamma[word])",
+            "v * unpack_gains(gamma[word])",
             "v",
             "gamma is bound but never used",
         ),

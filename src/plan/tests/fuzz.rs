@@ -5,7 +5,7 @@ use rand_pcg::Pcg64;
 
 use super::replay::replay;
 use super::{Cpu, Error, Gains, Gpu, Limits, Pass, Plan, PlanOptions, Reduction, Strategy, View};
-use super::{groups, invariants, is_too_wide, passes, rows_of, slots, view};
+use super::{groups, halves, invariants, is_too_wide, passes, rows_of, slots, view};
 
 /// A dimension of about `max` at most: of any size, but often one, odd or whole vec4s.
 fn dimension(rng: &mut Pcg64, max: usize) -> usize {
@@ -36,8 +36,17 @@ fn draw_view(rng: &mut Pcg64, max: usize) -> View {
     }
 }
 
-/// A reduction of any kind over at most about `max` elements.
+/// A reduction of any kind and type over at most about `max` elements.
 fn draw_reduction(rng: &mut Pcg64, max: usize) -> Reduction {
+    let reduction = draw_f32(rng, max);
+    if rng.random_bool(0.3) {
+        halves(reduction)
+    } else {
+        reduction
+    }
+}
+
+fn draw_f32(rng: &mut Pcg64, max: usize) -> Reduction {
     match rng.random_range(0..8) {
         0..=3 => slots(draw_view(rng, max)),
         4 => {
@@ -132,7 +141,7 @@ fn draw_options(rng: &mut Pcg64, reduction: Reduction, limits: &Limits) -> PlanO
 fn windows(reduction: Reduction, limits: &Limits) -> u64 {
     let view = reduction.view;
     let entries = reduction.folded().view.batch as u64;
-    (view.numel() as u64 * 4 / limits.max_binding_bytes).max(entries)
+    (view.numel() as u64 * reduction.dtype.size() / limits.max_binding_bytes).max(entries)
 }
 
 /// Says what was planned when a check fails.

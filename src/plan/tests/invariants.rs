@@ -31,7 +31,7 @@ pub(super) fn check(plan: &Plan, reduction: Reduction, pass: Pass, limits: &Limi
             Geometry::Columns(geometry) => check_columns(plan, cut, geometry, pass),
         };
         assert!(elements > 0, "an empty window: {cut:?}");
-        check_binding(plan, cut, view, elements, limits);
+        check_binding(plan, cut, reduction, elements, limits);
         let begin = cut.first + shift(plan, cut);
         assert_eq!(begin, next, "the window begins where the last one ends");
         next = begin + elements;
@@ -113,17 +113,34 @@ fn check_strategy(plan: &Plan, view: View, pass: Pass) {
         assert!(matches!(pass, Pass::Forward | Pass::Backward));
     }
     if plan.form == Form::Ragged {
-        assert_eq!(plan.word.width(), 4, "one element cannot straddle");
-        assert!(view.inner >= 4, "a word straddles two slots at the most");
-        assert!(view.batch == 1, "and no two entries");
+        let width = plan.word.width();
+        assert!(width > 1, "one element cannot straddle");
+        let least = if width == 4 { 4 } else { 1 };
+        assert!(
+            view.inner >= least,
+            "a word straddles two slots at the most"
+        );
+        assert!(view.batch == 1 || width == 2, "and no two entries");
     }
+    let apart = plan.form == Form::Ragged && view.batch > 1;
+    assert_eq!(
+        plan.keeps_ends, apart,
+        "entries share their first and last word"
+    );
     match plan.gains {
-        Gains::Elements => assert!(matches!(plan.form, Form::Whole | Form::HeldRows(_))),
+        Gains::Elements => assert!(match plan.form {
+            Form::Ragged => plan.word.width() == 2,
+            form => matches!(form, Form::Whole | Form::HeldRows(_)),
+        }),
         Gains::Across => assert!(matches!(plan.form, Form::Span(_))),
         Gains::Slots | Gains::Period(_) => {}
     }
-    if plan.word != Word::F32 {
-        assert!(view.numel().is_multiple_of(4), "the last word is whole");
+    if plan.form != Form::Ragged || plan.word.width() == 4 {
+        let whole = view.numel().is_multiple_of(plan.word.width());
+        assert!(whole, "the last word is whole");
+    }
+    if matches!(plan.word, Word::Single(_)) {
+        assert_eq!(plan.gains, Gains::Across, "half a u32 cannot be written");
     }
     if plan.reduce == Reduce::OneSubgroup {
         for cut in &plan.cuts {
@@ -190,22 +207,26 @@ fn shift(plan: &Plan, cut: &Cut) -> u64 {
     }
 }
 
-fn check_binding(plan: &Plan, cut: &Cut, view: View, elements: u64, limits: &Limits) {
+fn check_binding(plan: &Plan, cut: &Cut, reduction: Reduction, elements: u64, limits: &Limits) {
+    let (view, size) = (reduction.view, reduction.dtype.size());
+    let alignment = 256 / size;
+
     let end = cut.first + cut.len;
     assert!(
-        cut.first.is_multiple_of(64),
+        cut.first.is_multiple_of(alignment),
         "a binding begins at {}",
         cut.first
     );
     assert!(end <= view.numel() as u64, "a binding ends at {end}");
     assert!(
-        cut.len * 4 <= limits.max_binding_bytes,
+        (cut.len * size).next_multiple_of(4) <= limits.max_binding_bytes,
         "{} elements",
         cut.len
     );
-    assert!(shift(plan, cut) < 64);
+    assert!(shift(plan, cut) < alignment);
     let needed = (shift(plan, cut) + elements).next_multiple_of(plan.word.width() as u64);
-    assert!(cut.len >= needed, "{needed} of {} elements", cut.len);
+    let there = needed.min(view.numel() as u64 - cut.first);
+    assert!(cut.len >= there, "{there} of {} elements", cut.len);
     // Cursors of the kernels go beyond a window by less than a row of it.
     assert!(needed <= 1 << 30);
 }
@@ -223,15 +244,16 @@ fn check_rows(plan: &Plan, cut: &Cut, rows: &Rows, pass: Pass) -> (u64, u64, u64
     let outer = u64::from(rows.slot_words / rows.row_words);
     assert_eq!(rows.slot_words % rows.row_words, 0);
     assert!(rows.first_slot + rows.slots <= plan.slots);
-    let whole = u64::from(rows.inner) / plan.word.width() as u64;
+    let width = plan.word.width() as u64;
+    let whole = u64::from(rows.inner) / width;
     let touched = match plan.form {
-        Form::Ragged => (u64::from(rows.inner) + 6) / 4,
+        Form::Ragged => (u64::from(rows.inner) + 2 * (width - 1)) / width,
         _ => whole,
     };
     assert_eq!(u64::from(rows.row_words), touched);
     if plan.form != Form::Ragged {
-        assert_eq!(whole * plan.word.width() as u64, u64::from(rows.inner));
-        assert!(shift(plan, cut).is_multiple_of(plan.word.width() as u64));
+        assert_eq!(whole * width, u64::from(rows.inner));
+        assert!(shift(plan, cut).is_multiple_of(width));
     }
     let row = u64::from(rows.slots) * u64::from(rows.inner);
     assert!(outer == 1 || row == u64::from(rows.row_stride));
@@ -256,7 +278,6 @@ fn check_rows(plan: &Plan, cut: &Cut, rows: &Rows, pass: Pass) -> (u64, u64, u64
     let units = rows.slot_words.div_ceil(32);
     assert!(rows.slices >= 1 && rows.slices <= units);
     let words = u64::from(units.div_ceil(rows.slices)) * 32;
-    let width = plan.word.width() as u64;
     assert!(words.min(rows.slot_words.into()) * width <= MAX_EXACT);
     assert!(words * SAMPLED <= u32::MAX.into());
     (

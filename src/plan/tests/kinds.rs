@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Groups of every size over samples of a few shapes; those of one channel are an instance norm's.
-fn small_groups() -> Vec<Reduction> {
+pub(super) fn small_groups() -> Vec<Reduction> {
     let mut reductions = Vec::new();
     for batch in [1, 2, 3, 7] {
         for (outer, count, inner) in [
@@ -38,7 +38,7 @@ fn small_groups() -> Vec<Reduction> {
 }
 
 /// Rows and what goes across them, short, long and odd.
-fn small_rows() -> Vec<Reduction> {
+pub(super) fn small_rows() -> Vec<Reduction> {
     let mut reductions = Vec::new();
     for rows in [1, 2, 3, 8, 33, 200] {
         for inner in [1, 2, 3, 4, 5, 8, 31, 32, 50, 128, 132, 257, 1028] {

@@ -16,8 +16,11 @@ pub(super) struct Ledger {
     view: View,
     fan: usize,
     gains: Gains,
+    is_half: bool,
     counted: Vec<bool>,
     writers: Vec<Option<Lane>>,
+    /// The words that a dispatch has written.
+    words: Vec<bool>,
     /// Whether a statistic has an owner.
     owned: Vec<bool>,
     /// The slots that partials are of.
@@ -33,7 +36,12 @@ fn mark(marks: &mut [bool], i: usize, what: &str) {
 
 impl Ledger {
     pub(super) fn new(plan: &Plan, reduction: Reduction) -> Self {
-        let Reduction { view, fan, gains } = reduction;
+        let Reduction {
+            view,
+            fan,
+            gains,
+            dtype,
+        } = reduction;
         let partials = plan.partials as usize * view.slots();
         let statistics = view.slots() / fan;
         let (shares, inner) = plan.gain_shares().unwrap_or_default();
@@ -43,8 +51,10 @@ impl Ledger {
             view,
             fan,
             gains,
+            is_half: dtype.size() == 2,
             counted: vec![false; view.numel()],
             writers: vec![None; view.numel()],
+            words: Vec::new(),
             owned: vec![false; statistics],
             partials: vec![None; partials],
         }
@@ -71,6 +81,24 @@ impl Ledger {
         let element = Self::element(cut, seen);
         assert_eq!(self.slot(element), slot, "the slot of element {element}");
         mark(&mut self.counted, element as usize, "element");
+    }
+
+    /// A dispatch begins over a window of rows.
+    pub(super) fn begin(&mut self, cut: &Cut) {
+        self.words.clear();
+        self.words.resize(cut.len as usize, false);
+    }
+
+    /// A word of rows is written, which nobody else may do in the same dispatch.
+    pub(super) fn write_word(&mut self, word: u32) {
+        mark(&mut self.words, word as usize, "word");
+    }
+
+    /// Whether the kernel sees what follows an odd number of 16-bit elements.
+    pub(super) fn is_padding(&self, cut: &Cut, seen: u32) -> bool {
+        let element = cut.first + u64::from(seen);
+        let numel = self.view.numel() as u64;
+        self.is_half && numel % 2 == 1 && element == numel
     }
 
     /// An element is written with the values of a slot, by the same lane as before if at all.

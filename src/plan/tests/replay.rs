@@ -68,6 +68,7 @@ fn merge(plan: &Plan, cut: &Cut, ledger: &Ledger) {
 }
 
 fn split_rows(p: &rows::Params, cut: &Cut, sums: rows::Sums, ledger: &mut Ledger) {
+    ledger.begin(cut);
     for group in groups(cut, p.grid_width, p.groups) {
         let slice = p.slice_of(group);
         let mut n = 0;
@@ -76,7 +77,7 @@ fn split_rows(p: &rows::Params, cut: &Cut, sums: rows::Sums, ledger: &mut Ledger
                 for component in p.members(cursor, end) {
                     let seen = p.word_of(cursor) * p.width + component;
                     ledger.count(cut, seen, slice.slot);
-                    ledger.gain(cut, seen, cursor.word * p.width + component);
+                    ledger.gain(cut, seen, p.gain(cursor, p.word_of(cursor), component));
                     n += 1;
                 }
             });
@@ -116,15 +117,20 @@ fn write_word(
     lane: Lane,
     ledger: &mut Ledger,
 ) {
+    let word = p.written_word(cursor);
+    ledger.write_word(word);
     for component in 0..p.width {
-        let seen = p.written_word(cursor) * p.width + component;
+        let seen = word * p.width + component;
+        if !p.is_stored(word, component) || ledger.is_padding(cut, seen) {
+            continue;
+        }
         let slot = if p.is_own(cursor, component) {
             slot
         } else {
-            (slot + 1) % p.count
+            p.next_slot(slot)
         };
         ledger.write_once(cut, seen, slot, lane);
-        ledger.gain(cut, seen, cursor.word * p.width + component);
+        ledger.gain(cut, seen, p.gain(cursor, word, component));
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) struct Params {
     pub(super) workgroup: u32,
     pub(super) width: u32,
     ragged: bool,
+    keeps_ends: bool,
     pub(super) groups: u32,
     pub(super) grid_width: u32,
     pub(super) slots_of: Slots,
@@ -56,6 +57,7 @@ impl Params {
             workgroup: plan.workgroup,
             width: plan.word.width() as u32,
             ragged: plan.form == Form::Ragged,
+            keeps_ends: plan.keeps_ends,
             groups: get("groups"),
             grid_width: get("grid_width"),
             slots_of: Slots::new(plan, get("fan"), get("gains")),
@@ -177,7 +179,7 @@ impl Params {
     }
 
     pub(super) fn written_word(&self, c: Cursor) -> u32 {
-        if self.ragged {
+        if self.ragged && !(self.keeps_ends && c.row == self.shift) {
             c.row.wrapping_add(self.width - 1) / self.width + c.word
         } else {
             self.word_of(c)
@@ -189,10 +191,43 @@ impl Params {
         c.at < end && (!self.ragged || begins < c.row.wrapping_add(self.inner))
     }
 
+    /// `next_slot`.
+    pub(super) fn next_slot(&self, slot: u32) -> u32 {
+        let place = slot % self.count;
+        if place + 1 == self.count {
+            slot - place
+        } else {
+            slot + 1
+        }
+    }
+
+    /// Whether `kept` of shaders/lib/element_ends_*.wgsl lets a component of that word be written.
+    pub(super) fn is_stored(&self, word: u32, component: u32) -> bool {
+        let rows = self.slot_words / self.row_words;
+        let end = self.shift + (rows - 1) * self.row_stride + self.slots * self.inner;
+        let element = word * self.width + component;
+        !self.keeps_ends || element >= self.shift && element < end
+    }
+
+    /// The gain that `gained` gives a component of a word with this first place, which is
+    /// `read_gains` or `written_gains`.
+    pub(super) fn gain(&self, c: Cursor, word: u32, component: u32) -> u32 {
+        if !self.ragged {
+            return c.word * self.width + component;
+        }
+        let place = (word * self.width).wrapping_sub(c.row);
+        let place = place.wrapping_add(component);
+        match place {
+            own if own < self.inner => own,
+            next if next < 2 * self.inner => next - self.inner,
+            _ => 0,
+        }
+    }
+
     /// Whether `spread` gives a component the slot's own value.
     pub(super) fn is_own(&self, c: Cursor, component: u32) -> bool {
-        let first = self.written_word(c) * self.width - c.row;
-        !self.ragged || first + component < self.inner
+        let first = (self.written_word(c) * self.width).wrapping_sub(c.row);
+        !self.ragged || first.wrapping_add(component) < self.inner
     }
 
     pub(super) fn slot_partial(&self, slice: &Slice) -> u32 {

@@ -37,6 +37,8 @@ fn the_twins_of_rows_know_their_shaders() {
              let last = params.first_slot + min(slot, params.slots - 1u); \
              return Slice(last, 0u, 0u, select(0u, params.slot_words, exists));",
             "let first = params.shift + (slice.slot - params.first_slot) * params.inner;",
+            "let place = slot % params.count; \
+             return select(slot + 1u, slot - place, place + 1u == params.count);",
             "let word = c.word + stride.step_words; let carry = word >= stride.row_words;",
             "c.row + stride.step_elements + select(0u, stride.row_stride, carry),",
             "return partial_index(slot * params.partials + slice);",
@@ -52,7 +54,8 @@ fn the_twins_of_rows_know_their_shaders() {
              let inner = select(0u, stride.inner, c.at < stride.end);",
             "clamp(word_of(c) * WIDTH, c.row, c.row + params.inner) - c.row; \
              return at / params.row_words * params.inner + in_row;",
-            "return (c.row + WIDTH - 1u) / WIDTH + c.word;",
+            "if KEEPS_ENDS && c.row == params.shift { return word_of(c); } \
+             return (c.row + WIDTH - 1u) / WIDTH + c.word;",
             "return c.at < stride.end && written_word(c) * WIDTH < c.row + stride.inner;",
         ],
     );
@@ -69,7 +72,7 @@ fn the_twins_of_rows_know_their_shaders() {
             source,
             &[
                 "var c0 = cursor_at(slice, slice.begin + lane);",
-                "(slice.slot + 1u) % params.count",
+                "(next_slot(slice.slot),",
             ],
         );
     }
@@ -123,7 +126,7 @@ fn the_twins_of_slots_and_folds_know_their_shaders() {
     holds(shader!("lib/gains_slot"), &["return gamma[gain_of(slot)];"]);
     holds(
         shader!("lib/gains_element"),
-        &["return v * unpack(gamma[word]);"],
+        &["return v * unpack_gains(gamma[word]);"],
     );
     holds(
         shader!("fold_sums"),
@@ -153,7 +156,7 @@ fn the_twins_know_who_leads_and_what_is_left() {
         &[
             "affine_of(slice.slot, slice.index == 0u && leads(slice.slot), here)",
             "if owns && here.lane == 0u { if has(SAVE) { set_state(saved_index(c), statistics); }",
-            "gained(xhat, c.word)",
+            "let gains = written_gains(c); return offset_by(gained(xhat, gains)",
         ],
     );
     holds(
@@ -181,11 +184,14 @@ fn the_twins_know_who_leads_and_what_is_left() {
     holds(
         shader!("backward_sums_rows"),
         &[
-            "let dy0 = gained(passed0, c0.word);",
-            "let dy1 = gained(passed1, c1.word);",
+            "let dy0 = gained(passed0, read_gains(c0));",
+            "let dy1 = gained(passed1, read_gains(c1));",
         ],
     );
-    holds(shader!("backward_dx_rows"), &["gained(dy, c.word)"]);
+    holds(
+        shader!("backward_dx_rows"),
+        &["gained(dy, written_gains(c))"],
+    );
     holds(
         shader!("lib/rows_held"),
         &[

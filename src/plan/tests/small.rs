@@ -26,7 +26,7 @@ pub(super) fn replay_all(reduction: Reduction, limits: &Limits) -> [usize; 3] {
 }
 
 /// Small views: every combination of a few sizes, and some that do not divide by anything.
-fn small_views() -> Vec<View> {
+pub(super) fn small_views() -> Vec<View> {
     let mut views = Vec::new();
     for outer in [1, 2, 3, 8, 21] {
         for count in [1, 2, 3, 4, 5, 8, 50] {

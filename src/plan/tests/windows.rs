@@ -4,6 +4,11 @@ use super::{Cpu, Gpu, Limits, Pass, Plan, PlanOptions, Strategy, View};
 use super::{forced, invariants, limits, slots, view};
 use crate::plan::windows;
 
+/// Room for so many f32.
+fn room(max: usize) -> windows::Room {
+    windows::Room { max, alignment: 64 }
+}
+
 /// How a view may be cut into windows.
 #[derive(Debug, PartialEq)]
 enum Kind {
@@ -19,7 +24,7 @@ fn cut(view: View, max: usize) -> Kind {
 }
 
 fn cut_entries(view: View, max: usize, apart: bool) -> Kind {
-    let windows = windows::cut(view, max, apart);
+    let windows = windows::cut(view, room(max), apart);
     let entry = view.slot_len() * view.count;
     let mut next = 0;
     for window in &windows {
@@ -51,7 +56,7 @@ fn cut_entries(view: View, max: usize, apart: bool) -> Kind {
 
 #[test]
 fn windows_are_cut_between_rows_then_slots_then_within_slots() {
-    assert_eq!(windows::cut(view(4, 8, 8), 256, true).len(), 1);
+    assert_eq!(windows::cut(view(4, 8, 8), room(256), true).len(), 1);
     assert_eq!(cut(view(5, 8, 8), 256), Kind::ByRows);
     assert_eq!(cut(view(5, 8, 24), 256), Kind::ByRows);
     assert_eq!(cut(view(5, 8, 25), 256), Kind::BySlots);
@@ -89,9 +94,9 @@ fn windows_are_cut_between_entries_before_anything_else() {
     }
     // As many as fit, unless they are to be apart.
     let seven = entries(7, view(2, 4, 8));
-    assert_eq!(windows::cut(seven, 256, false).len(), 3);
-    assert_eq!(windows::cut(seven, 256, true).len(), 7);
-    assert_eq!(windows::cut(seven, 448, false).len(), 1);
+    assert_eq!(windows::cut(seven, room(256), false).len(), 3);
+    assert_eq!(windows::cut(seven, room(256), true).len(), 7);
+    assert_eq!(windows::cut(seven, room(448), false).len(), 1);
 }
 
 #[test]

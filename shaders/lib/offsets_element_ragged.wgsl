@@ -1,0 +1,19 @@
+// An offset for each element of a slot: beta [inner], or 0 where there is none. Uses
+// gains_element_ragged.wgsl.
+@group(0) @binding(6) var<storage, read_write> beta: array<f32>;
+
+fn offset(slot: u32) -> f32 {
+    return 0.0;
+}
+
+// The word whose first element has that place in a row, plus its offsets.
+fn offset_by(v: Word, place: u32) -> Word {
+    if !has(HAS_BETA) {
+        return v;
+    }
+    var offsets: array<f32, 4>;
+    for (var c = 0u; c < WIDTH; c++) {
+        offsets[c] = beta[gain_place(place + c)];
+    }
+    return v + word_from(offsets);
+}

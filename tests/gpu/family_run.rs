@@ -1,0 +1,155 @@
+//! A case of any norm on the GPU: guarded tensors in, what came out.
+
+use wgnorm::functional::{self, Backward, Forward, NormOptions, Running};
+use wgnorm::{DType, Device, Shape, Statistics};
+
+use crate::family_case::{Case, Inputs, Norm, Values, with_options};
+use crate::guarded::Guarded;
+
+impl Case {
+    /// Runs the case, checks canaries and poison, and that a second run gives the same bits.
+    pub(crate) fn run(&self, device: &Device, inputs: &Inputs) -> Values<f32> {
+        with_options!(&self.norm, options => {
+            let first = self.run_once(device, inputs, options);
+            let again = self.run_once(device, inputs, options);
+            let bits = |v: &Values<f32>| -> Vec<u32> {
+                let all = [
+                    &v.y, &v.dx, &v.dgamma, &v.dbeta, &v.running_mean, &v.running_var, &v.dresidual,
+                ];
+                all.into_iter().flatten().map(|v| v.to_bits()).collect()
+            };
+            assert!(bits(&first) == bits(&again), "{self:?}: two runs differ");
+            first
+        })
+    }
+
+    /// y and dx of a run whose y lies on x, and dx on dy.
+    pub(crate) fn run_in_place(&self, device: &Device, inputs: &Inputs) -> (Vec<f32>, Vec<f32>) {
+        let stored = |v: &[f32]| Guarded::stored(device, v, &self.shape, self.dtype);
+        let (x, y, dy) = (stored(&inputs.x), stored(&inputs.x), stored(&inputs.dy));
+        let [gamma, beta] = [&inputs.gamma, &inputs.beta].map(|v| Guarded::vector(device, v));
+        with_options!(&self.norm, options => {
+            let len = functional::state_len(device, &self.shape, options).unwrap();
+            let state = Guarded::poisoned(device, &Shape::from([len]));
+            let forward = Forward {
+                x: &y.tensor,
+                y: &y.tensor,
+                state: Some(&state.tensor),
+                gamma: self.gamma.then_some(&gamma.tensor),
+                beta: self.beta.then_some(&beta.tensor),
+                running: None,
+                residual: None,
+            };
+            let backward = Backward {
+                x: &x.tensor,
+                dy: &dy.tensor,
+                state: &state.tensor,
+                gamma: self.gamma.then_some(&gamma.tensor),
+                dx: Some(&dy.tensor),
+                dgamma: None,
+                dbeta: None,
+                beta: None,
+                residual: false,
+                dresidual: None,
+            };
+            let mut recorder = device.recorder();
+            functional::forward(&mut recorder, &forward, options, self.mode).unwrap();
+            functional::backward(&mut recorder, &backward, options, self.mode.statistics).unwrap();
+            recorder.submit().unwrap();
+        });
+        (y.output(device), dy.output(device))
+    }
+
+    fn run_once(
+        &self,
+        device: &Device,
+        inputs: &Inputs,
+        options: &impl NormOptions,
+    ) -> Values<f32> {
+        let dtype = self.dtype;
+        let [x, dy, residual] = [&inputs.x, &inputs.dy, &inputs.residual]
+            .map(|v| Guarded::stored(device, v, &self.shape, dtype));
+        let [y, dx, dresidual] = [(); 3].map(|()| Guarded::output_of(device, &self.shape, dtype));
+        let [gamma, beta] = [&inputs.gamma, &inputs.beta].map(|v| Guarded::vector(device, v));
+        let parameters = Shape::from([inputs.gamma.len()]);
+        let [dgamma, dbeta] = [(); 2].map(|()| Guarded::poisoned(device, &parameters));
+        let running = [&inputs.running_mean, &inputs.running_var].map(|v| {
+            let placeholder = vec![0.0];
+            Guarded::vector(device, if v.is_empty() { &placeholder } else { v })
+        });
+        let tracked = Guarded::new(device, &[3], Shape::from([1]), DType::U32);
+        let len = functional::state_len(device, &self.shape, options).unwrap();
+        let state = Guarded::poisoned(device, &Shape::from([len]));
+        let has_running = !inputs.running_mean.is_empty();
+        let has_beta = !matches!(self.norm, Norm::Weight(_));
+        let forward = Forward {
+            x: &x.tensor,
+            y: &y.tensor,
+            state: Some(&state.tensor),
+            gamma: self.gamma.then_some(&gamma.tensor),
+            beta: self.beta.then_some(&beta.tensor),
+            running: has_running.then_some(Running {
+                mean: &running[0].tensor,
+                var: &running[1].tensor,
+                num_batches_tracked: Some(&tracked.tensor),
+            }),
+            residual: self.residual.then_some(&residual.tensor),
+        };
+        let backward = Backward {
+            x: &x.tensor,
+            dy: &dy.tensor,
+            state: &state.tensor,
+            gamma: self.gamma.then_some(&gamma.tensor),
+            dx: Some(&dx.tensor),
+            dgamma: Some(&dgamma.tensor),
+            dbeta: has_beta.then_some(&dbeta.tensor),
+            beta: self.beta.then_some(&beta.tensor),
+            residual: self.residual,
+            dresidual: self.residual.then_some(&dresidual.tensor),
+        };
+        let mut recorder = device.recorder();
+        functional::forward(&mut recorder, &forward, options, self.mode).unwrap();
+        functional::backward(&mut recorder, &backward, options, self.mode.statistics).unwrap();
+        recorder.submit().unwrap();
+        for (name, input) in [
+            ("x", &x),
+            ("dy", &dy),
+            ("gamma", &gamma),
+            ("beta", &beta),
+            ("residual", &residual),
+        ] {
+            input.expect_untouched(device, name);
+        }
+        let moved = self.mode.update_running && has_running;
+        assert_eq!(tracked.words(device)[0], 3 + u32::from(moved), "{self:?}");
+        let state: Vec<f32> = state
+            .words(device)
+            .into_iter()
+            .map(f32::from_bits)
+            .collect();
+        let count = match self.mode.statistics {
+            Statistics::Running => inputs.running_mean.len(),
+            Statistics::Batch => self.statistics().iter().max().map_or(0, |most| most + 1),
+        };
+        let saved = functional::statistics(&state, count);
+        Values {
+            y: y.output(device),
+            mean: saved.mean,
+            rstd: saved.rstd,
+            running_mean: running[0].output(device)[..inputs.running_mean.len()].to_vec(),
+            running_var: running[1].output(device)[..inputs.running_var.len()].to_vec(),
+            dx: dx.output(device),
+            dgamma: dgamma.output(device),
+            dbeta: if has_beta {
+                dbeta.output(device)
+            } else {
+                vec![]
+            },
+            dresidual: if self.residual {
+                dresidual.output(device)
+            } else {
+                vec![]
+            },
+        }
+    }
+}
