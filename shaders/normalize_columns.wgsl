@@ -4,7 +4,7 @@
 // flags, slots, gains_slot, offsets_slot, running, corrections, moments, partial_moments, statistics,
 // merge_tree, barrier_*.
 //   x, y [rows][row_words]     read and written
-//   state                      partial moments read, saved statistics written; see SAVE
+//   state                      partial moments read, saved statistics written; see SAVE, SAVED
 //   gamma, beta [gains]        read where there are any
 //   running_mean, running_var  [count] read or moved
 // Grid: one workgroup per block of columns and slice of rows, last slice first: what the first
@@ -79,6 +79,9 @@ fn finish_columns(slice: Slice, lane: u32) {
 
 // The statistics that c names, which are those of a merged column.
 fn column_statistics(c: u32, column: u32) -> vec4<f32> {
+    if has(SAVED) {
+        return state[saved_index(c)];
+    }
     if !has(USE_RUNNING) {
         return statistics_of(merged_moment(column));
     }
@@ -124,7 +127,8 @@ fn normalize_columns(
         return;
     }
     let slice = slice_of(params.groups - 1u - group);
-    if !has(USE_RUNNING) || (has(UPDATE_RUNNING) && slice.index == 0u) {
+    let merges = !has(USE_RUNNING) || (has(UPDATE_RUNNING) && slice.index == 0u);
+    if merges && !has(SAVED) {
         merge_partials(slice, lane);
     }
     if slice.index == 0u {

@@ -4,7 +4,7 @@
 // flags, slots, gains_*, offsets_*, running, corrections, moments, partial_moments, statistics, reduce_*,
 // barrier_*.
 //   x, y [outer][count][inner]  read and written
-//   state                       partial moments read, saved statistics written; see SAVE
+//   state                       partial moments read, saved statistics written; see SAVE, SAVED
 //   gamma, beta [gains]         read where there are any
 //   running_mean, running_var   [count] read or moved
 // Grid: one workgroup per slice, last slice first: what the first dispatch read last is still in
@@ -25,6 +25,9 @@ fn merge_statistic(statistic: u32, here: Invocation) -> vec4<f32> {
 
 // The statistics that c names; the one workgroup that `owns` them also saves and moves them.
 fn final_statistics(c: u32, owns: bool, here: Invocation) -> vec4<f32> {
+    if has(SAVED) {
+        return state[saved_index(c)];
+    }
     var statistics: vec4<f32>;
     var moment: vec4<f32>;
     if !has(USE_RUNNING) || (has(UPDATE_RUNNING) && owns) {

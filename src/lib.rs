@@ -96,10 +96,10 @@ pub use error::{Error, Result};
 pub use gpu::{DType, Device, DeviceClass, Element, Limits, Recorder, Tensor};
 pub use norm::{
     BatchNorm, BatchNormOptions, BatchRenorm, BatchRenormOptions, Gradients, GroupNorm,
-    GroupNormOptions, InstanceNorm, InstanceNormOptions, LayerNorm, LayerNormOptions, Mode,
+    GroupNormOptions, InstanceNorm, InstanceNormOptions, LayerNorm, LayerNormOptions, Mode, Moment,
     Momentum, Norm, RenormSchedule, RmsNorm, RmsNormOptions, RunningVariance, Saved,
     SavedStatistics, SpectralNorm, SpectralNormOptions, SpectralSaved, Statistics, Wanted,
-    WantedGradients, WeightGradients, WeightNorm, WeightNormOptions, functional, spectral,
+    WantedGradients, WeightGradients, WeightNorm, WeightNormOptions, functional, moments, spectral,
 };
 pub use plan::{PlanOptions, Strategy};
 pub use shape::{Shape, View};

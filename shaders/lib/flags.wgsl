@@ -26,6 +26,8 @@ const CORRECTED: u32 = 8192u;
 const ONE_ROW: u32 = 16384u;
 // Leave the sums over rows for the gradients of gains that each element of a row has.
 const GAIN_SUMS: u32 = 32768u;
+// Normalize by what the state has saved already.
+const SAVED: u32 = 1048576u;
 const WANT_DX: u32 = 128u;
 const WANT_DGAMMA: u32 = 256u;
 const WANT_DBETA: u32 = 512u;

@@ -23,6 +23,7 @@ impl Flags {
     pub(crate) const CORRECTED: Self = Self(8192);
     pub(crate) const ONE_ROW: Self = Self(16_384);
     pub(crate) const GAIN_SUMS: Self = Self(32_768);
+    pub(crate) const SAVED: Self = Self(1_048_576);
 
     /// The set itself where `condition` holds, else none.
     pub(crate) fn when(self, condition: bool) -> Self {
@@ -48,7 +49,7 @@ impl Flags {
     }
 
     #[cfg(test)]
-    pub(crate) const NAMED: [(&str, Self); 16] = [
+    pub(crate) const NAMED: [(&str, Self); 17] = [
         ("HAS_GAMMA", Self::HAS_GAMMA),
         ("HAS_BETA", Self::HAS_BETA),
         ("USE_RUNNING", Self::USE_RUNNING),
@@ -65,6 +66,7 @@ impl Flags {
         ("CORRECTED", Self::CORRECTED),
         ("ONE_ROW", Self::ONE_ROW),
         ("GAIN_SUMS", Self::GAIN_SUMS),
+        ("SAVED", Self::SAVED),
     ];
 }
 

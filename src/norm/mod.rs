@@ -6,6 +6,7 @@ pub mod functional;
 mod gradients;
 mod layer;
 mod layers;
+pub mod moments;
 mod numbers;
 mod options;
 mod planning;
@@ -19,6 +20,7 @@ pub use layer::{Gradients, Norm, Saved, Wanted, WantedGradients};
 pub use layers::{
     BatchNorm, BatchRenorm, GroupNorm, InstanceNorm, LayerNorm, RenormSchedule, RmsNorm,
 };
+pub use moments::Moment;
 pub use options::{BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};
 pub use relatives::{
     BatchRenormOptions, GroupNormOptions, InstanceNormOptions, LayerNormOptions, RmsNormOptions,

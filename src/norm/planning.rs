@@ -27,6 +27,11 @@ fn spec_state_len(device: &Device, shape: &Shape, spec: &Spec) -> Result<usize> 
     if spec.can_run() && spec.running().reduction != spec.reduction {
         len = len.max(spec_state_len(device, shape, &spec.running())?);
     }
+    bounded_state(device, len)
+}
+
+/// The length of a state, or an error for one that no binding holds.
+pub(super) fn bounded_state(device: &Device, len: usize) -> Result<usize> {
     let (needed, limit) = (
         (len as u64).saturating_mul(4),
         device.limits().max_binding_bytes,
