@@ -26,6 +26,8 @@ mod guarded;
 mod huge;
 mod layer;
 mod modes;
+mod moments;
+mod moments_case;
 mod others;
 mod places;
 mod plans;

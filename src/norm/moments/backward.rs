@@ -1,7 +1,7 @@
 //! The backward dual: sums of each part, and the gradients from those of all.
 
 use super::rows::{Kind, Row, check_one_row, merge_rows};
-use super::step::{Step, split};
+use super::step::Step;
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::kernels::{
@@ -11,8 +11,7 @@ use crate::kernels::{
 use crate::norm::checks;
 use crate::norm::functional::Backward;
 use crate::norm::options::BatchNormOptions;
-use crate::norm::planning::plan;
-use crate::plan::{Parts, Pass, Plan};
+use crate::plan::{Parts, Plan};
 
 /// Records what the backward needs of x and dy, `(sum dy, sum dy * xhat)` of each channel, by the
 /// statistics in the state: two dispatches, or for an empty x one that writes zeros.
@@ -36,7 +35,7 @@ pub fn partial_sums<'a>(
     checks::disjoint(&arguments, &[])?;
     let mut dispatches = Vec::with_capacity(2);
     let mut parts = Parts::default();
-    if let Some(plan) = split(recorder.device(), x.shape(), &step.spec)? {
+    if let Some(plan) = step.split()? {
         let gamma = None;
         let sums = BackwardSums {
             x,
@@ -96,7 +95,7 @@ pub fn backward(
         let pair = other.map(|other| [("sums", sums), (name, other)]);
         pair.map_or(Ok(()), |pair| checks::disjoint(&pair, &[]))?;
     }
-    let plan = plan(recorder.device(), tensors.x.shape(), &step.spec, Pass::Flat)?;
+    let plan = step.flat()?;
     let plan = plan.filter(|_| tensors.dx.is_some());
     let wanted = Flags::WANT_DGAMMA.when(tensors.dgamma.is_some())
         | Flags::WANT_DBETA.when(tensors.dbeta.is_some())

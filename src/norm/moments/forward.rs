@@ -1,7 +1,7 @@
 //! Moments, what merges them, and what is done with the statistics that they are.
 
 use super::rows::{Kind, Row, check_one_row, merge_rows, rows_of};
-use super::step::{Step, check_len, least_state, split};
+use super::step::{Step, check_len, least_state};
 use crate::gpu::{Recorder, Tensor};
 use crate::kernels::{
     Finish, Flags, Merge, Numbers, finish_moments::FinishMoments, merge_moments, moments::Moments,
@@ -10,9 +10,8 @@ use crate::kernels::{
 use crate::norm::checks;
 use crate::norm::functional::{Forward, Running};
 use crate::norm::options::{BatchNormOptions, Momentum, RunningVariance};
-use crate::norm::planning::plan;
 use crate::norm::spec::checked_eps;
-use crate::plan::{Channels, Parts, Pass};
+use crate::plan::{Channels, Parts};
 use crate::{Error, Result};
 
 /// Records the moments of x: two dispatches, or for an empty x one that writes moments of no values.
@@ -35,7 +34,7 @@ pub fn partial<'a>(
     checks::disjoint(&arguments, &[])?;
     let mut dispatches = Vec::with_capacity(2);
     let mut parts = Parts::default();
-    if let Some(plan) = split(recorder.device(), x.shape(), &step.spec)? {
+    if let Some(plan) = step.split()? {
         let moments = Moments {
             x,
             state,
@@ -149,7 +148,7 @@ pub fn normalize(
         return Err(Error::Missing { name, reason });
     };
     step.check_state(state)?;
-    let Some(plan) = plan(recorder.device(), tensors.x.shape(), &step.spec, Pass::Flat)? else {
+    let Some(plan) = step.flat()? else {
         return Ok(());
     };
     let normalize = Normalize {

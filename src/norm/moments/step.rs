@@ -8,37 +8,25 @@ use crate::norm::options::BatchNormOptions;
 use crate::norm::planning::{bounded_state, plan};
 use crate::norm::spec::{Spec, Specify};
 use crate::plan::{Channels, Pass, Plan};
-use crate::{Error, Result, Shape};
+use crate::{Error, Result, Shape, Strategy};
 
 /// How many f32 the state needs for an x of this shape.
+///
+/// Slots are never held in registers here: a strategy of [`Strategy::Resident`] is the planner's choice.
 pub fn state_len(device: &Device, shape: &Shape, options: &BatchNormOptions) -> Result<usize> {
-    let spec = options.specify(shape)?;
-    let channels = spec.channels.count;
-    let least = least_state(channels);
-    let plan = split(device, shape, &spec)?;
-    let len = plan.map_or(least, |plan| plan.state_len(2 * channels).max(least));
-    bounded_state(device, len)
+    Step::of(device, shape, options)?.state_len()
 }
 
-/// A state with one partial result of each channel, as [`backward`] leaves there.
+/// A state with one partial result of each channel, as [`backward`](super::backward()) leaves there.
 pub(super) fn least_state(channels: usize) -> usize {
-    channels
-        .saturating_mul(3)
-        .saturating_add(1)
-        .saturating_mul(4)
-}
-
-/// The plan of all that leaves partial results of x.
-pub(super) fn split(device: &Device, shape: &Shape, spec: &Spec) -> Result<Option<Plan>> {
-    // A cumulative forward is the one that is never resident.
-    plan(device, shape, spec, Pass::CumulativeForward)
+    let vectors = channels.saturating_mul(3).saturating_add(1);
+    vectors.saturating_mul(4)
 }
 
 /// An x of some shape and what follows from it.
 pub(super) struct Step {
     device: Device,
     shape: Shape,
-    options: BatchNormOptions,
     pub(super) spec: Spec,
     pub(super) channels: Channels,
 }
@@ -49,15 +37,41 @@ impl Step {
         shape: &Shape,
         options: &BatchNormOptions,
     ) -> Result<Self> {
-        let spec = options.specify(shape)?;
-        let device = recorder.device().clone();
+        Self::of(recorder.device(), shape, options)
+    }
+
+    fn of(device: &Device, shape: &Shape, options: &BatchNormOptions) -> Result<Self> {
+        let mut spec = options.specify(shape)?;
+        spec.plan.strategy = spec.plan.strategy.filter(|&s| s != Strategy::Resident);
         Ok(Self {
-            channels: Channels::new(spec.channels.count, device.limits())?,
-            device,
+            device: device.clone(),
             shape: shape.clone(),
-            options: *options,
+            channels: Channels::new(spec.channels.count, device.limits())?,
             spec,
         })
+    }
+
+    /// The plan of what leaves partial results of x; none where it is empty.
+    pub(super) fn split(&self) -> Result<Option<Plan>> {
+        // A cumulative forward is the one that is never resident.
+        plan(
+            &self.device,
+            &self.shape,
+            &self.spec,
+            Pass::CumulativeForward,
+        )
+    }
+
+    /// The plan of what needs none.
+    pub(super) fn flat(&self) -> Result<Option<Plan>> {
+        plan(&self.device, &self.shape, &self.spec, Pass::Flat)
+    }
+
+    fn state_len(&self) -> Result<usize> {
+        let least = least_state(self.count());
+        let plan = self.split()?;
+        let len = plan.map_or(least, |plan| plan.state_len(2 * self.count()).max(least));
+        bounded_state(&self.device, len)
     }
 
     pub(super) fn count(&self) -> usize {
@@ -72,7 +86,7 @@ impl Step {
     }
 
     pub(super) fn check_state(&self, state: &Tensor) -> Result<()> {
-        let needed = state_len(&self.device, &self.shape, &self.options)?;
+        let needed = self.state_len()?;
         check_len(("state", state), needed)
     }
 
