@@ -95,9 +95,10 @@ mod readme {}
 pub use error::{Error, Result};
 pub use gpu::{DType, Device, DeviceClass, Element, Limits, Recorder, Tensor};
 pub use norm::{
-    BatchNorm, BatchNormOptions, BatchRenorm, BatchRenormOptions, Gradients, GroupNorm,
-    GroupNormOptions, InstanceNorm, InstanceNormOptions, LayerNorm, LayerNormOptions, Mode, Moment,
-    Momentum, Norm, RenormSchedule, RmsNorm, RmsNormOptions, RunningVariance, Saved,
+    BatchNorm, BatchNormOptions, BatchRenorm, BatchRenormOptions, Freeze, GhostBatchNorm,
+    GhostBatchNormOptions, Gradients, GroupNorm, GroupNormOptions, InstanceNorm,
+    InstanceNormOptions, LayerNorm, LayerNormOptions, Mode, Moment, Momentum, Norm, PieceGradients,
+    Recalibration, RenormSchedule, RmsNorm, RmsNormOptions, RunningVariance, Saved, SavedPieces,
     SavedStatistics, SpectralNorm, SpectralNormOptions, SpectralSaved, Statistics, Wanted,
     WantedGradients, WeightGradients, WeightNorm, WeightNormOptions, functional, moments, spectral,
 };

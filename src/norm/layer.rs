@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::checks;
-use super::functional::{self, Backward, Forward, Running, SavedStatistics};
+use super::functional::{self, Backward, Forward, Running};
 use super::options::{Mode, Statistics};
 use super::spec::{NormOptions, Spec};
 use crate::gpu::{DType, Device, Recorder, Tensor};
@@ -23,16 +23,28 @@ pub struct Norm<O> {
     pub(super) options: O,
     gamma: Option<Tensor>,
     beta: Option<Tensor>,
-    running: Option<RunningTensors>,
+    pub(super) running: Option<RunningTensors>,
+    /// Whether its statistics stay, for all handles to the layer.
+    pub(super) frozen: Arc<AtomicBool>,
     /// Whether the layer has said that its batches are small.
     warned: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Debug)]
-struct RunningTensors {
-    mean: Tensor,
-    var: Tensor,
-    num_batches_tracked: Tensor,
+pub(super) struct RunningTensors {
+    pub(super) mean: Tensor,
+    pub(super) var: Tensor,
+    pub(super) num_batches_tracked: Tensor,
+}
+
+impl RunningTensors {
+    pub(super) fn borrowed(&self) -> Running<'_> {
+        Running {
+            mean: &self.mean,
+            var: &self.var,
+            num_batches_tracked: Some(&self.num_batches_tracked),
+        }
+    }
 }
 
 /// What a forward leaves for its backward: a copy of the statistics that it used, and space for the
@@ -40,12 +52,12 @@ struct RunningTensors {
 /// runs, so an optimizer changes it afterwards.
 #[derive(Clone, Debug)]
 pub struct Saved {
-    state: Tensor,
+    pub(super) state: Tensor,
     statistics: Statistics,
     /// The x that the statistics belong to, how many of them there are, and what of.
     shape: Shape,
     view: View,
-    count: usize,
+    pub(super) count: usize,
     of: String,
     /// The limits of a batch renorm.
     limits: Option<[f64; 2]>,
@@ -95,6 +107,7 @@ impl<O: NormOptions> Norm<O> {
             gamma: None,
             beta: None,
             running: None,
+            frozen: Arc::default(),
             warned: Arc::default(),
         })
     }
@@ -181,7 +194,7 @@ impl<O: NormOptions> Norm<O> {
     }
 
     /// Training: normalizes by the statistics of x and moves the running ones, where there are
-    /// any. Returns y and what the backward needs.
+    /// any; a [frozen](super::Freeze) layer does neither. Returns y and what the backward needs.
     ///
     /// Batch, renorm and instance norm fail with [`Error::OneValuePerChannel`] for an x with one value
     /// for each of their statistics, and log a warning, once for each layer, where there are fewer than
@@ -191,11 +204,7 @@ impl<O: NormOptions> Norm<O> {
         recorder: &mut Recorder<'_>,
         x: &Tensor,
     ) -> Result<(Tensor, Saved)> {
-        let mode = Mode {
-            update_running: self.running.is_some(),
-            ..Mode::TRAIN
-        };
-        self.forward(recorder, x, mode)
+        self.forward(recorder, x, self.train_mode())
     }
 
     /// Inference: normalizes by the running statistics, in one dispatch that keeps nothing.
@@ -294,11 +303,7 @@ impl<O: NormOptions> Norm<O> {
             state,
             gamma: self.gamma.as_ref(),
             beta: self.beta.as_ref(),
-            running: self.running.as_ref().map(|running| Running {
-                mean: &running.mean,
-                var: &running.var,
-                num_batches_tracked: Some(&running.num_batches_tracked),
-            }),
+            running: self.running.as_ref().map(RunningTensors::borrowed),
         };
         functional::forward(recorder, &tensors, &self.options, mode)
     }
@@ -340,7 +345,7 @@ impl<O: NormOptions> Norm<O> {
     }
 
     /// Refuses an x that the layer's parameters are not for, in the words of the one who called it.
-    fn check(&self, x: &Tensor) -> Result<Spec> {
+    pub(super) fn check(&self, x: &Tensor) -> Result<Spec> {
         let spec = self.options.specify(x.shape())?;
         if spec.parameters == self.parameters {
             return Ok(spec);
@@ -386,23 +391,6 @@ impl Saved {
             expected: format!("what the forward had: {}", self.shape),
             got: shape.clone(),
         })
-    }
-
-    /// Downloads the statistics that the forward used; waits for the GPU.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn statistics(&self, device: &Device) -> Result<SavedStatistics> {
-        Ok(functional::statistics(
-            &device.download(&self.state)?,
-            self.count,
-        ))
-    }
-
-    /// [`statistics`](Self::statistics) for where nobody may block.
-    pub async fn statistics_async(&self, device: &Device) -> Result<SavedStatistics> {
-        Ok(functional::statistics(
-            &device.download_async(&self.state).await?,
-            self.count,
-        ))
     }
 }
 

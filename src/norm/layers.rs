@@ -39,7 +39,7 @@ pub type BatchRenorm = Norm<BatchRenormOptions>;
 
 impl<O: NormOptions> Norm<O> {
     /// A layer for that many channels along a dimension, without parameters.
-    fn of_channels(channels: usize, axis: usize, options: O) -> Result<Self> {
+    pub(super) fn of_channels(channels: usize, axis: usize, options: O) -> Result<Self> {
         if channels > 0 {
             return Self::bare(Shape::from([channels]), options, &example(axis, channels));
         }

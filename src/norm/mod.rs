@@ -2,26 +2,35 @@
 
 mod checks;
 mod cost;
+mod freezing;
 pub mod functional;
+mod ghost;
 mod gradients;
 mod layer;
 mod layers;
 pub mod moments;
 mod numbers;
 mod options;
+mod pieces;
 mod planning;
+mod recalibration;
 mod relatives;
+mod saved;
 mod spec;
 pub mod spectral;
 mod weight;
 
+pub use freezing::Freeze;
 pub use functional::SavedStatistics;
+pub use ghost::{GhostBatchNorm, GhostBatchNormOptions};
 pub use layer::{Gradients, Norm, Saved, Wanted, WantedGradients};
 pub use layers::{
     BatchNorm, BatchRenorm, GroupNorm, InstanceNorm, LayerNorm, RenormSchedule, RmsNorm,
 };
 pub use moments::Moment;
 pub use options::{BatchNormOptions, Mode, Momentum, RunningVariance, Statistics};
+pub use pieces::{PieceGradients, SavedPieces};
+pub use recalibration::Recalibration;
 pub use relatives::{
     BatchRenormOptions, GroupNormOptions, InstanceNormOptions, LayerNormOptions, RmsNormOptions,
     WeightNormOptions,

@@ -16,7 +16,12 @@ fn spec_state_len(device: &Device, shape: &Shape, spec: &Spec) -> Result<usize> 
     // Running statistics of samples are kept as a batch's are.
     let saved = spec.saved().max(spec.channels.count);
     let mut len = saved.saturating_add(1).saturating_mul(4);
-    for pass in [forward_pass(spec), Pass::Backward] {
+    // Without whole sub-batches there are only running statistics.
+    let own = spec.check_sub_batches(shape).is_ok();
+    for pass in [forward_pass(spec), Pass::Backward]
+        .into_iter()
+        .filter(|_| own)
+    {
         if let Some(plan) = plan(device, shape, spec, pass)? {
             len = len.max(plan.state_len(saved));
         }
@@ -62,6 +67,7 @@ pub(super) fn plan(
     spec: &Spec,
     pass: Pass,
 ) -> Result<Option<Plan>> {
+    spec.check_sub_batches(shape)?;
     if spec.reduction.view.numel() == 0 {
         return Ok(None);
     }
