@@ -11,7 +11,9 @@ use crate::{Error, Result, Shape};
 /// What a forward in pieces leaves for its backward.
 #[derive(Clone, Debug)]
 pub struct SavedPieces {
-    state: Tensor,
+    pub(super) state: Tensor,
+    /// The statistics in it.
+    pub(super) count: usize,
     shapes: Vec<Shape>,
 }
 
@@ -74,8 +76,12 @@ impl BatchNorm {
             };
             moments::normalize(recorder, &tensors, &self.options)?;
         }
-        let shapes = pieces.iter().map(|x| x.shape().clone()).collect();
-        Ok((ys, SavedPieces { state, shapes }))
+        let saved = SavedPieces {
+            state,
+            count,
+            shapes: pieces.iter().map(|x| x.shape().clone()).collect(),
+        };
+        Ok((ys, saved))
     }
 
     /// The backward of [`forward_train_pieces`](Self::forward_train_pieces): the gradient by each piece,

@@ -30,7 +30,7 @@ struct Piece {
 }
 
 /// A case on the device: its pieces, and what they have in common.
-struct Pieces<'a> {
+struct Whole<'a> {
     device: &'a Device,
     case: &'a Case,
     way: Way,
@@ -67,7 +67,7 @@ pub(crate) fn run(
             dx: Guarded::poisoned(device, &shape),
         });
     }
-    let pieces = Pieces {
+    let whole = Whole {
         device,
         case,
         way,
@@ -76,10 +76,10 @@ pub(crate) fn run(
         gamma: Guarded::vector(device, &inputs.gamma),
         beta: Guarded::vector(device, &inputs.beta),
     };
-    pieces.run(inputs)
+    whole.run(inputs)
 }
 
-impl Pieces<'_> {
+impl Whole<'_> {
     fn run(&self, inputs: &Inputs) -> Outputs {
         let device = self.device;
         let vector = |values: &[f32]| Guarded::vector(device, values);

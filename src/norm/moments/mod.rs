@@ -31,7 +31,7 @@
 //! Like [`functional`](super::functional) this submits nothing and allocates nothing. The *state* is
 //! opaque, of [`state_len`] f32: what `finalize` leaves there for the steps that follow stays until the
 //! next one, while the rest is space for each step, so that one state of the largest length serves all
-//! tensors of a layer.
+//! tensors of a layer. Only the steps here take it.
 //!
 //! # Several micro-batches, or several processes
 //!
