@@ -1,7 +1,7 @@
 //! Statistics of several tensors are those of one: merged moments and their backward, against float64
 //! of the whole.
 
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use wgnorm::{Momentum, PlanOptions, RunningVariance, Strategy};
 
@@ -200,5 +200,34 @@ fn by_windows() {
                 compare(&case, &inputs, &got, &case.expected(&inputs));
             }
         }
+    }
+}
+
+#[test]
+fn random_shapes_in_random_pieces() {
+    if device().is_none() {
+        return;
+    }
+    let mut rng = Pcg64::seed_from_u64(21);
+    for seed in 0..80 {
+        let rank = rng.random_range(2..=4usize);
+        let mut dims: Vec<usize> = (0..rank).map(|_| rng.random_range(1..=24)).collect();
+        dims[0] = rng.random_range(2..=60);
+        let axis = rng.random_range(1..rank);
+        let mut entries = Vec::new();
+        let mut rest = dims[0];
+        while rest > 0 {
+            let n = rng.random_range(0..=rest);
+            entries.push(n);
+            rest -= n;
+        }
+        let plan = plans::chosen()[rng.random_range(0..2)];
+        let case = Case {
+            offset: 10f64.powf(rng.random_range(-1.0..7.0)),
+            seed,
+            ..Case::new(dims, axis).planned(plan)
+        };
+        let way = WAYS[rng.random_range(0..3)];
+        check(&case, &case.inputs(), &entries, way);
     }
 }

@@ -59,7 +59,7 @@ pub fn partial_sums<'a>(
     Ok(())
 }
 
-/// Adds up all sums of each channel as [`merge`] merges moments.
+/// Adds up all sums of each channel as [`merge`](super::merge) merges moments.
 pub fn merge_sums<'a>(
     recorder: &mut Recorder<'_>,
     sums: &[&Tensor],
@@ -70,7 +70,7 @@ pub fn merge_sums<'a>(
 
 /// Records the gradients that are there among the tensors, from the sums `[C, 2]` of all parts: dgamma
 /// and dbeta are these sums, and dx is that of this x, through statistics of as many values as
-/// [`finalize`] was told. One dispatch, and another for dx.
+/// [`finalize`](super::finalize) was told. One dispatch, and another for dx.
 ///
 /// For dgamma and dbeta of one process alone, whose sum its framework takes, give its own sums and no dx.
 pub fn backward(

@@ -74,7 +74,7 @@ pub fn merge<'a>(
 ///
 /// They are left in the state for [`normalize`] and the backward, each with its own n. The running
 /// statistics, where there are any, move by the momentum of the options, as those of
-/// [`functional::forward`](super::functional::forward) do; with a momentum that weighs the old value by 0
+/// [`functional::forward`](crate::functional::forward) do; with a momentum that weighs the old value by 0
 /// they are set, whatever they were. A channel of fewer than two values leaves its running statistics
 /// alone, and one of none is normalized with mean and variance 0.
 pub fn finalize(
