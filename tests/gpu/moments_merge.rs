@@ -114,6 +114,13 @@ fn empty_parts_count_as_nothing_wherever_they_lie() {
             expect_close(&got, &want, "beside empty ones");
         }
     }
+    // One part alone keeps its bits, though the empty ones' pivot is nearer to its mean.
+    let alone = [4.0f32, 0.3, -1.1, 0.9];
+    let among = [[0.0; 4], alone, [0.0; 4]].concat();
+    let source = device.upload(&among, [3, 1, 4]).unwrap();
+    let out = device.empty([1, 4], DType::F32).unwrap();
+    merge(device, &[&source], (&out).into()).unwrap();
+    assert_eq!(download(device, &out), alone);
     let nothing = upload(device, &[Moment::default(); 6], 2);
     let out = device.upload(&[7.0f32; 8], [2, 4]).unwrap();
     merge(device, &[&nothing, &nothing], (&out).into()).unwrap();
