@@ -204,6 +204,12 @@ fn by_windows() {
 }
 
 #[test]
+fn more_channels_than_workgroups_in_a_row_of_the_grid() {
+    let case = Case::new([5, 66_000], 1);
+    check(&case, &case.inputs(), &[2, 3], Way::Rows);
+}
+
+#[test]
 fn random_shapes_in_random_pieces() {
     if device().is_none() {
         return;

@@ -125,6 +125,10 @@ fn empty_parts_count_as_nothing_wherever_they_lie() {
     let out = device.upload(&[7.0f32; 8], [2, 4]).unwrap();
     merge(device, &[&nothing, &nothing], (&out).into()).unwrap();
     assert_eq!(download(device, &out), [0.0; 8]);
+    let no_rows = device.upload::<f32>(&[], [0, 2, 4]).unwrap();
+    device.write(&out, &[7.0f32; 8]).unwrap();
+    merge(device, &[&no_rows], (&out).into()).unwrap();
+    assert_eq!(download(device, &out), [0.0; 8]);
     device.write(&out, &[7.0f32; 8]).unwrap();
     merge(device, &[], (&out).into()).unwrap();
     assert_eq!(download(device, &out), [0.0; 8]);

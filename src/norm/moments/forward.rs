@@ -14,7 +14,8 @@ use crate::norm::spec::checked_eps;
 use crate::plan::{Channels, Parts};
 use crate::{Error, Result};
 
-/// Records the moments of x: two dispatches, or for an empty x one that writes moments of no values.
+/// Records the moments of x: two dispatches, or for an empty x one that writes moments of no values. A
+/// tensor larger than one binding takes one more for each of its further windows.
 ///
 /// `out` is for f32 `[C, 4]`. The state is only used as space.
 pub fn partial<'a>(
@@ -75,8 +76,8 @@ pub fn merge<'a>(
 /// They are left in the state for [`normalize`] and the backward, each with its own n. The running
 /// statistics, where there are any, move by the momentum of the options, as those of
 /// [`functional::forward`](crate::functional::forward) do; with a momentum that weighs the old value by 0
-/// they are set, whatever they were. A channel of fewer than two values leaves its running statistics
-/// alone, and one of none is normalized with mean and variance 0.
+/// they are set, whatever they were. `num_batches_tracked` counts one batch. A channel of fewer than two
+/// values leaves its running statistics alone, and one of none is normalized with mean and variance 0.
 pub fn finalize(
     recorder: &mut Recorder<'_>,
     moments: &Tensor,
@@ -84,7 +85,10 @@ pub fn finalize(
     state: Option<&Tensor>,
     options: &BatchNormOptions,
 ) -> Result<()> {
-    let (eps, weights) = (checked_eps(options.eps)?, options.momentum.weights()?);
+    let finish = Finish {
+        flags: finish_flags(running, state, options),
+        ..finish_by(options)?
+    };
     let count = rows_of(recorder.device(), ("moments", moments), Kind::Moments)?.1;
     check_one_row(("moments", moments), count, Kind::Moments)?;
     let mut arguments = vec![("moments", moments)];
@@ -103,19 +107,6 @@ pub fn finalize(
     }
     checks::one_device(recorder.device(), &arguments)?;
     checks::disjoint(&arguments, &[])?;
-    let finish = Finish {
-        flags: Flags::SAVE.when(state.is_some())
-            | Flags::UPDATE_RUNNING.when(running.is_some())
-            | Flags::HAS_TRACKED.when(tracked.is_some())
-            | Flags::CUMULATIVE.when(running.is_some() && options.momentum == Momentum::Cumulative),
-        eps,
-        old_weight: weights.0,
-        new_weight: weights.1,
-        uncounted: match options.running_variance {
-            RunningVariance::Unbiased => 1.0,
-            RunningVariance::Biased => 0.0,
-        },
-    };
     let tensors = FinishMoments {
         moments,
         state,
@@ -127,6 +118,33 @@ pub fn finalize(
     let dispatches = tensors.prepare(recorder, &channels, &finish)?;
     recorder.dispatch(dispatches);
     Ok(())
+}
+
+fn finish_flags(
+    running: Option<Running<'_>>,
+    state: Option<&Tensor>,
+    options: &BatchNormOptions,
+) -> Flags {
+    let tracked = running.and_then(|running| running.num_batches_tracked);
+    let cumulative = running.is_some() && options.momentum == Momentum::Cumulative;
+    Flags::SAVE.when(state.is_some())
+        | Flags::UPDATE_RUNNING.when(running.is_some())
+        | Flags::HAS_TRACKED.when(tracked.is_some())
+        | Flags::CUMULATIVE.when(cumulative)
+}
+
+fn finish_by(options: &BatchNormOptions) -> Result<Finish> {
+    let (old_weight, new_weight) = options.momentum.weights()?;
+    Ok(Finish {
+        flags: Flags::default(),
+        eps: checked_eps(options.eps)?,
+        old_weight,
+        new_weight,
+        uncounted: match options.running_variance {
+            RunningVariance::Unbiased => 1.0,
+            RunningVariance::Biased => 0.0,
+        },
+    })
 }
 
 /// Records `y = (x - mean) * rstd * gamma + beta` by the statistics that [`finalize`] left in the state:

@@ -71,7 +71,8 @@ pub(super) fn merge_rows(
         }
         checks::disjoint(&[(name, source), ("out", out.tensor)], &[])?;
         merges.push(Merge {
-            source: Some(source),
+            // A tensor without rows cannot be bound.
+            source: (rows > 0).then_some(source),
             parts: Parts::of_rows(rows, channels.count)?,
             merged: out.tensor,
             row: out.index,
