@@ -35,6 +35,7 @@ mod moments_merge;
 mod others;
 mod places;
 mod plans;
+mod processes;
 mod ragged;
 mod recording;
 mod resident;

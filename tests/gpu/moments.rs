@@ -203,6 +203,20 @@ fn by_windows() {
     }
 }
 
+/// Lanes that add up through shared memory alone.
+#[test]
+fn a_device_without_optional_features() {
+    use crate::others::WITHOUT_FEATURES;
+    let Some(device) = &*WITHOUT_FEATURES else {
+        return;
+    };
+    for (case, entries) in cases() {
+        let inputs = case.inputs();
+        let got = run(device, &case, &inputs, entries, Way::Rows);
+        compare(&case, &inputs, &got, &case.expected(&inputs));
+    }
+}
+
 #[test]
 fn more_channels_than_workgroups_in_a_row_of_the_grid() {
     let case = Case::new([5, 66_000], 1);
