@@ -48,6 +48,13 @@
 //! # }
 //! ```
 //!
+//! # Whose statistics
+//!
+//! A layer that is [frozen](Freeze) keeps its running statistics; [`Recalibration`] sets them to those of a
+//! set of batches. Micro-batches before one update have them in common through
+//! [`forward_train_pieces`](BatchNorm::forward_train_pieces), processes that train together through
+//! [`moments`], and with [`GhostBatchNorm`] every so many samples have their own.
+//!
 //! # The relatives
 //!
 //! [`LayerNorm`], [`RmsNorm`], [`GroupNorm`], [`InstanceNorm`] and [`BatchRenorm`] are the same [`Norm`]

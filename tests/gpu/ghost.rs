@@ -9,6 +9,7 @@ use wgnorm::{
 use crate::bounds::{SUM, hold_all, l2, worst};
 use crate::case::{Case, Inputs};
 use crate::guarded::Guarded;
+use crate::others::BINDS_4096;
 use crate::{device, plans};
 
 fn wide(values: &[f32]) -> Vec<f64> {
@@ -173,6 +174,22 @@ fn every_sub_batch_has_statistics_of_its_own() {
             case.options.momentum = Momentum::Cumulative;
             case.offset = 1e5;
             check(device, &case, samples);
+        }
+    }
+}
+
+#[test]
+fn sub_batches_of_windowed_tensors() {
+    let Some(device) = &*BINDS_4096 else { return };
+    let shapes: [(&[usize], usize, usize); 3] = [
+        (&[8, 3, 7, 9], 1, 2),
+        (&[4, 2, 700], 1, 2),
+        (&[40, 25, 5], 2, 10),
+    ];
+    for (shape, axis, samples) in shapes {
+        let case = Case::new(shape, axis);
+        for plan in plans::chosen() {
+            check(device, &case.clone().planned(plan), samples);
         }
     }
 }
