@@ -37,6 +37,7 @@ mod places;
 mod plans;
 mod processes;
 mod ragged;
+mod recalibration;
 mod recording;
 mod resident;
 mod spectral;
