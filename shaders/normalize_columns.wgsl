@@ -5,7 +5,7 @@
 // tail, merge_tree, barrier_*.
 //   x, y [rows][row_words]     read and written
 //   residual [rows][row_words]  read where there is one
-//   state                      partial moments read, saved statistics written; see SAVE; gates written
+//   state                      partial moments read, saved statistics written; see SAVE, SAVED; gates written
 //   gamma, beta [gains]        read where there are any
 //   running_mean, running_var  [count] read or moved
 // Grid: one workgroup per block of columns and slice of rows, last slice first: what the first
@@ -80,6 +80,9 @@ fn finish_columns(slice: Slice, lane: u32) {
 
 // The statistics that c names, which are those of a merged column.
 fn column_statistics(c: u32, column: u32) -> vec4<f32> {
+    if has(SAVED) {
+        return state_at(saved_index(c));
+    }
     if !has(USE_RUNNING) {
         return statistics_of(merged_moment(column));
     }
@@ -126,7 +129,8 @@ fn normalize_columns(
     }
     let mirrored = params.groups - 1u - group;
     let slice = slice_of(mirrored);
-    if !has(USE_RUNNING) || (has(UPDATE_RUNNING) && slice.index == 0u) {
+    let merges = !has(USE_RUNNING) || (has(UPDATE_RUNNING) && slice.index == 0u);
+    if merges && !has(SAVED) {
         merge_partials(slice, lane);
     }
     if slice.index == 0u {

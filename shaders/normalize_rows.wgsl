@@ -5,7 +5,7 @@
 // reduce_*, barrier_*.
 //   x, y [outer][count][inner]  read and written
 //   residual [outer][count][inner]  read where there is one
-//   state                       partial moments read, saved statistics written; see SAVE; gates written
+//   state                       partial moments read, saved statistics written; see SAVE, SAVED; gates written
 //   gamma, beta [gains]         read where there are any
 //   running_mean, running_var   [count] read or moved
 // Grid: one workgroup per slice, last slice first: what the first dispatch read last is still in
@@ -26,6 +26,9 @@ fn merge_statistic(statistic: u32, here: Invocation) -> vec4<f32> {
 
 // The statistics that c names; the one workgroup that `owns` them also saves and moves them.
 fn final_statistics(c: u32, owns: bool, here: Invocation) -> vec4<f32> {
+    if has(SAVED) {
+        return state_at(saved_index(c));
+    }
     var statistics: vec4<f32>;
     var moment: vec4<f32>;
     if !has(USE_RUNNING) || (has(UPDATE_RUNNING) && owns) {

@@ -48,6 +48,13 @@
 //! # }
 //! ```
 //!
+//! # Whose statistics
+//!
+//! A layer that is [frozen](Freeze) keeps its running statistics; [`Recalibration`] sets them to those of a
+//! set of batches. Micro-batches before one update have them in common through
+//! [`forward_train_pieces`](BatchNorm::forward_train_pieces), processes that train together through
+//! [`moments`], and with [`GhostBatchNorm`] every so many samples have their own.
+//!
 //! # The relatives
 //!
 //! [`LayerNorm`], [`RmsNorm`], [`GroupNorm`], [`InstanceNorm`] and [`BatchRenorm`] are the same [`Norm`]
@@ -107,11 +114,13 @@ mod readme {}
 pub use error::{Error, Result};
 pub use gpu::{DType, Device, DeviceClass, Element, Limits, Recorder, Tensor};
 pub use norm::{
-    Activation, BatchNorm, BatchNormOptions, BatchRenorm, BatchRenormOptions, Gradients, GroupNorm,
-    GroupNormOptions, InstanceNorm, InstanceNormOptions, LayerNorm, LayerNormOptions, Mode,
-    Momentum, Norm, RenormSchedule, Restore, RmsNorm, RmsNormOptions, RunningVariance, Saved,
-    SavedStatistics, SpectralNorm, SpectralNormOptions, SpectralSaved, Statistics, Wanted,
-    WantedGradients, WeightGradients, WeightNorm, WeightNormOptions, functional, spectral,
+    Activation, BatchNorm, BatchNormOptions, BatchRenorm, BatchRenormOptions, Freeze,
+    GhostBatchNorm, GhostBatchNormOptions, Gradients, GroupNorm, GroupNormOptions, InstanceNorm,
+    InstanceNormOptions, LayerNorm, LayerNormOptions, Mode, Moment, Momentum, Norm, PieceGradients,
+    Recalibration, RenormSchedule, Restore, RmsNorm, RmsNormOptions, RunningVariance, Saved,
+    SavedPieces, SavedStatistics, SpectralNorm, SpectralNormOptions, SpectralSaved, Statistics,
+    Wanted, WantedGradients, WeightGradients, WeightNorm, WeightNormOptions, functional, moments,
+    spectral,
 };
 pub use plan::{PlanOptions, Strategy};
 pub use shape::{Shape, View};

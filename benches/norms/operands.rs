@@ -115,8 +115,6 @@ impl Operands {
         state: Option<&Tensor>,
     ) -> Result<()> {
         let tensors = Forward {
-            x: &self.x,
-            y: &self.y,
             state,
             gamma: Some(&self.gamma),
             beta: Some(&self.beta),
@@ -125,23 +123,18 @@ impl Operands {
                 var: &self.running_var,
                 num_batches_tracked: Some(&self.tracked),
             }),
-            residual: None,
+            ..Forward::new(&self.x, &self.y)
         };
         self.options.forward(recorder, &tensors, mode)
     }
 
     fn backward(&self, recorder: &mut Recorder<'_>) -> Result<()> {
         let tensors = Backward {
-            x: &self.x,
-            dy: &self.dy,
-            state: &self.state,
             gamma: Some(&self.gamma),
             dx: Some(&self.dx),
             dgamma: Some(&self.dgamma),
             dbeta: Some(&self.dbeta),
-            beta: None,
-            residual: false,
-            dresidual: None,
+            ..Backward::new(&self.x, &self.dy, &self.state)
         };
         self.options.backward(recorder, &tensors)
     }

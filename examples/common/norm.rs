@@ -239,8 +239,6 @@ impl<'d> Norm<'d> {
         let len = functional::state_len(self.device, x.shape(), &options)?;
         let state = self.device.empty([len], DType::F32)?;
         let forward = Forward {
-            x: &x,
-            y: &y,
             state: Some(&state),
             gamma: Some(gamma),
             beta: Some(beta),
@@ -249,7 +247,7 @@ impl<'d> Norm<'d> {
                 var,
                 num_batches_tracked: None,
             }),
-            residual: None,
+            ..Forward::new(&x, &y)
         };
         let mut gpu = self.device.recorder();
         functional::forward(&mut gpu, &forward, &options, Mode::TRAIN)?;

@@ -217,8 +217,6 @@ impl OnDevice {
     fn forward(&self) -> Forward<'_> {
         let running = self.running.as_ref();
         Forward {
-            x: &self.x,
-            y: &self.y,
             state: Some(&self.state),
             gamma: self.gamma.as_ref(),
             beta: self.beta.as_ref(),
@@ -227,23 +225,18 @@ impl OnDevice {
                 var,
                 num_batches_tracked: Some(&self.num_batches_tracked),
             }),
-            residual: None,
+            ..Forward::new(&self.x, &self.y)
         }
     }
 
     fn backward(&self) -> Option<Backward<'_>> {
         let gradients = self.gradients.as_ref()?;
         Some(Backward {
-            x: &self.x,
-            dy: &gradients.dy,
-            state: &self.state,
             gamma: self.gamma.as_ref(),
             dx: Some(&gradients.dx),
             dgamma: gradients.dgamma.as_ref(),
             dbeta: gradients.dbeta.as_ref(),
-            beta: None,
-            residual: false,
-            dresidual: None,
+            ..Backward::new(&self.x, &gradients.dy, &self.state)
         })
     }
 }

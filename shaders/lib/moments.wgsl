@@ -54,3 +54,10 @@ fn finished(part: vec4<f32>) -> vec4<f32> {
     let d = mean_offset(part.z, part.x);
     return vec4<f32>(part.x, part.y, d, moment_squares(part, part.y, d));
 }
+
+// WGSL allows inverseSqrt an error of 2 ULP; one Newton step takes that to about 1 everywhere, and
+// turns a variance that overflowed into NaN instead of a silent rstd of 0.
+fn rsqrt(v: f32) -> f32 {
+    let r = inverseSqrt(v);
+    return r * (1.5 - 0.5 * ((v * r) * r));
+}

@@ -1,12 +1,5 @@
 // What the finished moment (n, K, d, M2) of a slot becomes: saved statistics and the running update.
-// Uses flags.wgsl, state.wgsl and the bindings running_mean and running_var.
-
-// WGSL allows inverseSqrt an error of 2 ULP; one Newton step takes that to about 1 everywhere, and
-// turns a variance that overflowed into NaN instead of a silent rstd of 0.
-fn rsqrt(v: f32) -> f32 {
-    let r = inverseSqrt(v);
-    return r * (1.5 - 0.5 * ((v * r) * r));
-}
+// Uses flags.wgsl, state.wgsl, moments.wgsl and the bindings running_mean and running_var.
 
 // The statistics to normalize with, as (K, d, rstd, biased variance).
 fn statistics_of(m: vec4<f32>) -> vec4<f32> {

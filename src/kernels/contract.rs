@@ -11,14 +11,15 @@ mod reflection;
 
 use std::collections::HashSet;
 
+use super::channels::ChannelsParams;
 use super::fold::Fold;
 use super::io::{Linked, Place, Tail};
 use super::matrix::{MatrixKernel, MatrixParams};
 use super::params::FoldParams;
 use super::{
     ColumnsParams, Flags, Form, Half, Io, Kernel, Output, Reduce, RowsParams, Word, backward_dx,
-    backward_resident, backward_sums, fold_statistics, fold_sums, forward_resident, gain_sums,
-    moments, normalize,
+    backward_resident, backward_sums, finish_moments, finish_sums, fold_statistics, fold_sums,
+    forward_resident, gain_sums, merge_moments, merge_sums, moments, normalize,
 };
 use crate::gpu::Program;
 
@@ -27,7 +28,7 @@ use crate::gpu::Program;
 enum Subject {
     /// It walks over activations.
     Walk(&'static Kernel),
-    /// It folds what samples have left. Of a choice of snippets it sees how lanes add up.
+    /// It folds or finishes what channels have. Of a choice of snippets it sees how lanes add up.
     Fold(&'static Fold),
     /// It multiplies a weight.
     Matrix(&'static MatrixKernel),
@@ -69,7 +70,10 @@ impl Subject {
     /// The fields of its uniform block, and the size of that.
     fn parameters(self) -> (&'static [(&'static str, &'static str, usize)], usize) {
         match self {
-            Self::Fold(_) => (FoldParams::FIELDS, size_of::<FoldParams>()),
+            Self::Fold(fold) if fold.name.starts_with("fold") => {
+                (FoldParams::FIELDS, size_of::<FoldParams>())
+            }
+            Self::Fold(_) => (ChannelsParams::FIELDS, size_of::<ChannelsParams>()),
             Self::Matrix(_) => (MatrixParams::FIELDS, size_of::<MatrixParams>()),
             Self::Walk(kernel) if kernel.name.ends_with("_rows") => {
                 (RowsParams::FIELDS, size_of::<RowsParams>())
@@ -140,7 +144,14 @@ fn kernels() -> Vec<&'static Kernel> {
 }
 
 fn subjects() -> Vec<Subject> {
-    let folds = [&fold_statistics::KERNEL, &fold_sums::KERNEL];
+    let folds = [
+        &fold_statistics::KERNEL,
+        &fold_sums::KERNEL,
+        &merge_moments::KERNEL,
+        &finish_moments::KERNEL,
+        &merge_sums::KERNEL,
+        &finish_sums::KERNEL,
+    ];
     let walks = kernels().into_iter().map(Subject::Walk);
     let matrices = matrix::kernels().map(Subject::Matrix);
     walks

@@ -1,5 +1,5 @@
-//! Dispatches that fold what every sample has left in the state; the WGSL half is
-//! shaders/lib/fold.wgsl. They see no activation and one buffer of partials, whatever its geometry.
+//! Dispatches that see no activation: those that fold what every sample has left in the state, whatever
+//! its geometry, whose WGSL half is shaders/lib/fold.wgsl, and those of channels.rs.
 
 use super::params::FoldParams;
 use super::{Flags, Numbers};
@@ -7,13 +7,22 @@ use crate::Result;
 use crate::gpu::{Access, Binding, Dispatch, PipelineKey, Prepared, Program, Recorder, Tensor};
 use crate::plan::{Plan, Reduce};
 
-/// A kernel with one workgroup per channel.
+/// A kernel that sees what every channel has.
 pub(super) struct Fold {
     pub(super) name: &'static str,
     pub(super) body: &'static str,
     pub(super) lib: &'static [&'static str],
     pub(super) flags: Flags,
     pub(super) bindings: &'static [(u32, &'static str)],
+}
+
+/// How it is run.
+pub(super) struct Launch<'a> {
+    pub(super) reduce: Reduce,
+    pub(super) workgroup: u32,
+    pub(super) grid: [u32; 2],
+    pub(super) flags: Flags,
+    pub(super) parameters: &'a [u8],
 }
 
 impl Fold {
@@ -26,14 +35,15 @@ impl Fold {
             name,
             access: Access::ReadWrite,
         });
+        let mut constants = vec![("WORKGROUP", f64::from(workgroup))];
+        if self.flags != Flags::default() {
+            constants.push(("FLAGS", f64::from(flags.0)));
+        }
         Program {
             name: self.name,
             sources,
             bindings: bindings.collect(),
-            constants: vec![
-                ("WORKGROUP", f64::from(workgroup)),
-                ("FLAGS", f64::from(flags.0)),
-            ],
+            constants,
         }
     }
 
@@ -46,22 +56,38 @@ impl Fold {
         groups: u32,
         tensors: &[(u32, &Tensor)],
     ) -> Result<Prepared> {
-        let flags = numbers.flags.only(self.flags);
         let grid = plan.grid(groups)?;
         let parameters = FoldParams::new(plan, groups, grid, numbers);
+        let launch = Launch {
+            reduce: plan.reduce,
+            workgroup: plan.workgroup,
+            grid,
+            flags: numbers.flags,
+            parameters: bytemuck::bytes_of(&parameters),
+        };
+        self.launch(recorder, &launch, tensors)
+    }
+
+    pub(super) fn launch(
+        &self,
+        recorder: &Recorder<'_>,
+        launch: &Launch<'_>,
+        tensors: &[(u32, &Tensor)],
+    ) -> Result<Prepared> {
+        let flags = launch.flags.only(self.flags);
         recorder.prepare(Dispatch {
             key: PipelineKey {
                 kernel: self.name,
-                variant: plan.reduce as u32,
+                variant: launch.reduce as u32,
                 flags: flags.0,
-                workgroup: plan.workgroup,
+                workgroup: launch.workgroup,
             },
-            program: || self.program(plan.reduce, plan.workgroup, flags),
-            parameters: bytemuck::bytes_of(&parameters),
+            program: || self.program(launch.reduce, launch.workgroup, flags),
+            parameters: launch.parameters,
             tensors,
             activations: &[],
             window: [0, 0],
-            grid,
+            grid: launch.grid,
         })
     }
 }

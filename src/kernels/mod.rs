@@ -10,6 +10,9 @@ mod params;
 pub(crate) mod backward_dx;
 pub(crate) mod backward_resident;
 pub(crate) mod backward_sums;
+mod channels;
+pub(crate) mod finish_moments;
+pub(crate) mod finish_sums;
 pub(crate) mod fold_statistics;
 pub(crate) mod fold_sums;
 pub(crate) mod forward_resident;
@@ -20,12 +23,15 @@ pub(crate) mod matrix_dot;
 pub(crate) mod matrix_merge;
 pub(crate) mod matrix_product;
 pub(crate) mod matrix_rank_one;
+pub(crate) mod merge_moments;
+pub(crate) mod merge_sums;
 pub(crate) mod moments;
 pub(crate) mod normalize;
 
 #[cfg(test)]
 mod contract;
 
+pub(crate) use channels::{Finish, Merge, saved_vectors};
 pub(crate) use flags::Flags;
 use io::{Io, Linked, Output, Place, Tail};
 pub(crate) use params::Numbers;

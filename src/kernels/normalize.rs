@@ -21,6 +21,7 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::UPDATE_RUNNING)
     .and(Flags::CUMULATIVE)
     .and(Flags::SAVE)
+    .and(Flags::SAVED)
     .and(Flags::GROUPED)
     .and(Flags::NO_MEAN)
     .and(Flags::CORRECTED)

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::functional::{Backward, Forward};
+use super::functional::{Backward, Forward, Running};
 use super::options::{Mode, Momentum, Statistics};
 use super::spec::{Kind, Spec};
 use crate::gpu::{DType, Device, Tensor};
@@ -12,7 +12,7 @@ use crate::{Error, Result, Shape};
 type Argument<'a> = (&'static str, &'a Tensor);
 
 /// The element types of activations; weights are f32.
-fn stored(x: &Tensor, spec: &Spec) -> Result<()> {
+pub(super) fn stored(x: &Tensor, spec: &Spec) -> Result<()> {
     match x.dtype() {
         DType::F16 | DType::Bf16 if spec.kind != Kind::Length => Ok(()),
         _ => x.expect_dtype("x", DType::F32),
@@ -20,7 +20,7 @@ fn stored(x: &Tensor, spec: &Spec) -> Result<()> {
 }
 
 /// An activation: of x's type and shape.
-fn activation((name, tensor): Argument<'_>, x: &Tensor) -> Result<()> {
+pub(super) fn activation((name, tensor): Argument<'_>, x: &Tensor) -> Result<()> {
     tensor.expect_dtype(name, x.dtype())?;
     if tensor.shape() == x.shape() {
         return Ok(());
@@ -164,6 +164,25 @@ pub(super) fn warn_of_few_values(said: &AtomicBool, shape: &Shape, spec: &Spec, 
     }
 }
 
+/// Running statistics of so many channels, as arguments.
+pub(super) fn running<'a>(running: &Running<'a>, channels: usize) -> Result<Vec<Argument<'a>>> {
+    let mut arguments = vec![("running_mean", running.mean), ("running_var", running.var)];
+    for argument in &arguments {
+        vector(
+            *argument,
+            DType::F32,
+            channels,
+            "one element per channel of x",
+        )?;
+    }
+    if let Some(tracked) = running.num_batches_tracked {
+        let argument = ("num_batches_tracked", tracked);
+        vector(argument, DType::U32, 1, "one counter")?;
+        arguments.push(argument);
+    }
+    Ok(arguments)
+}
+
 /// The tensors of a forward.
 pub(super) fn forward(device: &Device, tensors: &Forward<'_>, spec: &Spec) -> Result<()> {
     stored(tensors.x, spec)?;
@@ -181,16 +200,7 @@ pub(super) fn forward(device: &Device, tensors: &Forward<'_>, spec: &Spec) -> Re
         arguments.push(argument);
     }
     if let Some(running) = tensors.running {
-        for argument in [("running_mean", running.mean), ("running_var", running.var)] {
-            let per = "one element per channel of x";
-            vector(argument, DType::F32, spec.channels.count, per)?;
-            arguments.push(argument);
-        }
-        if let Some(tracked) = running.num_batches_tracked {
-            let argument = ("num_batches_tracked", tracked);
-            vector(argument, DType::U32, 1, "one counter")?;
-            arguments.push(argument);
-        }
+        arguments.extend(self::running(&running, spec.channels.count)?);
     }
     arguments.extend(tensors.state.map(|state| ("state", state)));
     one_device(device, &arguments)?;

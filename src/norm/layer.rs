@@ -27,16 +27,28 @@ pub struct Norm<O> {
     pub(super) options: O,
     gamma: Option<Tensor>,
     beta: Option<Tensor>,
-    running: Option<RunningTensors>,
+    pub(super) running: Option<RunningTensors>,
+    /// Whether its statistics stay, for all handles to the layer.
+    pub(super) frozen: Arc<AtomicBool>,
     /// Whether the layer has said that its batches are small.
     warned: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Debug)]
-struct RunningTensors {
-    mean: Tensor,
-    var: Tensor,
-    num_batches_tracked: Tensor,
+pub(super) struct RunningTensors {
+    pub(super) mean: Tensor,
+    pub(super) var: Tensor,
+    pub(super) num_batches_tracked: Tensor,
+}
+
+impl RunningTensors {
+    pub(super) fn borrowed(&self) -> Running<'_> {
+        Running {
+            mean: &self.mean,
+            var: &self.var,
+            num_batches_tracked: Some(&self.num_batches_tracked),
+        }
+    }
 }
 
 impl<O: NormOptions> Norm<O> {
@@ -50,6 +62,7 @@ impl<O: NormOptions> Norm<O> {
             gamma: None,
             beta: None,
             running: None,
+            frozen: Arc::default(),
             warned: Arc::default(),
         })
     }
@@ -136,7 +149,7 @@ impl<O: NormOptions> Norm<O> {
     }
 
     /// Training: normalizes by the statistics of x and moves the running ones, where there are
-    /// any. Returns y and what the backward needs.
+    /// any; a [frozen](super::Freeze) layer does neither. Returns y and what the backward needs.
     ///
     /// Batch, renorm and instance norm fail with [`Error::OneValuePerChannel`] for an x with one value
     /// for each of their statistics, and log a warning, once for each layer, where there are fewer than
@@ -146,11 +159,7 @@ impl<O: NormOptions> Norm<O> {
         recorder: &mut Recorder<'_>,
         x: &Tensor,
     ) -> Result<(Tensor, Saved)> {
-        let mode = Mode {
-            update_running: self.running.is_some(),
-            ..Mode::TRAIN
-        };
-        self.forward(recorder, x, mode)
+        self.forward(recorder, x, self.train_mode())
     }
 
     /// Inference: normalizes by the running statistics, in one dispatch that keeps nothing.
@@ -291,17 +300,12 @@ impl<O: NormOptions> Norm<O> {
         mode: Mode,
     ) -> Result<()> {
         let tensors = Forward {
-            x,
-            y,
             state,
             gamma: self.gamma.as_ref(),
             beta: self.beta.as_ref(),
-            running: self.running.as_ref().map(|running| Running {
-                mean: &running.mean,
-                var: &running.var,
-                num_batches_tracked: Some(&running.num_batches_tracked),
-            }),
+            running: self.running.as_ref().map(RunningTensors::borrowed),
             residual,
+            ..Forward::new(x, y)
         };
         functional::forward(recorder, &tensors, &self.options, mode)
     }
@@ -333,9 +337,6 @@ impl<O: NormOptions> Norm<O> {
         let empty = || recorder.device().empty(x.shape(), x.dtype());
         let dresidual = (wanted.dresidual || needs).then(empty).transpose()?;
         let tensors = Backward {
-            x,
-            dy,
-            state: &saved.state,
             gamma: self.gamma.as_ref(),
             beta: self.beta.as_ref(),
             residual: saved.residual,
@@ -343,6 +344,7 @@ impl<O: NormOptions> Norm<O> {
             dgamma: dgamma.as_ref(),
             dbeta: dbeta.as_ref(),
             dresidual: dresidual.as_ref(),
+            ..Backward::new(x, dy, &saved.state)
         };
         // A schedule may have moved the limits since.
         let options = self.options.with_limits(saved.limits);
@@ -356,7 +358,7 @@ impl<O: NormOptions> Norm<O> {
     }
 
     /// Refuses an x that the layer's parameters are not for, in the words of the one who called it.
-    fn check(&self, x: &Tensor) -> Result<Spec> {
+    pub(super) fn check(&self, x: &Tensor) -> Result<Spec> {
         let spec = self.options.specify(x.shape())?;
         if spec.parameters == self.parameters {
             return Ok(spec);

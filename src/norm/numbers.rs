@@ -76,7 +76,7 @@ fn common_flags(spec: &Spec) -> Flags {
 }
 
 /// The numbers of any operation; only a forward moves running statistics.
-fn numbers(spec: &Spec) -> Numbers {
+pub(super) fn numbers(spec: &Spec) -> Numbers {
     let (r_max, d_max) = match spec.kind {
         Kind::Renorm { r_max, d_max } => (r_max, d_max),
         _ => (1.0, 0.0),

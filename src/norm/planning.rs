@@ -43,7 +43,9 @@ fn state_words(device: &Device, shape: &Shape, spec: &Spec) -> Result<(usize, us
     let mut gates = 0;
     let gated = (spec.activation == Activation::Relu).then(|| gated_pass(spec));
     let passes = [Some(forward_pass(spec)), Some(Pass::Backward), gated];
-    for pass in passes.into_iter().flatten() {
+    // Without whole sub-batches there are only running statistics.
+    let own = spec.check_sub_batches(shape).is_ok();
+    for pass in passes.into_iter().flatten().filter(|_| own) {
         if let Some(plan) = plan(device, shape, spec, pass)? {
             vectors = vectors.max(plan.state_len(saved));
             gates = plan.gates as usize;
@@ -57,10 +59,14 @@ fn state_words(device: &Device, shape: &Shape, spec: &Spec) -> Result<(usize, us
         vectors = vectors.max(running.0);
         gates = gates.max(running.1);
     }
+    bounded_state(device, vectors.saturating_add(gates))?;
+    Ok((vectors, gates))
+}
+
+/// The length of a state, or an error for one that no binding holds.
+pub(super) fn bounded_state(device: &Device, len: usize) -> Result<usize> {
     let (needed, limit) = (
-        (vectors as u64)
-            .saturating_add(gates as u64)
-            .saturating_mul(4),
+        (len as u64).saturating_mul(4),
         device.limits().max_binding_bytes,
     );
     if needed > limit {
@@ -71,7 +77,7 @@ fn state_words(device: &Device, shape: &Shape, spec: &Spec) -> Result<(usize, us
             limit,
         });
     }
-    Ok((vectors, gates))
+    Ok(len)
 }
 
 /// The pass of a forward that keeps which elements passed the activation, and of its backward.
@@ -97,6 +103,7 @@ pub(super) fn plan(
     spec: &Spec,
     pass: Pass,
 ) -> Result<Option<Plan>> {
+    spec.check_sub_batches(shape)?;
     if spec.reduction.view.numel() == 0 {
         return Ok(None);
     }

@@ -2,6 +2,7 @@
 
 use super::functional::{self, SavedStatistics};
 use super::options::Statistics;
+use super::pieces::SavedPieces;
 use crate::gpu::{Device, Tensor};
 use crate::{Error, Result, Shape, View};
 
@@ -113,5 +114,20 @@ impl Saved {
             &device.download_async(&self.state).await?,
             self.count,
         ))
+    }
+}
+
+impl SavedPieces {
+    /// Downloads the statistics of all pieces together; waits for the GPU.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn statistics(&self, device: &Device) -> Result<SavedStatistics> {
+        let state: Vec<f32> = device.download(&self.state)?;
+        Ok(functional::statistics(&state, self.count))
+    }
+
+    /// [`statistics`](Self::statistics) for where nobody may block.
+    pub async fn statistics_async(&self, device: &Device) -> Result<SavedStatistics> {
+        let state: Vec<f32> = device.download_async(&self.state).await?;
+        Ok(functional::statistics(&state, self.count))
     }
 }

@@ -53,6 +53,8 @@ pub struct Spec {
     pub(super) axis: usize,
     /// How running statistics see x.
     pub(super) channels: View,
+    /// Samples of a sub-batch, of which x must have a whole number where it has statistics of its own.
+    pub(super) sub_batch: Option<usize>,
     /// The shape of gamma and beta, and what they have an element for.
     pub(super) parameters: Shape,
     pub(super) per: &'static str,
@@ -102,6 +104,7 @@ impl Spec {
             reduction,
             axis,
             channels: view,
+            sub_batch: None,
             parameters: Shape::from([parameters]),
             per,
             kind,
@@ -149,8 +152,22 @@ impl Spec {
                 dtype: self.reduction.dtype,
                 ..Reduction::of_slots(self.channels)
             },
+            sub_batch: None,
             kind: Kind::Running,
             ..self.clone()
+        }
+    }
+
+    /// An error for an x that is no whole number of sub-batches.
+    pub(super) fn check_sub_batches(&self, shape: &Shape) -> Result<()> {
+        let whole = |samples| shape.dims().first().is_some_and(|n| n % samples == 0);
+        match self.sub_batch {
+            Some(samples) if !whole(samples) => Err(Error::Shape {
+                name: "x",
+                expected: format!("a multiple of {samples} along dimension 0, whole sub-batches"),
+                got: shape.clone(),
+            }),
+            _ => Ok(()),
         }
     }
 

@@ -3,6 +3,7 @@
 //!
 //! A strategy is a module here, or a geometry that two of them share, and its shaders.
 
+mod channels;
 mod columns;
 mod layout;
 pub(crate) mod matrix;
@@ -14,6 +15,7 @@ mod tuning;
 mod windows;
 mod word;
 
+pub(crate) use channels::{Channels, Parts};
 pub(crate) use columns::Columns;
 pub(crate) use reduction::{Gains, Reduction};
 pub(crate) use rows::Rows;

@@ -163,25 +163,18 @@ impl Case {
             num_batches_tracked: Some(&tracked.tensor),
         };
         let forward = Forward {
-            x: &x.tensor,
-            y: &y.tensor,
             state: Some(&state.tensor),
             gamma: self.gamma.then_some(&gamma.tensor),
             beta: self.beta.then_some(&beta.tensor),
             running: self.running.then_some(running),
-            residual: None,
+            ..Forward::new(&x.tensor, &y.tensor)
         };
         let backward = Backward {
-            x: &x.tensor,
-            dy: &dy.tensor,
-            state: &state.tensor,
             gamma: self.gamma.then_some(&gamma.tensor),
             dx: Some(&dx.tensor),
             dgamma: Some(&dgamma.tensor),
             dbeta: Some(&dbeta.tensor),
-            beta: None,
-            residual: false,
-            dresidual: None,
+            ..Backward::new(&x.tensor, &dy.tensor, &state.tensor)
         };
         let mut recorder = device.recorder();
         functional::forward(&mut recorder, &forward, &self.options, self.mode).unwrap();

@@ -175,13 +175,8 @@ fn tensors_that_are_missing() {
     let Some(device) = device() else { return };
     let tensors = Tensors::new(device);
     let bare = Forward {
-        x: &tensors.x,
-        y: &tensors.y,
         state: Some(&tensors.state),
-        gamma: None,
-        beta: None,
-        running: None,
-        residual: None,
+        ..Forward::new(&tensors.x, &tensors.y)
     };
     let record = |forward: Forward<'_>, options: BatchNormOptions, mode| {
         functional::forward(&mut device.recorder(), &forward, &options, mode)
@@ -263,13 +258,10 @@ fn a_refused_call_has_written_nothing() {
         num_batches_tracked: None,
     };
     let forward = Forward {
-        x: &tensors.x,
-        y: &tensors.y,
         state: Some(&tensors.state),
-        gamma: None,
         beta: Some(&tensors.beta),
         running: Some(running),
-        residual: None,
+        ..Forward::new(&tensors.x, &tensors.y)
     };
     let mut recorder = device.recorder();
     expect(

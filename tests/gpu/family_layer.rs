@@ -344,18 +344,7 @@ fn modes_that_a_norm_does_not_have_are_refused() {
             "{error}"
         );
     }
-    let backward = functional::Backward {
-        x: &x,
-        dy: &x,
-        state: &x,
-        gamma: None,
-        dx: None,
-        dgamma: None,
-        dbeta: None,
-        beta: None,
-        residual: false,
-        dresidual: None,
-    };
+    let backward = functional::Backward::new(&x, &x, &x);
     let (options, running) = (LayerNormOptions::default(), Statistics::Running);
     let error = functional::backward(&mut recorder, &backward, &options, running).unwrap_err();
     assert!(

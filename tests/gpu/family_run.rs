@@ -32,26 +32,12 @@ impl Case {
             let len = functional::state_len(device, &self.shape, options).unwrap();
             let state = Guarded::poisoned(device, &Shape::from([len]));
             let forward = Forward {
-                x: &y.tensor,
-                y: &y.tensor,
                 state: Some(&state.tensor),
                 gamma: self.gamma.then_some(&gamma.tensor),
-                beta: self.beta.then_some(&beta.tensor),
-                running: None,
-                residual: None,
-            };
+                beta: self.beta.then_some(&beta.tensor), ..Forward::new(&y.tensor, &y.tensor) };
             let backward = Backward {
-                x: &x.tensor,
-                dy: &dy.tensor,
-                state: &state.tensor,
                 gamma: self.gamma.then_some(&gamma.tensor),
-                dx: Some(&dy.tensor),
-                dgamma: None,
-                dbeta: None,
-                beta: None,
-                residual: false,
-                dresidual: None,
-            };
+                dx: Some(&dy.tensor), ..Backward::new(&x.tensor, &dy.tensor, &state.tensor) };
             let mut recorder = device.recorder();
             functional::forward(&mut recorder, &forward, options, self.mode).unwrap();
             functional::backward(&mut recorder, &backward, options, self.mode.statistics).unwrap();
@@ -83,8 +69,6 @@ impl Case {
         let has_running = !inputs.running_mean.is_empty();
         let has_beta = !matches!(self.norm, Norm::Weight(_));
         let forward = Forward {
-            x: &x.tensor,
-            y: &y.tensor,
             state: Some(&state.tensor),
             gamma: self.gamma.then_some(&gamma.tensor),
             beta: self.beta.then_some(&beta.tensor),
@@ -94,11 +78,9 @@ impl Case {
                 num_batches_tracked: Some(&tracked.tensor),
             }),
             residual: self.residual.then_some(&residual.tensor),
+            ..Forward::new(&x.tensor, &y.tensor)
         };
         let backward = Backward {
-            x: &x.tensor,
-            dy: &dy.tensor,
-            state: &state.tensor,
             gamma: self.gamma.then_some(&gamma.tensor),
             dx: Some(&dx.tensor),
             dgamma: Some(&dgamma.tensor),
@@ -106,6 +88,7 @@ impl Case {
             beta: self.beta.then_some(&beta.tensor),
             residual: self.residual,
             dresidual: self.residual.then_some(&dresidual.tensor),
+            ..Backward::new(&x.tensor, &dy.tensor, &state.tensor)
         };
         let mut recorder = device.recorder();
         functional::forward(&mut recorder, &forward, options, self.mode).unwrap();

@@ -18,17 +18,13 @@ fn shifted(device: &Device, dtype: DType, x: &[f32], beta: &[f32], plan: PlanOpt
     let var = vector(&vec![1.0 - eps; beta.len()]);
     let beta = vector(beta);
     let forward = Forward {
-        x: &x,
-        y: &y,
-        state: None,
-        gamma: None,
         beta: Some(&beta),
         running: Some(Running {
             mean: &mean,
             var: &var,
             num_batches_tracked: None,
         }),
-        residual: None,
+        ..Forward::new(&x, &y)
     };
     let options = BatchNormOptions {
         eps: eps.into(),
@@ -108,13 +104,8 @@ fn tensors_of_two_types_are_refused_with_both() {
     let state = device.upload(&[0.0f32; 64], [64]).unwrap();
     let (x, y, dy) = (halves(), halves(), halves());
     let forward = Forward {
-        x: &x,
-        y: &y,
         state: Some(&state),
-        gamma: None,
-        beta: None,
-        running: None,
-        residual: None,
+        ..Forward::new(&x, &y)
     };
     let options = BatchNormOptions::default();
     let mut recorder = device.recorder();
@@ -174,16 +165,8 @@ fn tensors_of_two_types_are_refused_with_both() {
         "u32",
     );
     let backward = Backward {
-        x: &x,
-        dy: &dy,
-        state: &state,
-        gamma: None,
         dx: Some(&floats),
-        dgamma: None,
-        dbeta: None,
-        beta: None,
-        residual: false,
-        dresidual: None,
+        ..Backward::new(&x, &dy, &state)
     };
     let statistics = Mode::TRAIN.statistics;
     for (backward, name, got) in [

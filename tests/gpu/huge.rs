@@ -167,29 +167,21 @@ impl Huge {
         let len = functional::state_len(device, &self.shape, &self.options).unwrap();
         let state = device.empty([len], DType::F32).unwrap();
         let forward = Forward {
-            x: &x,
-            y: &y,
             state: Some(&state),
             gamma: Some(&gamma),
-            beta: None,
             running: Some(Running {
                 mean: &mean,
                 var: &var,
                 num_batches_tracked: Some(&tracked),
             }),
-            residual: None,
+            ..Forward::new(&x, &y)
         };
         let backward = Backward {
-            x: &x,
-            dy: &dy,
-            state: &state,
             gamma: Some(&gamma),
             dx: Some(&dx),
             dgamma: Some(&dgamma),
             dbeta: Some(&dbeta),
-            beta: None,
-            residual: false,
-            dresidual: None,
+            ..Backward::new(&x, &dy, &state)
         };
         let mut recorder = device.recorder();
         functional::forward(&mut recorder, &forward, &self.options, Mode::TRAIN).unwrap();

@@ -140,25 +140,18 @@ pub(crate) fn one_buffer(run: &Run<'_>) {
         num_batches_tracked: None,
     };
     let forward = Forward {
-        x: &x,
-        y: &y,
         state: Some(&state),
         gamma: Some(&gamma),
         beta: Some(&beta),
         running: Some(running),
-        residual: None,
+        ..Forward::new(&x, &y)
     };
     let backward = Backward {
-        x: &x,
-        dy: &dy,
-        state: &state,
         gamma: Some(&gamma),
         dx: Some(&dx),
         dgamma: Some(&dgamma),
         dbeta: Some(&dbeta),
-        beta: None,
-        residual: false,
-        dresidual: None,
+        ..Backward::new(&x, &dy, &state)
     };
     let mut recorder = device.recorder();
     functional::forward(&mut recorder, &forward, &case.options, case.mode).unwrap();
@@ -207,8 +200,6 @@ pub(crate) fn in_place(run: &Run<'_>) {
     let len = functional::state_len(device, &case.shape, &case.options).unwrap();
     let state = device.empty([len], DType::F32).unwrap();
     let forward = Forward {
-        x: &y,
-        y: &y,
         state: Some(&state),
         gamma: Some(&gamma),
         beta: Some(&beta),
@@ -217,19 +208,12 @@ pub(crate) fn in_place(run: &Run<'_>) {
             var: &var,
             num_batches_tracked: None,
         }),
-        residual: None,
+        ..Forward::new(&y, &y)
     };
     let backward = Backward {
-        x: &over_x,
-        dy: &dy,
-        state: &state,
         gamma: Some(&gamma),
         dx: Some(&over_x),
-        dgamma: None,
-        dbeta: None,
-        beta: None,
-        residual: false,
-        dresidual: None,
+        ..Backward::new(&over_x, &dy, &state)
     };
     let statistics = case.mode.statistics;
     let mut recorder = device.recorder();
@@ -287,25 +271,17 @@ pub(crate) fn choices_of_gradients(run: &Run<'_>) {
         let dx = upload(&nan(inputs.x.len()));
         let [dgamma, dbeta] = [(); 2].map(|()| vector(&nan(case.channels())));
         let forward = Forward {
-            x: &x,
-            y: &y,
             state: Some(&state),
             gamma: Some(&gamma),
-            beta: None,
             running: Some(running),
-            residual: None,
+            ..Forward::new(&x, &y)
         };
         let backward = Backward {
-            x: &x,
-            dy: &dy,
-            state: &state,
             gamma: Some(&gamma),
             dx: (wanted & 1 != 0).then_some(&dx),
             dgamma: (wanted & 2 != 0).then_some(&dgamma),
             dbeta: (wanted & 4 != 0).then_some(&dbeta),
-            beta: None,
-            residual: false,
-            dresidual: None,
+            ..Backward::new(&x, &dy, &state)
         };
         let mode = Mode {
             update_running: false,

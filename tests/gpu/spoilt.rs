@@ -52,29 +52,22 @@ impl<'d> Tensors<'d> {
             num_batches_tracked: Some(&self.tracked),
         };
         let tensors = Forward {
-            x: &self.x,
-            y: &self.y,
             state: Some(&self.state),
             gamma: Some(&self.gamma),
             beta: Some(&self.beta),
             running: Some(running),
-            residual: None,
+            ..Forward::new(&self.x, &self.y)
         };
         functional::forward(recorder, &tensors, &self.options, self.mode)
     }
 
     pub(crate) fn backward(&self) -> Result<(), Error> {
         let tensors = Backward {
-            x: &self.x,
-            dy: &self.dy,
-            state: &self.state,
             gamma: Some(&self.gamma),
             dx: Some(&self.y),
             dgamma: Some(&self.mean),
             dbeta: Some(&self.var),
-            beta: None,
-            residual: false,
-            dresidual: None,
+            ..Backward::new(&self.x, &self.dy, &self.state)
         };
         let mut recorder = self.device.recorder();
         functional::backward(&mut recorder, &tensors, &self.options, Statistics::Batch)?;
