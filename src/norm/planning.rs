@@ -11,7 +11,11 @@ use crate::{Error, Result, Shape, View};
 /// residual's sake.
 pub fn state_len(device: &Device, shape: &Shape, options: &impl NormOptions) -> Result<usize> {
     let spec = options.specify(shape)?;
-    let of_type = |dtype| words_of(device, shape, &spec.clone().of_type(dtype));
+    of_any_type(|dtype| words_of(device, shape, &spec.clone().of_type(dtype)))
+}
+
+/// The length for whatever type has one: a forced strategy may not apply to all.
+pub(super) fn of_any_type(of_type: impl Fn(DType) -> Result<usize>) -> Result<usize> {
     // The 16-bit types differ in nothing that is planned.
     match (of_type(DType::F32), of_type(DType::F16)) {
         (Ok(floats), Ok(halves)) => Ok(floats.max(halves)),

@@ -5,7 +5,7 @@ use crate::gpu::{DType, Device, Recorder, Tensor};
 use crate::kernels::{Numbers, saved_vectors};
 use crate::norm::numbers::numbers;
 use crate::norm::options::BatchNormOptions;
-use crate::norm::planning::{bounded_state, plan};
+use crate::norm::planning::{bounded_state, of_any_type, plan};
 use crate::norm::spec::{Spec, Specify};
 use crate::plan::{Channels, Pass, Plan};
 use crate::{Error, Result, Shape, Strategy};
@@ -14,9 +14,7 @@ use crate::{Error, Result, Shape, Strategy};
 ///
 /// Slots are never held in registers here: a strategy of [`Strategy::Resident`] is the planner's choice.
 pub fn state_len(device: &Device, shape: &Shape, options: &BatchNormOptions) -> Result<usize> {
-    let of_type = |dtype| Step::of(device, shape, dtype, options)?.state_len();
-    // The 16-bit types differ in nothing that is planned.
-    Ok(of_type(DType::F32)?.max(of_type(DType::F16)?))
+    of_any_type(|dtype| Step::of(device, shape, dtype, options)?.state_len())
 }
 
 /// A state with one partial result of each channel, as [`backward`](super::backward()) leaves there.
