@@ -2,8 +2,8 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_dx.rs. Lib: element_*, span_*, io_x*, io_dy*, io_dx, io_dresidual*,
-// columns, workgroup, state, flags, slots, gains_*, offsets_*, corrections, gates_*, partial_sums,
-// merge_tree, barrier_*.
+// columns, workgroup, state, flags, slots, gains_*, offsets_*, corrections, word_where, gates_*, mask*,
+// partial_sums, merge_tree, barrier_*.
 //   x, dy, dx [rows][row_words]  read, read, written; x is not bound (io_x_none) where the running
 //                                statistics normalized and no gate is computed from it
 //   dresidual [rows][row_words]  written where wanted
@@ -85,8 +85,9 @@ fn gradient_of(slice: Slice, word: u32) -> Gradient {
         }
         if !has(USE_RUNNING) {
             let sums = merge_scratch[merged_column(slice, word, c)];
-            mean_dy[c] = select(sums.x / params.n, 0.0, has(NO_MEAN));
-            slope[c] = saved.z * sums.y / params.n;
+            let n = statistic_n(statistic_of(slot));
+            mean_dy[c] = select(sums.x / n, 0.0, has(NO_MEAN));
+            slope[c] = saved.z * sums.y / n;
         }
     }
     return Gradient(
@@ -152,13 +153,14 @@ fn backward_dx_columns(
             let centred = (x[i] - g.k) - g.d;
             let bits = gates[i % SPAN] >> (gate_shift + i / SPAN * WIDTH);
             var h = gated(dy[i], centred, g.gate_scale, g.gate_shift, 0u, bits);
-            store_dresidual(word_of(walk, row, i), h);
+            let mask = row_mask(walk, row_of(walk, row, i), i % SPAN);
+            store_dresidual(word_of(walk, row, i), valid(h, mask));
             if has(GROUPED) {
                 h *= g.gain;
             }
             if has(WANT_DX) {
                 let value = g.scale * ((h - g.mean_dy) - centred * g.slope);
-                store_dx(word_of(walk, row, i), value);
+                store_dx(word_of(walk, row, i), valid(value, mask));
             }
         }
         gate_shift = (gate_shift + PAIRS * WIDTH) & 31u;

@@ -2,8 +2,8 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, io_dresidual*, rows,
-// rows_*, workgroup, state, flags, slots, gains_*, offsets_*, corrections, gates_*, partial_sums, reduce_*,
-// barrier_*.
+// rows_*, workgroup, state, flags, slots, gains_*, offsets_*, corrections, word_where, gates_*, mask*,
+// partial_sums, reduce_*, barrier_*.
 //   x, dy, dx [outer][count][inner]  read, read, written; x is not bound (io_x_none) where the
 //                                    running statistics normalized and no gate is computed from it
 //   dresidual [outer][count][inner]  written where wanted
@@ -65,8 +65,9 @@ fn gradient_of(slot: u32, owns: bool, here: Invocation) -> Gradient {
     // Nothing flows through statistics that were not computed from x.
     let from_batch = select(1.0, 0.0, has(USE_RUNNING));
     let from_mean = select(from_batch, 0.0, has(NO_MEAN));
-    let mean_dy = from_mean * sums.x / params.n;
-    let slope = from_batch * saved.z * sums.y / params.n;
+    let n = statistic_n(c);
+    let mean_dy = from_mean * sums.x / n;
+    let slope = from_batch * saved.z * sums.y / n;
     return Gradient(saved.x, saved.y, dy_gain, scale, mean_dy, slope, gate_affine(slot, saved));
 }
 
@@ -93,10 +94,19 @@ fn gradient(x: Word, dy: Word, own: Gradient, next: Gradient, c: Cursor, stride:
     return spread(own.scale, next.scale, c, stride) * ((h - mean_dy) - x * slope);
 }
 
-fn store_word(i: u32, x: Word, dy: Word, own: Gradient, next: Gradient, c: Cursor, stride: Stride) {
-    store_dresidual(i, dy);
+fn store_word(
+    i: u32,
+    x: Word,
+    dy: Word,
+    own: Gradient,
+    next: Gradient,
+    c: Cursor,
+    stride: Stride,
+    mask: u32,
+) {
+    store_dresidual(i, valid(dy, mask));
     if has(WANT_DX) {
-        store_dx(i, gradient(x, dy, own, next, c, stride));
+        store_dx(i, valid(gradient(x, dy, own, next, c, stride), mask));
     }
 }
 
@@ -141,10 +151,10 @@ fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation
         let dy1 = passed(load_dy(i1), x1, own, next, c1, stride, bits1);
         gate_shift = (gate_shift + 2u * WIDTH) & 31u;
         if writes(c0, stride) {
-            store_word(i0, x0, dy0, own, next, c0, stride);
+            store_word(i0, x0, dy0, own, next, c0, stride, written_mask(c0, slice.slot));
         }
         if writes(c1, stride) {
-            store_word(i1, x1, dy1, own, next, c1, stride);
+            store_word(i1, x1, dy1, own, next, c1, stride, written_mask(c1, slice.slot));
         }
         c0 = advance(c1, stride);
     }

@@ -2,7 +2,7 @@
 // once. dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, span_1, io_x*, io_dy*, io_dx,
-// io_dresidual*, columns, workgroup, state, flags, slots, gains_*, offsets_*, corrections, gates_*,
+// io_dresidual*, columns, workgroup, state, flags, slots, gains_*, offsets_*, corrections, word_where, gates_*,
 // merge_tree, barrier_*.
 //   x, dy, dx [rows][row_words]  read, read, written
 //   dresidual [rows][row_words]  written where wanted

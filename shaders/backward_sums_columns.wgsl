@@ -1,6 +1,7 @@
 // First dispatch of a backward, split columns: sum dy and sum dy * xhat per channel and slice.
 // Host half: src/kernels/backward_sums.rs. Lib: element_*, span_*, io_x*, io_dy*, columns, workgroup,
-// state, flags, slots, gains_*, offsets_*, corrections, gates_*, merge_tree, barrier_*.
+// state, flags, slots, gains_*, offsets_*, corrections, word_where, gates_*, mask*,
+// merge_tree, barrier_*.
 //   x, dy [rows][row_words]  read
 //   state                    saved statistics and gates read, partial sums written
 //   gamma, beta [gains]      read where gates are computed from x
@@ -80,9 +81,11 @@ fn column_sums(walk: Walk, first_gate: u32, of_columns: Statistics) -> Sums {
                     let j = i % SPAN;
                     let word = word_of(walk, row, i);
                     let x = load_x(word);
-                    let centred = (x - k[j]) - d[j];
+                    let valid_bits = row_mask(walk, row_of(walk, row, i), j);
+                    let centred = valid((x - k[j]) - d[j], valid_bits);
                     let bits = gates[j] >> (gate_shift + i / SPAN * WIDTH);
-                    let dy = gated(load_dy(word), centred, scale[j], shift[j], 0u, bits);
+                    let own_dy = valid(load_dy(word), valid_bits);
+                    let dy = gated(own_dy, centred, scale[j], shift[j], 0u, bits);
                     let is_own = is_new(walk, row, i);
                     part.dy[j] += select(Word(0.0), dy, is_own);
                     part.dy_x[j] += select(Word(0.0), dy * centred, is_own);

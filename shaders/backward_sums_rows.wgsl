@@ -1,6 +1,7 @@
 // First dispatch of a backward, split rows: sum dy and sum dy * xhat per slice.
 // Host half: src/kernels/backward_sums.rs. Lib: element_*, io_x*, io_dy*, rows, rows_*, workgroup,
-// state, flags, slots, gains_*, offsets_*, corrections, gates_*, reduce_*, barrier_*.
+// state, flags, slots, gains_*, offsets_*, corrections, word_where,
+// gates_*, mask*, reduce_*, barrier_*.
 //   x, dy [outer][count][inner]  read
 //   state                        saved statistics and gates read, partial sums written
 //   gamma [gains]                read where each element of a slot has its own: dy times it counts
@@ -35,8 +36,10 @@ fn lane_sums(slice: Slice, here: Invocation, group: u32, saved: vec4<f32>) -> ve
                 let i1 = select(i0, word_of(c1), c1.at < stride.end);
                 let x0 = load_x(i0);
                 let x1 = load_x(i1);
-                let centred0 = (x0 - k) - d;
-                let centred1 = (x1 - k) - d;
+                let m0 = read_mask(c0, slice.slot);
+                let m1 = read_mask(c1, slice.slot);
+                let centred0 = valid((x0 - k) - d, m0);
+                let centred1 = valid((x1 - k) - d, m1);
                 if gate_shift == 0u {
                     gates = gate_bits(gate);
                     gate += WORKGROUP;
@@ -45,8 +48,8 @@ fn lane_sums(slice: Slice, here: Invocation, group: u32, saved: vec4<f32>) -> ve
                 let bits1 = gates >> (gate_shift + WIDTH);
                 let passed1 = gated(load_dy(i1), centred1, scale, shift, read_gains(c1), bits1);
                 gate_shift = (gate_shift + 2u * WIDTH) & 31u;
-                let dy0 = gained(passed0, read_gains(c0));
-                let dy1 = gained(passed1, read_gains(c1));
+                let dy0 = gained(valid(passed0, m0), read_gains(c0));
+                let dy1 = gained(valid(passed1, m1), read_gains(c1));
                 part_dy += members(dy0, c0, stride) + members(dy1, c1, stride);
                 part_dy_x += members(dy0 * centred0, c0, stride) + members(dy1 * centred1, c1, stride);
                 c0 = advance(c1, stride);

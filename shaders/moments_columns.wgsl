@@ -1,6 +1,6 @@
 // First dispatch of a training forward, split columns: one moment per channel and slice.
 // Host half: src/kernels/moments.rs. Lib: element_*, span_*, io_x*, columns, workgroup, state, flags,
-// running, corrections, slots, columns_pivot, moments, statistics, merge_tree, barrier_*.
+// running, corrections, slots, columns_pivot, moments, statistics, word_where, mask*, merge_tree, barrier_*.
 //   x [rows][row_words]        read
 //   state                      partial moments written; header and saved statistics, see below
 //   running_mean, running_var  [count] read where the step normalizes by them or towards them
@@ -12,6 +12,7 @@
 struct Sums {
     s: array<Word, SPAN>,
     q: array<Word, SPAN>,
+    n: array<Word, SPAN>, // valid elements
 }
 
 // Sums of 16 rows, and of 32 such sums, stay apart from the total: that keeps the rounding of long sums
@@ -32,7 +33,12 @@ fn column_sums(walk: Walk, k: array<Word, SPAN>) -> Sums {
                 for (var i = 0u; i < ROWS * SPAN; i++) {
                     let j = i % SPAN;
                     let x = load_x(word_of(walk, row, i));
-                    let d = select(Word(0.0), x - ks[j], is_new(walk, row, i));
+                    let is_own = is_new(walk, row, i);
+                    let bits = row_mask(walk, row_of(walk, row, i), j);
+                    let d = select(Word(0.0), valid(x - ks[j], bits), is_own);
+                    if has(MASKED) {
+                        sums.n[j] += select(Word(0.0), valid(Word(1.0), bits), is_own);
+                    }
                     part.s[j] += d;
                     part.q[j] += d * d;
                 }
@@ -71,6 +77,22 @@ fn moments_columns(
         k[j] = word_from(ks);
     }
     var sums = column_sums(walk, k);
+    var counted: array<f32, ENTRIES>;
+    if has(MASKED) {
+        for (var j = 0u; j < SPAN; j++) {
+            if is_in_tile(lane, j) {
+                let n = word_split(sums.n[j]);
+                for (var c = 0u; c < WIDTH; c++) {
+                    merge_scratch[tile_element(lane, j, c)] = vec2<f32>(n[c], 0.0);
+                }
+            }
+        }
+        merge_lanes(lane);
+        for (var j = 0u; j < ENTRIES; j++) {
+            counted[j] = merge_scratch[min(lane + j * WORKGROUP, merged_columns() - 1u)].x;
+        }
+        sync();
+    }
     for (var j = 0u; j < SPAN; j++) {
         if is_in_tile(lane, j) {
             let s = word_split(sums.s[j]);
@@ -83,7 +105,10 @@ fn moments_columns(
     merge_lanes(lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
         if is_column(slice, i) {
-            let n = f32(column_of(slice, i).n);
+            var n = f32(column_of(slice, i).n);
+            if has(MASKED) {
+                n = counted[i / WORKGROUP];
+            }
             set_state(column_partial(slice, i), vec4<f32>(n, pivots[i], merge_scratch[i]));
         }
         let channel = slice.first_column + i;

@@ -1,6 +1,7 @@
 // First dispatch of a training forward, split rows: one moment per slice.
 // Host half: src/kernels/moments.rs. Lib: element_*, io_x*, rows, rows_*, workgroup, state, flags,
-// slots, running, corrections, rows_pivot, moments, statistics, reduce_*, barrier_*.
+// slots, running, corrections, rows_pivot, moments, statistics, word_where,
+// mask*, reduce_*, barrier_*.
 //   x [outer][count][inner]    read
 //   state                      partial moments written; header and saved statistics, see below
 //   running_mean, running_var  [count] read where the step normalizes by them or towards them
@@ -9,9 +10,10 @@
 // The lanes of a slice share one pivot, so their plain sums add up without a merge.
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
 
-// (s, q) of this lane's words. Sums of 128 words, and of 32 such sums, stay apart from the total: that
+// (s, q) of this lane's words, and how many valid elements they have. Sums of 128 words, and of 32 such sums, stay apart from the total: that
 // keeps the rounding of long sums small.
-fn lane_sums(slice: Slice, lane: u32, k: f32) -> vec2<f32> {
+fn lane_sums(slice: Slice, lane: u32, k: f32) -> vec3<f32> {
+    var n = Word(0.0);
     var s = Word(0.0);
     var q = Word(0.0);
     var stride = stride_of(slice);
@@ -33,10 +35,19 @@ fn lane_sums(slice: Slice, lane: u32, k: f32) -> vec2<f32> {
                 let x1 = load_x(select(i0, word_of(c1), c1.at < stride.end));
                 let x2 = load_x(select(i0, word_of(c2), c2.at < stride.end));
                 let x3 = load_x(select(i0, word_of(c3), c3.at < stride.end));
-                let d0 = members(x0 - k, c0, stride);
-                let d1 = members(x1 - k, c1, stride);
-                let d2 = members(x2 - k, c2, stride);
-                let d3 = members(x3 - k, c3, stride);
+                let m0 = read_mask(c0, slice.slot);
+                let m1 = read_mask(c1, slice.slot);
+                let m2 = read_mask(c2, slice.slot);
+                let m3 = read_mask(c3, slice.slot);
+                let d0 = valid(members(x0 - k, c0, stride), m0);
+                let d1 = valid(members(x1 - k, c1, stride), m1);
+                let d2 = valid(members(x2 - k, c2, stride), m2);
+                let d3 = valid(members(x3 - k, c3, stride), m3);
+                if has(MASKED) {
+                    let one = Word(1.0);
+                    n += valid(members(one, c0, stride), m0) + valid(members(one, c1, stride), m1);
+                    n += valid(members(one, c2, stride), m2) + valid(members(one, c3, stride), m3);
+                }
                 part_s += (d0 + d1) + (d2 + d3);
                 part_q += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
                 c0 = advance(c3, stride);
@@ -47,7 +58,7 @@ fn lane_sums(slice: Slice, lane: u32, k: f32) -> vec2<f32> {
         s += long_s;
         q += long_q;
     }
-    return vec2<f32>(word_sum(s), word_sum(q));
+    return vec3<f32>(word_sum(s), word_sum(q), word_sum(n));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -59,13 +70,21 @@ fn moments_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     }
     let slice = slice_of(group);
     let k = slice_pivot(slice);
-    let sums = workgroup_sum(lane_sums(slice, lane, k), here);
+    let own = lane_sums(slice, lane, k);
+    let sums = workgroup_sum(own.xy, here);
+    var counted = 0.0;
+    if has(MASKED) {
+        counted = workgroup_sum(vec2<f32>(own.z, 0.0), here).x;
+    }
     if lane != 0u {
         return;
     }
     var n = params.n;
     if !has(ONE_PARTIAL) {
         n = f32(elements_before(slice, slice.end) - elements_before(slice, slice.begin));
+    }
+    if has(MASKED) {
+        n = counted;
     }
     set_state(slot_partial(slice.slot, slice.index), vec4<f32>(n, k, sums.x, sums.y));
     if slice.index == 0u {

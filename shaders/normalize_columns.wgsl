@@ -2,7 +2,7 @@
 // y = act(((x - K) - d) * rstd * gamma + beta + residual).
 // Host half: src/kernels/normalize.rs. Lib: element_*, span_*, io_x*, io_y, io_residual*, columns, workgroup,
 // state, flags, slots, gains_slot, offsets_slot, running, corrections, moments, partial_moments, statistics,
-// tail, merge_tree, barrier_*.
+// tail, word_where, mask*, merge_tree, barrier_*.
 //   x, y [rows][row_words]     read and written
 //   residual [rows][row_words]  read where there is one
 //   state                      partial moments read, saved statistics written; see SAVE, SAVED; gates written
@@ -156,7 +156,8 @@ fn normalize_columns(
         }
         for (var i = 0u; i < ROWS * SPAN; i++) {
             let a = affine[i % SPAN];
-            let y = tailed(((x[i] - a.k) - a.d) * a.scale + a.shift, residuals[i]);
+            let v = tailed(((x[i] - a.k) - a.d) * a.scale + a.shift, residuals[i]);
+            let y = valid(v, row_mask(walk, row_of(walk, row, i), i % SPAN));
             store_y(word_of(walk, row, i), y);
             if has(GATED) {
                 gates[i % SPAN] |= gate_of(y) << (gate_shift + i / SPAN * WIDTH);

@@ -1,7 +1,7 @@
 // Second dispatch of a training forward and the only one of inference, split rows:
 // y = act(((x - K) - d) * rstd * gamma + beta + residual).
 // Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, io_residual*, rows, rows_*, workgroup,
-// state, flags, slots, gains_*, offsets_*, running, corrections, moments, partial_moments, statistics, tail,
+// state, flags, slots, gains_*, offsets_*, running, corrections, moments, partial_moments, statistics, tail, word_where, mask*,
 // reduce_*, barrier_*.
 //   x, y [outer][count][inner]  read and written
 //   residual [outer][count][inner]  read where there is one
@@ -112,10 +112,10 @@ fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) 
         let r1 = load_residual(i1);
         let r2 = load_residual(i2);
         let r3 = load_residual(i3);
-        let y0 = tailed(normalized(x0, own, next, c0, stride), r0);
-        let y1 = tailed(normalized(x1, own, next, c1, stride), r1);
-        let y2 = tailed(normalized(x2, own, next, c2, stride), r2);
-        let y3 = tailed(normalized(x3, own, next, c3, stride), r3);
+        let y0 = valid(tailed(normalized(x0, own, next, c0, stride), r0), written_mask(c0, slice.slot));
+        let y1 = valid(tailed(normalized(x1, own, next, c1, stride), r1), written_mask(c1, slice.slot));
+        let y2 = valid(tailed(normalized(x2, own, next, c2, stride), r2), written_mask(c2, slice.slot));
+        let y3 = valid(tailed(normalized(x3, own, next, c3, stride), r3), written_mask(c3, slice.slot));
         if writes(c0, stride) {
             store_y(i0, y0);
         }

@@ -38,6 +38,8 @@ struct Params {
     d_max: f32,
     gates: u32, // words of the state before the gates of this window
     lane_gates: u32, // words of gates that a lane keeps
+    mask: u32, // words of the state before those of the mask
+    positions: u32, // before this window
 }
 @group(0) @binding(0) var<uniform> params: Params;
 

@@ -31,6 +31,8 @@ const RELU: u32 = 65536u;
 // Which elements passed the activation is kept in the state, see tail.wgsl.
 const GATED: u32 = 131072u;
 const WANT_DRESIDUAL: u32 = 262144u;
+// Only some elements are valid, see mask.wgsl.
+const MASKED: u32 = 524288u;
 // Normalize by what the state has saved already.
 const SAVED: u32 = 1048576u;
 const WANT_DX: u32 = 128u;

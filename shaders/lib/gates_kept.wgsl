@@ -1,5 +1,5 @@
 // Which elements of dy pass an activation that followed the norm: those whose bits the forward kept, see
-// tail.wgsl, or all where it kept none. Uses flags.wgsl and state.wgsl.
+// tail.wgsl, or all where it kept none. Uses flags.wgsl, state.wgsl and word_where.wgsl.
 fn gate_index(group: u32, lane: u32) -> u32 {
     return params.gates + group * params.lane_gates * WORKGROUP + lane;
 }
@@ -21,7 +21,5 @@ fn gated(dy: Word, centred: Word, scale: Word, shift: Word, word: u32, bits: u32
     if !has(GATED) {
         return dy;
     }
-    let passes = (vec4<u32>(bits) & vec4<u32>(1u, 2u, 4u, 8u)) != vec4<u32>(0u);
-    let v = select(vec4<f32>(0.0), word_split(dy), passes);
-    return word_from(array<f32, 4>(v.x, v.y, v.z, v.w));
+    return word_where(dy, bits);
 }

@@ -1,8 +1,30 @@
-// The pivot of a slice of a row's slot, from samples all over it; uses rows.wgsl, rows_*.wgsl and
-// moments.wgsl.
+// The pivot of a slice of a row's slot, from samples all over it; uses rows.wgsl, rows_*.wgsl,
+// moments.wgsl and mask.wgsl.
+// The same from valid elements only; 0 where there are none, which merges as nothing.
+fn valid_pivot(slice: Slice) -> f32 {
+    let begin = params.positions + elements_before(slice, slice.begin);
+    let end = params.positions + elements_before(slice, slice.end);
+    let first = next_valid(begin, end);
+    if first == end {
+        return 0.0;
+    }
+    let first_row = params.shift + (slice.slot - params.first_slot) * params.inner;
+    var samples: array<f32, 10>;
+    for (var i = 0u; i < 10u; i++) {
+        let place = valid_sample(i, begin, end, first) - params.positions;
+        let outer = place / params.inner;
+        let element = first_row + outer * params.row_stride + (place - outer * params.inner);
+        samples[i] = word_split(load_x(element / WIDTH))[element % WIDTH];
+    }
+    return pivot_of(samples);
+}
+
 fn slice_pivot(slice: Slice) -> f32 {
     if has(NO_MEAN) {
         return 0.0;
+    }
+    if has(MASKED) {
+        return valid_pivot(slice);
     }
     var samples: array<f32, 10>;
     for (var i = 0u; i < 10u; i++) {

@@ -26,7 +26,8 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::CORRECTED)
     .and(Flags::HAS_BETA)
     .and(Flags::GATED)
-    .and(Flags::WANT_DRESIDUAL);
+    .and(Flags::WANT_DRESIDUAL)
+    .and(Flags::MASKED);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {

@@ -15,7 +15,8 @@ const FLAGS: Flags = Flags::GROUPED
     .and(Flags::HAS_GAMMA)
     .and(Flags::HAS_BETA)
     .and(Flags::GATED)
-    .and(Flags::CORRECTED);
+    .and(Flags::CORRECTED)
+    .and(Flags::MASKED);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {

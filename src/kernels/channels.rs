@@ -103,6 +103,24 @@ impl ChannelsParams {
     }
 }
 
+/// Prepares a dispatch with a lane for each word that it makes, the first one at `first`, of so many parts.
+pub(super) fn prepare_words(
+    kernel: &Fold,
+    recorder: &Recorder<'_>,
+    words: &Channels,
+    [parts, first]: [u32; 2],
+    tensors: &[(u32, &Tensor)],
+) -> Result<Prepared> {
+    let (groups, grid) = words.lanes()?;
+    let parameters = ChannelsParams {
+        parts,
+        first,
+        ..ChannelsParams::new(words, groups, grid)
+    };
+    let flags = Flags::default();
+    prepare(kernel, recorder, words, flags, &parameters, tensors)
+}
+
 /// Prepares a dispatch with a lane for each channel.
 pub(super) fn prepare_finish(
     kernel: &Fold,

@@ -19,7 +19,7 @@ use super::params::FoldParams;
 use super::{
     ColumnsParams, Flags, Form, Half, Io, Kernel, Output, Reduce, RowsParams, Word, backward_dx,
     backward_resident, backward_sums, finish_moments, finish_sums, fold_statistics, fold_sums,
-    forward_resident, gain_sums, merge_moments, merge_sums, moments, normalize,
+    forward_resident, gain_sums, mask_bits, merge_moments, merge_sums, moments, normalize,
 };
 use crate::gpu::Program;
 
@@ -151,6 +151,7 @@ fn subjects() -> Vec<Subject> {
         &finish_moments::KERNEL,
         &merge_sums::KERNEL,
         &finish_sums::KERNEL,
+        &mask_bits::KERNEL,
     ];
     let walks = kernels().into_iter().map(Subject::Walk);
     let matrices = matrix::kernels().map(Subject::Matrix);

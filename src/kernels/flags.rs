@@ -26,6 +26,7 @@ impl Flags {
     pub(crate) const RELU: Self = Self(65_536);
     pub(crate) const GATED: Self = Self(131_072);
     pub(crate) const WANT_DRESIDUAL: Self = Self(262_144);
+    pub(crate) const MASKED: Self = Self(524_288);
     pub(crate) const SAVED: Self = Self(1_048_576);
 
     /// The set itself where `condition` holds, else none.
@@ -52,7 +53,7 @@ impl Flags {
     }
 
     #[cfg(test)]
-    pub(crate) const NAMED: [(&str, Self); 20] = [
+    pub(crate) const NAMED: [(&str, Self); 21] = [
         ("HAS_GAMMA", Self::HAS_GAMMA),
         ("HAS_BETA", Self::HAS_BETA),
         ("USE_RUNNING", Self::USE_RUNNING),
@@ -72,6 +73,7 @@ impl Flags {
         ("RELU", Self::RELU),
         ("GATED", Self::GATED),
         ("WANT_DRESIDUAL", Self::WANT_DRESIDUAL),
+        ("MASKED", Self::MASKED),
         ("SAVED", Self::SAVED),
     ];
 }

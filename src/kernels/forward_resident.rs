@@ -54,6 +54,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         lib: lib![
             "columns",
             "columns_pivot",
+            "mask_samples",
             "workgroup",
             "state",
             "flags",
@@ -65,7 +66,8 @@ pub(super) static KERNELS: Kernels = Kernels {
             "tail",
             "merge_tree",
         ],
-        flags: FLAGS,
+        // The planner never holds what is masked, but its pivots are those of split columns.
+        flags: FLAGS.and(Flags::MASKED),
         reads_dy: false,
         output: Output::Y,
         gains: Linked::GainsAndOffsets,

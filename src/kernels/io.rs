@@ -245,6 +245,17 @@ impl Form {
     }
 }
 
+impl Form {
+    /// How bits of positions lie among words of that form.
+    pub(super) fn mask(self) -> &'static [&'static str] {
+        match self {
+            Self::Whole | Self::HeldRows(_) => lib!("mask_rows_whole"),
+            Self::Ragged => lib!("mask_rows_ragged"),
+            Self::Span(_) | Self::HeldColumns(_) => lib!("mask_columns"),
+        }
+    }
+}
+
 impl Reduce {
     /// How lanes add up, and what they wait for each other with.
     pub(super) fn sources(self) -> [&'static str; 2] {

@@ -17,6 +17,7 @@ pub(crate) mod fold_statistics;
 pub(crate) mod fold_sums;
 pub(crate) mod forward_resident;
 pub(crate) mod gain_sums;
+pub(crate) mod mask_bits;
 pub(crate) mod matrix;
 pub(crate) mod matrix_divide;
 pub(crate) mod matrix_dot;
@@ -101,10 +102,26 @@ impl Kernel {
         self.output == Output::Y && self.flags.has(Flags::HAS_TRACKED)
     }
 
+    /// What chooses elements of words, by bits.
+    fn choosing(&self, io: Io) -> Vec<&'static str> {
+        let masked = self.flags.has(Flags::MASKED);
+        let gated = self.reads_dy && io.tail != Tail::Recomputed;
+        let mut sources = Vec::new();
+        if masked || gated {
+            sources.extend(lib!("word_where"));
+        }
+        if masked {
+            sources.extend(lib!("mask"));
+            sources.extend(io.form.mask());
+        }
+        sources
+    }
+
     /// Links everything for these words, activation bindings and workgroup size.
     fn program(&self, io: Io, workgroup: u32, flags: Flags) -> Program {
         let mut sources = io.sources(self.reads_dy, self.output);
         sources.extend(self.gains.sources(io));
+        sources.extend(self.choosing(io));
         sources.extend(self.lib);
         let counts_here = self.counts() && !matches!(io.tail, Tail::Residual(_));
         if self.counts() {

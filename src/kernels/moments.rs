@@ -19,7 +19,8 @@ const BINDINGS: &[(u32, &str)] = &[
 const FLAGS: Flags = Flags::USE_RUNNING
     .and(Flags::HAS_TRACKED)
     .and(Flags::NO_MEAN)
-    .and(Flags::CORRECTED);
+    .and(Flags::CORRECTED)
+    .and(Flags::MASKED);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
@@ -28,6 +29,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         lib: lib![
             "rows",
             "rows_pivot",
+            "mask_samples",
             "workgroup",
             "state",
             "flags",
@@ -49,6 +51,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         lib: lib![
             "columns",
             "columns_pivot",
+            "mask_samples",
             "workgroup",
             "state",
             "flags",

@@ -27,7 +27,8 @@ const FLAGS: Flags = Flags::HAS_GAMMA
     .and(Flags::CORRECTED)
     .and(Flags::ONE_PARTIAL)
     .and(Flags::RELU)
-    .and(Flags::GATED);
+    .and(Flags::GATED)
+    .and(Flags::MASKED);
 
 pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {

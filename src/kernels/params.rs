@@ -20,6 +20,8 @@ pub(crate) struct Numbers {
     pub(crate) d_max: f32,
     /// Words of the state before its gates.
     pub(crate) gates: u32,
+    /// Words of the state before those of its mask.
+    pub(crate) mask: u32,
 }
 
 macro_rules! params {
@@ -75,6 +77,8 @@ params! {
         d_max: f32,
         gates: u32,
         lane_gates: u32,
+        mask: u32,
+        positions: u32,
     }
 }
 
@@ -111,6 +115,8 @@ params! {
         d_max: f32,
         gates: u32,
         lane_gates: u32,
+        mask: u32,
+        positions: u32,
     }
 }
 
@@ -153,6 +159,8 @@ impl RowsParams {
             lane_gates: cut
                 .geometry
                 .lane_gates(plan.word, plan.form, plan.workgroup),
+            mask: numbers.mask,
+            positions: cut.positions,
         }
     }
 }
@@ -192,6 +200,8 @@ impl ColumnsParams {
             lane_gates: cut
                 .geometry
                 .lane_gates(plan.word, plan.form, plan.workgroup),
+            mask: numbers.mask,
+            positions: cut.positions,
         }
     }
 }

@@ -183,6 +183,22 @@ pub(super) fn running<'a>(running: &Running<'a>, channels: usize) -> Result<Vec<
     Ok(arguments)
 }
 
+/// A mask has x's shape without its channels.
+fn check_mask(mask: &Tensor, x: &Tensor, spec: &Spec) -> Result<()> {
+    mask.expect_dtype("mask", DType::U32)?;
+    let mut dims = x.shape().dims().to_vec();
+    dims.remove(spec.axis);
+    let expected = Shape::from(dims);
+    if *mask.shape() == expected {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        name: "mask",
+        expected: format!("x's shape without its channels, {expected}"),
+        got: mask.shape().clone(),
+    })
+}
+
 /// The tensors of a forward.
 pub(super) fn forward(device: &Device, tensors: &Forward<'_>, spec: &Spec) -> Result<()> {
     stored(tensors.x, spec)?;
@@ -201,6 +217,10 @@ pub(super) fn forward(device: &Device, tensors: &Forward<'_>, spec: &Spec) -> Re
     }
     if let Some(running) = tensors.running {
         arguments.extend(self::running(&running, spec.channels.count)?);
+    }
+    if let Some(mask) = tensors.mask {
+        check_mask(mask, tensors.x, spec)?;
+        arguments.push(("mask", mask));
     }
     arguments.extend(tensors.state.map(|state| ("state", state)));
     one_device(device, &arguments)?;

@@ -31,23 +31,25 @@
 //! ```
 
 pub use super::cost::{Cost, Operation, cost};
+pub use super::masked::masked_state_len;
 pub use super::planning::state_len;
 
 pub use super::spec::NormOptions;
 
 use super::checks;
 use super::gradients::{Step, backward_pass};
+use super::masked::Masked;
 use super::numbers::{forward_numbers, is_gated};
 use super::options::{Mode, Statistics};
 use super::planning::{check_state, forward_pass, gated_pass, plan};
-use super::spec::Kind;
-use crate::Result;
+use super::spec::{Kind, Spec};
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::kernels::{
     Flags, Numbers, fold_statistics::FoldStatistics, forward_resident, moments::Moments,
     normalize::Normalize,
 };
 use crate::plan::{Gains, Pass, Plan, Strategy};
+use crate::{Error, Result};
 
 /// The running statistics of a layer, f32 of C elements each.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +81,11 @@ pub struct Forward<'a> {
     pub running: Option<Running<'a>>,
     /// What is added to the norm before the activation, shaped like x. y may be in its place.
     pub residual: Option<&'a Tensor>,
+    /// For batch norm which elements are valid: u32, not 0 where they are, of x's shape without its channels.
+    /// The others count in no statistic, may be NaN, and become 0. The state then has
+    /// [`masked_state_len`] elements and is always needed; a channel of fewer than two valid elements
+    /// becomes beta and leaves its running statistics alone.
+    pub mask: Option<&'a Tensor>,
 }
 
 impl<'a> Forward<'a> {
@@ -93,6 +100,7 @@ impl<'a> Forward<'a> {
             beta: None,
             running: None,
             residual: None,
+            mask: None,
         }
     }
 }
@@ -113,6 +121,8 @@ pub struct Backward<'a> {
     pub beta: Option<&'a Tensor>,
     /// Whether the forward added a residual.
     pub residual: bool,
+    /// Whether the forward had a mask; the gradients of what was not valid are 0.
+    pub masked: bool,
     /// The gradient by x, of its shape and type. It may be x or dy itself.
     pub dx: Option<&'a Tensor>,
     /// The gradient by gamma, f32 of C elements.
@@ -136,6 +146,7 @@ impl<'a> Backward<'a> {
             gamma: None,
             beta: None,
             residual: false,
+            masked: false,
             dx: None,
             dgamma: None,
             dbeta: None,
@@ -206,6 +217,9 @@ pub fn forward(
         _ => own.clone(),
     };
     checks::forward(recorder.device(), tensors, &spec)?;
+    if let Some(mask) = tensors.mask {
+        return forward_masked(recorder, tensors, &spec, mode, mask);
+    }
     checks::values(tensors, &own, mode)?;
     let pass = if is_gated(&spec, tensors.residual.is_some()) && tensors.state.is_some() {
         gated_pass(&spec)
@@ -333,6 +347,9 @@ pub fn backward(
     };
     checks::statistics(&own, statistics)?;
     checks::backward(recorder.device(), tensors, &spec)?;
+    if tensors.masked {
+        return backward_masked(recorder, tensors, &spec, statistics);
+    }
     let pass = backward_pass(&spec, tensors, statistics);
     let plan = plan(recorder.device(), shape, &spec, pass)?;
     let gates = check_state(recorder.device(), tensors.state, shape, &own)?;
@@ -344,8 +361,46 @@ pub fn backward(
         spec: &spec,
         statistics,
         gates,
+        masked: None,
     };
     let dispatches = step.prepare(tensors, &plan)?;
+    recorder.dispatch(dispatches);
+    Ok(())
+}
+
+fn forward_masked(
+    recorder: &mut Recorder<'_>,
+    tensors: &Forward<'_>,
+    spec: &Spec,
+    mode: Mode,
+    mask: &Tensor,
+) -> Result<()> {
+    let Some(state) = tensors.state else {
+        let (name, reason) = ("state", "what is valid is kept in it");
+        return Err(Error::Missing { name, reason });
+    };
+    let shape = tensors.x.shape();
+    let Some(masked) = Masked::new(recorder.device(), shape, spec)? else {
+        return recorder.clear(&[("state", state)]);
+    };
+    masked.check_state(state)?;
+    let dispatches = masked.forward(recorder, tensors, [mask, state], spec, mode)?;
+    recorder.dispatch(dispatches);
+    Ok(())
+}
+
+fn backward_masked(
+    recorder: &mut Recorder<'_>,
+    tensors: &Backward<'_>,
+    spec: &Spec,
+    statistics: Statistics,
+) -> Result<()> {
+    let shape = tensors.x.shape();
+    let Some(masked) = Masked::new(recorder.device(), shape, spec)? else {
+        return clear_gradients(recorder, tensors);
+    };
+    masked.check_state(tensors.state)?;
+    let dispatches = masked.backward(recorder, tensors, spec, statistics)?;
     recorder.dispatch(dispatches);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The dispatches of a backward, by who has a gain of its own.
 
 use super::functional::Backward;
+use super::masked::Masked;
 use super::numbers::{backward_numbers, is_gated, recomputes};
 use super::options::{Activation, Statistics};
 use super::planning::{gain_plan, gated_pass, plan};
@@ -32,6 +33,8 @@ pub(super) struct Step<'a> {
     pub(super) statistics: Statistics,
     /// Words of the state before its gates.
     pub(super) gates: u32,
+    /// Where only some elements are valid.
+    pub(super) masked: Option<&'a Masked>,
 }
 
 impl Step<'_> {
@@ -48,7 +51,13 @@ impl Step<'_> {
     }
 
     fn numbers(&self, tensors: &Backward<'_>) -> Numbers {
-        backward_numbers(tensors, self.spec, self.statistics, self.gates)
+        self.numbers_by(tensors, self.statistics)
+    }
+
+    fn numbers_by(&self, tensors: &Backward<'_>, statistics: Statistics) -> Numbers {
+        let numbers = backward_numbers(tensors, self.spec, statistics, self.gates);
+        self.masked
+            .map_or(numbers, |masked| masked.numbers(numbers))
     }
 
     /// What every slot has of its own, and its sums where they are to be left for a dispatch that
@@ -177,8 +186,7 @@ impl Step<'_> {
             ..Backward::new(tensors.x, tensors.dy, tensors.state)
         };
         // By running statistics nothing is summed for it.
-        let statistics = Statistics::Running;
-        let numbers = backward_numbers(&passes, self.spec, statistics, self.gates);
+        let numbers = self.numbers_by(&passes, Statistics::Running);
         let last = self.last_of(&passes);
         let mut dispatches = if gated.strategy == Strategy::Resident {
             backward_resident::prepare(&last, self.recorder, gated, &numbers)?
@@ -191,13 +199,17 @@ impl Step<'_> {
             dresidual: None,
             ..*tensors
         };
+        let step = Step {
+            spec: &plain,
+            ..*self
+        };
+        if let Some(masked) = self.masked {
+            dispatches.extend(step.prepare(&rest, &masked.plan)?);
+            return Ok(dispatches);
+        }
         let (device, shape) = (self.recorder.device(), tensors.x.shape());
         let pass = backward_pass(&plain, &rest, self.statistics);
         if let Some(plan) = plan(device, shape, &plain, pass)? {
-            let step = Step {
-                spec: &plain,
-                ..*self
-            };
             dispatches.extend(step.prepare(&rest, &plan)?);
         }
         Ok(dispatches)

@@ -10,6 +10,7 @@ mod gradients;
 mod layer;
 mod layer_state;
 mod layers;
+mod masked;
 pub mod moments;
 mod numbers;
 mod options;

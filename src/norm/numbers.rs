@@ -92,5 +92,6 @@ pub(super) fn numbers(spec: &Spec) -> Numbers {
         r_max,
         d_max,
         gates: 0,
+        mask: 0,
     }
 }

@@ -164,6 +164,8 @@ pub(crate) struct Cut {
     pub(crate) grid: [u32; 2],
     /// Words of gates of the windows before this one.
     pub(crate) gates: u32,
+    /// Positions, which are elements of one channel, before this window.
+    pub(crate) positions: u32,
     pub(crate) geometry: Geometry,
 }
 
@@ -385,12 +387,16 @@ impl Cut {
             .next_multiple_of(Word::WIDEST as u64)
             .min(view.numel() as u64);
         let groups = geometry.groups(window.view.count);
+        // Of one batch entry; masks have no other, and no more positions than a u32 counts.
+        let (row, inner) = ((view.count * view.inner) as u64, view.inner as u64);
+        let positions = window.start / row * inner + window.start % inner;
         Ok(Self {
             first,
             len: end - first,
             groups: bounded("workgroups", groups, u32::MAX.into())?,
             grid: fold(groups, max_groups)?,
             gates: 0,
+            positions: positions as u32,
             geometry,
         })
     }

@@ -160,6 +160,7 @@ const NUMBERS: params::Numbers = params::Numbers {
     r_max: 1.0,
     d_max: 0.0,
     gates: 0,
+    mask: 0,
 };
 
 /// A field of a uniform block by its name in the shaders.
