@@ -213,7 +213,7 @@ fn forward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invoc
         let base = pivot_base(load_x(word_of(cursor_at(slice, 0u))));
         let about = word_sum(sums_from(held, base).s);
         let offset_of_mean = lanes_sum(vec2<f32>(about, 0.0), here, params.lanes).x;
-        let k = base + mean_offset(offset_of_mean, params.n);
+        let k = coarse(base + mean_offset(offset_of_mean, params.n));
         let own = centre(held, k);
         let sums = lanes_sum(vec2<f32>(word_sum(own.s), word_sum(own.q)), here, params.lanes);
         let moment = finished(vec4<f32>(params.n, k, sums));

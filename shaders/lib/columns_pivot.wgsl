@@ -9,7 +9,7 @@ fn column_pivot(column: Column) -> f32 {
         let element = column.first + sample_at(i, column.n) * column.step;
         samples[i] = word_split(load_x(element / WIDTH))[element % WIDTH];
     }
-    return pivot_of(samples);
+    return coarse(pivot_of(samples));
 }
 
 // The same from valid elements only; 0 where there are none, which merges as nothing. A position

@@ -13,3 +13,10 @@ fn pack_halves(w: vec2<f32>) -> u32 {
     let half = select(rounded, cut | vec2<u32>(0x40u), is_nan);
     return half.x | (half.y << 16u);
 }
+
+// A pivot near `k` that leaves sums of x - K as few places as can be. A K with more places than the values
+// would be in each x - K, and every rounding of their sums would err to the same side: by more than f32's
+// usual error of a mean.
+fn coarse(k: f32) -> f32 {
+    return unpack_halves(pack_halves(vec2<f32>(k, 0.0))).x;
+}

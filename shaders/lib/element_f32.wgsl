@@ -20,6 +20,11 @@ fn unpack_gains(v: Gains) -> Word {
     return v;
 }
 
+// A pivot near `k` that leaves sums of x - K as few places as can be.
+fn coarse(k: f32) -> f32 {
+    return k;
+}
+
 fn word_sum(w: Word) -> f32 {
     return w;
 }

@@ -1,5 +1,5 @@
 // A gain for each element of a slot, gamma [inner] or 1 where there is none, for words that straddle two
-// slots (rows_ragged.wgsl).
+// slots (rows_ragged.wgsl), of two elements each: wider ones do not straddle rows that have gains.
 @group(0) @binding(5) var<storage, read_write> gamma: array<f32>;
 
 const ELEMENT_GAINS: bool = true;
@@ -17,12 +17,10 @@ fn gain_place(place: u32) -> u32 {
 
 // The word whose first element has that place in a row, times its gains.
 fn gained(v: Word, place: u32) -> Word {
-    if !has(HAS_GAMMA) {
-        return v;
+    if has(HAS_GAMMA) {
+        let first = gamma[gain_place(place)];
+        let second = gamma[gain_place(place + 1u)];
+        return v * word_from(array<f32, 4>(first, second, 0.0, 0.0));
     }
-    var gains: array<f32, 4>;
-    for (var c = 0u; c < WIDTH; c++) {
-        gains[c] = gamma[gain_place(place + c)];
-    }
-    return v * word_from(gains);
+    return v;
 }

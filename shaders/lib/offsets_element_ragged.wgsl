@@ -8,12 +8,10 @@ fn offset(slot: u32) -> f32 {
 
 // The word whose first element has that place in a row, plus its offsets.
 fn offset_by(v: Word, place: u32) -> Word {
-    if !has(HAS_BETA) {
-        return v;
+    if has(HAS_BETA) {
+        let first = beta[gain_place(place)];
+        let second = beta[gain_place(place + 1u)];
+        return v + word_from(array<f32, 4>(first, second, 0.0, 0.0));
     }
-    var offsets: array<f32, 4>;
-    for (var c = 0u; c < WIDTH; c++) {
-        offsets[c] = beta[gain_place(place + c)];
-    }
-    return v + word_from(offsets);
+    return v;
 }

@@ -33,5 +33,5 @@ fn slice_pivot(slice: Slice) -> f32 {
         let element = clamp(word_of(c) * WIDTH, c.row, c.row + params.inner - 1u);
         samples[i] = word_split(load_x(element / WIDTH))[element % WIDTH];
     }
-    return pivot_of(samples);
+    return coarse(pivot_of(samples));
 }

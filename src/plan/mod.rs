@@ -371,7 +371,8 @@ impl Plan {
             Some(Strategy::Resident) => {
                 let backward = Self::new(reduction, Pass::Backward, options, limits)?;
                 let fits = backward.strategy == Strategy::Resident;
-                Ok((!fits).then_some("its channels do not fit the registers of a workgroup"))
+                let few = "its channels do not fit the registers of a workgroup in whole words";
+                Ok((!fits).then_some(few))
             }
             _ => Ok(None),
         }

@@ -20,7 +20,7 @@ pub(crate) enum Word {
     Single(Half),
 }
 
-/// A 16-bit element type, see shaders/lib/element_f16.wgsl and element_bf16.wgsl.
+/// A 16-bit element type, whose snippets are `element_f16.wgsl` and `element_bf16.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Half {
     F16,
@@ -98,12 +98,12 @@ impl Words {
     }
 
     /// Whether a kernel can write whatever the words are that it sees.
-    pub(super) fn are_all_writable(&self) -> bool {
+    pub(super) fn are_all_writable(self) -> bool {
         self.narrow == self.single
     }
 
     /// Whether columns of these words can begin with every batch entry.
-    pub(super) fn fill_entries(&self, reduction: &Reduction) -> bool {
+    pub(super) fn fill_entries(self, reduction: &Reduction) -> bool {
         let entry = reduction.view.slot_len() * reduction.view.count;
         entry.is_multiple_of(self.narrow.width()) || reduction.gains == Gains::Across
     }

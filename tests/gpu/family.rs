@@ -30,7 +30,7 @@ pub(crate) fn plans(device: &Device, case: &Case) -> Vec<PlanOptions> {
         })
     });
     let applies = |plan: &PlanOptions| match case.clone().planned(*plan).try_plan(device) {
-        Ok(_) => true,
+        Ok(()) => true,
         Err(Error::Strategy { .. }) => false,
         Err(error) => panic!("{case:?}: {error}"),
     };

@@ -73,7 +73,7 @@ fn what_lies_between_two_halves_is_rounded_to_nearest() {
         let mut betas = vec![f32::NAN, -f32::NAN, f32::INFINITY, f32::MAX, f32::MIN];
         betas.extend([65_504.0, 65_519.996, 65_520.0, -65_520.0, 65_536.0, 1e9]);
         for bits in (0..0x7fff).filter(|&bits| value(bits + 1).is_finite()) {
-            let tie = ((value(bits) + value(bits + 1)) / 2.0) as f32;
+            let tie = value(bits).midpoint(value(bits + 1)) as f32;
             let beside = [tie, f32::from_bits(tie.to_bits() + 1)];
             betas.extend(
                 beside

@@ -201,7 +201,7 @@ impl Params {
         }
     }
 
-    /// Whether `kept` of shaders/lib/element_ends_*.wgsl lets a component of that word be written.
+    /// Whether `kept` of `element_ends_kept.wgsl` lets a component of that word be written.
     pub(super) fn is_stored(&self, word: u32, component: u32) -> bool {
         let rows = self.slot_words / self.row_words;
         let end = self.shift + (rows - 1) * self.row_stride + self.slots * self.inner;
