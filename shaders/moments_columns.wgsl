@@ -4,7 +4,7 @@
 //   x [rows][row_words]        read
 //   state                      partial moments written; header and saved statistics, see below
 //   running_mean, running_var  [count] read where the step normalizes by them or towards them
-//   tracked [1]                num_batches_tracked, counted up here
+//   tracked [1]                num_batches_tracked, valid_n up here
 // Grid: one workgroup per block of columns and slice of rows, blocks beside each other.
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
 
@@ -77,7 +77,7 @@ fn moments_columns(
         k[j] = word_from(ks);
     }
     var sums = column_sums(walk, k);
-    var counted: array<f32, ENTRIES>;
+    var valid_n: array<f32, ENTRIES>;
     if has(MASKED) {
         for (var j = 0u; j < SPAN; j++) {
             if is_in_tile(lane, j) {
@@ -89,7 +89,7 @@ fn moments_columns(
         }
         merge_lanes(lane);
         for (var j = 0u; j < ENTRIES; j++) {
-            counted[j] = merge_scratch[min(lane + j * WORKGROUP, merged_columns() - 1u)].x;
+            valid_n[j] = merge_scratch[min(lane + j * WORKGROUP, merged_columns() - 1u)].x;
         }
         sync();
     }
@@ -107,7 +107,7 @@ fn moments_columns(
         if is_column(slice, i) {
             var n = f32(column_of(slice, i).n);
             if has(MASKED) {
-                n = counted[i / WORKGROUP];
+                n = valid_n[i / WORKGROUP];
             }
             set_state(column_partial(slice, i), vec4<f32>(n, pivots[i], merge_scratch[i]));
         }

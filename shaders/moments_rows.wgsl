@@ -5,7 +5,7 @@
 //   x [outer][count][inner]    read
 //   state                      partial moments written; header and saved statistics, see below
 //   running_mean, running_var  [count] read where the step normalizes by them or towards them
-//   tracked [1]                num_batches_tracked, counted up here
+//   tracked [1]                num_batches_tracked, valid_n up here
 // Grid: one workgroup per slice, slices of a slot beside each other.
 // The lanes of a slice share one pivot, so their plain sums add up without a merge.
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
@@ -72,9 +72,9 @@ fn moments_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     let k = slice_pivot(slice);
     let own = lane_sums(slice, lane, k);
     let sums = workgroup_sum(own.xy, here);
-    var counted = 0.0;
+    var valid_n = 0.0;
     if has(MASKED) {
-        counted = workgroup_sum(vec2<f32>(own.z, 0.0), here).x;
+        valid_n = workgroup_sum(vec2<f32>(own.z, 0.0), here).x;
     }
     if lane != 0u {
         return;
@@ -84,7 +84,7 @@ fn moments_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
         n = f32(elements_before(slice, slice.end) - elements_before(slice, slice.begin));
     }
     if has(MASKED) {
-        n = counted;
+        n = valid_n;
     }
     set_state(slot_partial(slice.slot, slice.index), vec4<f32>(n, k, sums.x, sums.y));
     if slice.index == 0u {

@@ -27,7 +27,7 @@ fn valid_pivot(slice: Slice, i: u32, first: u32) -> f32 {
         let element = params.shift * WIDTH + place * params.count + channel;
         samples[j] = word_split(load_x(element / WIDTH))[element % WIDTH];
     }
-    return pivot_of(samples);
+    return coarse(pivot_of(samples));
 }
 
 fn find_pivots(slice: Slice, lane: u32) {

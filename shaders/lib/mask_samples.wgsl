@@ -4,7 +4,8 @@
 fn next_valid(begin: u32, end: u32) -> u32 {
     var i = begin >> 5u;
     var bits = state[params.mask + i] & (0xffffffffu << (begin & 31u));
-    while bits == 0u && i < (end - 1u) >> 5u {
+    let last = (end - 1u) >> 5u;
+    while bits == 0u && i < last {
         i += 1u;
         bits = state[params.mask + i];
     }

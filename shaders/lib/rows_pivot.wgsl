@@ -1,5 +1,6 @@
 // The pivot of a slice of a row's slot, from samples all over it; uses rows.wgsl, rows_*.wgsl,
-// moments.wgsl and mask.wgsl.
+// moments.wgsl and mask_samples.wgsl.
+
 // The same from valid elements only; 0 where there are none, which merges as nothing.
 fn valid_pivot(slice: Slice) -> f32 {
     let begin = params.positions + elements_before(slice, slice.begin);
@@ -16,7 +17,7 @@ fn valid_pivot(slice: Slice) -> f32 {
         let element = first_row + outer * params.row_stride + (place - outer * params.inner);
         samples[i] = word_split(load_x(element / WIDTH))[element % WIDTH];
     }
-    return pivot_of(samples);
+    return coarse(pivot_of(samples));
 }
 
 fn slice_pivot(slice: Slice) -> f32 {

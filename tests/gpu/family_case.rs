@@ -34,6 +34,8 @@ pub(crate) struct Case {
     pub(crate) beta: bool,
     /// Whether a residual is added.
     pub(crate) residual: bool,
+    /// For batch norm the share of elements that a mask calls valid.
+    pub(crate) mask: Option<f64>,
     /// |mean| / std of every statistic of x.
     pub(crate) offset: f64,
     pub(crate) seed: u64,
@@ -64,6 +66,8 @@ pub(crate) struct Inputs {
     pub(crate) running_mean: Vec<f32>,
     pub(crate) running_var: Vec<f32>,
     pub(crate) residual: Vec<f32>,
+    /// Not 0 where the elements of a position are valid.
+    pub(crate) mask: Vec<u32>,
 }
 
 /// What float64 says, and the sizes of the terms of its sums.
@@ -88,6 +92,23 @@ macro_rules! with_options {
 }
 pub(crate) use with_options;
 
+impl Inputs {
+    /// The same with this mask, and NaN wherever it calls nothing valid.
+    pub(crate) fn masked(mut self, mask: Vec<u32>, case: &Case) -> Self {
+        let Norm::Batch(options) = &case.norm else {
+            panic!("only batch norm has masks");
+        };
+        for (i, position) in case.positions(options.channel_axis).into_iter().enumerate() {
+            if mask[position] == 0 {
+                self.x[i] = f32::NAN;
+                self.dy[i] = f32::NAN;
+                self.residual[i] = f32::NAN;
+            }
+        }
+        Self { mask, ..self }
+    }
+}
+
 impl Case {
     pub(crate) fn new(norm: Norm, shape: impl Into<Shape>) -> Self {
         let has_beta = !matches!(norm, Norm::Weight(_));
@@ -103,6 +124,7 @@ impl Case {
             gamma: true,
             beta: has_beta,
             residual: false,
+            mask: None,
             offset: 0.3,
             seed: 1,
             dtype: DType::F32,
@@ -205,7 +227,7 @@ impl Case {
         let dy = statistics.iter().map(|_| (normal() + 0.5) as f32).collect();
         let residual = statistics.iter().map(|_| normal() as f32).collect();
         let f32s = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
-        Inputs {
+        let inputs = Inputs {
             x: rounded(x, self.dtype),
             dy: rounded(dy, self.dtype),
             gamma: f32s(gamma),
@@ -213,7 +235,35 @@ impl Case {
             running_mean: f32s(running_mean),
             running_var: f32s(running_var),
             residual: rounded(residual, self.dtype),
+            mask: Vec::new(),
+        };
+        let positions = self.shape.numel() / channels.max(1);
+        let mut valid = |share: f64| u32::from(rng.random_range(0.0..1.0) < share);
+        match self.mask {
+            Some(share) => inputs.masked((0..positions).map(|_| valid(share)).collect(), self),
+            None => inputs,
         }
+    }
+
+    /// The positions of all elements: their places apart from their channels.
+    pub(crate) fn positions(&self, axis: usize) -> Vec<usize> {
+        let inner: usize = self.shape.dims()[axis + 1..].iter().product();
+        let row = inner * self.shape.dims()[axis];
+        let elements = 0..self.shape.numel();
+        elements.map(|i| i / row * inner + i % inner).collect()
+    }
+
+    /// Without what a mask calls invalid.
+    fn valid(&self, values: Vec<f64>, inputs: &Inputs) -> Vec<f64> {
+        let (Norm::Batch(options), Some(_)) = (&self.norm, self.mask) else {
+            return values;
+        };
+        let positions = self.positions(options.channel_axis);
+        let valid = positions.iter().map(|&position| inputs.mask[position] != 0);
+        let cleared = values.into_iter().zip(valid);
+        cleared
+            .map(|(value, valid)| if valid { value } else { 0.0 })
+            .collect()
     }
 
     /// What float64 says, with dy reduced to what passed by the y that came out: near 0 another rounding
@@ -225,12 +275,12 @@ impl Case {
             residual: self.residual.then_some(&residual),
             relu: self.has_relu(),
         };
-        let passed = tail.gate(&wide(y), &wide(&inputs.dy));
+        let passed = self.valid(tail.gate(&wide(y), &wide(&inputs.dy)), inputs);
         let mut expected = self.expected(&Inputs {
             dy: passed.iter().map(|&v| v as f32).collect(),
             ..inputs.clone()
         });
-        expected.values.y = tail.apply(&expected.values.y);
+        expected.values.y = self.valid(tail.apply(&expected.values.y), inputs);
         expected.values.dresidual = if self.residual { passed } else { vec![] };
         expected
     }
@@ -248,13 +298,16 @@ impl Case {
 
     /// Runs the case on random inputs and holds every output against its bound.
     pub(crate) fn check(&self, device: &Device) {
-        let inputs = self.inputs();
-        let got = self.run(device, &inputs);
+        self.check_with(device, &self.inputs());
+    }
+
+    pub(crate) fn check_with(&self, device: &Device, inputs: &Inputs) {
+        let got = self.run(device, inputs);
         let Expected {
             values: want,
             std,
             terms,
-        } = self.expected_with_tail(&inputs, &got.y);
+        } = self.expected_with_tail(inputs, &got.y);
         assert!(
             got.dresidual
                 .iter()
@@ -265,7 +318,11 @@ impl Case {
         let add = |a: &[f64], b: &[f64]| -> Vec<f64> {
             a.iter().zip(b).map(|(a, b)| a.abs() + b.abs()).collect()
         };
-        let n = self.shape.numel() / want.mean.len().max(1);
+        let valid = inputs.mask.iter().filter(|&&valid| valid != 0).count();
+        let n = match self.mask {
+            Some(_) => valid,
+            None => self.shape.numel() / want.mean.len().max(1),
+        };
         // With few values for each statistic most of dy is taken out again, so dx cancels.
         let dx_sizes = if n < 16 { &terms.dx } else { &want.dx };
         // A gain of few elements has an xhat that may be near 0, whose error is by x.

@@ -8,6 +8,21 @@ use wgnorm::{
 use crate::family_case::{Case, Expected, Inputs, Norm, Values};
 
 impl Case {
+    fn batch<'a>(
+        &'a self,
+        options: &BatchNormOptions,
+        gamma: Option<&'a [f64]>,
+        beta: Option<&'a [f64]>,
+    ) -> reference::BatchNorm<'a> {
+        reference::BatchNorm {
+            shape: &self.shape,
+            axis: options.channel_axis,
+            gamma,
+            beta,
+            eps: options.eps,
+        }
+    }
+
     pub(crate) fn layer<'a>(
         &'a self,
         options: &LayerNormOptions,
@@ -89,6 +104,14 @@ impl Case {
             }};
         }
         match &self.norm {
+            Norm::Batch(options) if self.mask.is_some() => {
+                let mask: Vec<bool> = inputs.mask.iter().map(|&valid| valid != 0).collect();
+                let oracle = reference::MaskedBatchNorm {
+                    layer: self.batch(options, gamma, beta),
+                    mask: &mask,
+                };
+                self.expected_masked(options, &oracle, (&x, &dy), running)
+            }
             Norm::Batch(options) => self.expected_batch(options, (&x, &dy), [gamma, beta], running),
             Norm::Layer(options) => plain!(self.layer(options, gamma, beta)),
             Norm::Rms(options) => plain!(self.rms(options, gamma, beta)),
@@ -153,26 +176,47 @@ impl Case {
         [gamma, beta]: [Option<&[f64]>; 2],
         [mut mean, mut var]: [Vec<f64>; 2],
     ) -> Expected {
-        let oracle = reference::BatchNorm {
-            shape: &self.shape,
-            axis: options.channel_axis,
-            gamma,
-            beta,
-            eps: options.eps,
-        };
+        let oracle = self.batch(options, gamma, beta);
         let terms = oracle.magnitudes(x, dy);
         let own = oracle.forward(x);
         let old = [mean.clone(), var.clone()];
         if self.mode.update_running {
-            // The case counts its fourth batch.
-            let weight = match options.momentum {
-                Momentum::NewWeight(weight) => weight,
-                Momentum::OldWeight(weight) => 1.0 - weight,
-                Momentum::Cumulative => 0.25,
-            };
+            let weight = weight_of(options.momentum);
             let unbiased = reference::unbiased(&own.var, x.len() / own.mean.len());
             reference::update_running(&mut mean, &own.mean, weight);
             reference::update_running(&mut var, &unbiased, weight);
+        }
+        if self.mode.statistics == Statistics::Batch {
+            return expected(own, oracle.backward(x, dy), terms, [mean, var]);
+        }
+        let [old_mean, old_var] = old;
+        let rstd = old_var.iter().map(|v| 1.0 / (v + options.eps).sqrt());
+        let forward = reference::Forward {
+            y: oracle.normalize(x, &old_mean, &old_var),
+            rstd: rstd.collect(),
+            mean: old_mean,
+            var: old_var,
+        };
+        let gradients = oracle.backward_frozen(x, dy, &forward.mean, &forward.var);
+        expected(forward, gradients, terms, [mean, var])
+    }
+
+    fn expected_masked(
+        &self,
+        options: &BatchNormOptions,
+        oracle: &reference::MaskedBatchNorm<'_>,
+        (x, dy): (&[f64], &[f64]),
+        [mut mean, mut var]: [Vec<f64>; 2],
+    ) -> Expected {
+        let terms = oracle.magnitudes(x, dy);
+        let own = oracle.forward(x);
+        let old = [mean.clone(), var.clone()];
+        if self.mode.update_running {
+            let n = oracle.mask.iter().filter(|&&valid| valid).count();
+            let unbiased = reference::unbiased(&own.var, n);
+            let weight = weight_of(options.momentum);
+            oracle.update_running(&mut mean, &own.mean, weight);
+            oracle.update_running(&mut var, &unbiased, weight);
         }
         if self.mode.statistics == Statistics::Batch {
             return expected(own, oracle.backward(x, dy), terms, [mean, var]);
@@ -221,6 +265,15 @@ impl Case {
             rstd: forward.rstd,
         };
         expected(forward, gradients, terms, [mean, var])
+    }
+}
+
+/// The case counts its fourth batch.
+fn weight_of(momentum: Momentum) -> f64 {
+    match momentum {
+        Momentum::NewWeight(weight) => weight,
+        Momentum::OldWeight(weight) => 1.0 - weight,
+        Momentum::Cumulative => 0.25,
     }
 }
 

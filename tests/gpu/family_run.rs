@@ -46,6 +46,16 @@ impl Case {
         (y.output(device), dy.output(device))
     }
 
+    /// The mask as a tensor of x's shape without its channels.
+    fn guarded_mask(&self, device: &Device, inputs: &Inputs) -> Guarded {
+        let (Norm::Batch(options), Some(_)) = (&self.norm, self.mask) else {
+            return Guarded::new(device, &[0], Shape::from([1]), DType::U32);
+        };
+        let mut dims = self.shape.dims().to_vec();
+        dims.remove(options.channel_axis);
+        Guarded::new(device, &inputs.mask, Shape::from(dims), DType::U32)
+    }
+
     fn run_once(
         &self,
         device: &Device,
@@ -64,8 +74,14 @@ impl Case {
             Guarded::vector(device, if v.is_empty() { &placeholder } else { v })
         });
         let tracked = Guarded::new(device, &[3], Shape::from([1]), DType::U32);
-        let len = functional::state_len(device, &self.shape, options).unwrap();
-        let state = Guarded::poisoned(device, &Shape::from([len]));
+        let len = match &self.norm {
+            Norm::Batch(options) if self.mask.is_some() => {
+                functional::masked_state_len(device, &self.shape, options)
+            }
+            _ => functional::state_len(device, &self.shape, options),
+        };
+        let state = Guarded::poisoned(device, &Shape::from([len.unwrap()]));
+        let mask = self.guarded_mask(device, inputs);
         let has_running = !inputs.running_mean.is_empty();
         let has_beta = !matches!(self.norm, Norm::Weight(_));
         let forward = Forward {
@@ -78,6 +94,7 @@ impl Case {
                 num_batches_tracked: Some(&tracked.tensor),
             }),
             residual: self.residual.then_some(&residual.tensor),
+            mask: self.mask.map(|_| &mask.tensor),
             ..Forward::new(&x.tensor, &y.tensor)
         };
         let backward = Backward {
@@ -87,6 +104,7 @@ impl Case {
             dbeta: has_beta.then_some(&dbeta.tensor),
             beta: self.beta.then_some(&beta.tensor),
             residual: self.residual,
+            masked: self.mask.is_some(),
             dresidual: self.residual.then_some(&dresidual.tensor),
             ..Backward::new(&x.tensor, &dy.tensor, &state.tensor)
         };
@@ -100,10 +118,13 @@ impl Case {
             ("gamma", &gamma),
             ("beta", &beta),
             ("residual", &residual),
+            ("mask", &mask),
         ] {
             input.expect_untouched(device, name);
         }
-        let moved = self.mode.update_running && has_running;
+        let valid = inputs.mask.iter().filter(|&&valid| valid != 0).count();
+        let has_two = self.mask.is_none() || valid >= 2;
+        let moved = self.mode.update_running && has_running && has_two;
         assert_eq!(tracked.words(device)[0], 3 + u32::from(moved), "{self:?}");
         let state: Vec<f32> = state
             .words(device)

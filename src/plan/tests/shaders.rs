@@ -184,8 +184,8 @@ fn the_twins_know_who_leads_and_what_is_left() {
     holds(
         shader!("backward_sums_rows"),
         &[
-            "let dy0 = gained(passed0, read_gains(c0));",
-            "let dy1 = gained(passed1, read_gains(c1));",
+            "let dy0 = gained(valid(passed0, m0), read_gains(c0));",
+            "let dy1 = gained(valid(passed1, m1), read_gains(c1));",
         ],
     );
     holds(

@@ -1,0 +1,202 @@
+//! Masks: batch norm of what is valid against float64 of the same values without the others, which are
+//! NaN, with every strategy that applies and for both classes of device.
+
+use proptest::prelude::*;
+use wgnorm::{
+    Activation, BatchNormOptions, DType, DeviceClass, Mode, Momentum, PlanOptions, Statistics,
+};
+
+use crate::device;
+use crate::family::plans;
+use crate::family_case::{Case, Norm};
+
+const TAILS: [(Activation, bool); 4] = [
+    (Activation::None, false),
+    (Activation::Relu, false),
+    (Activation::Relu, true),
+    (Activation::None, true),
+];
+const MODES: [Mode; 4] = [
+    Mode::TRAIN,
+    Mode::EVAL,
+    Mode::RECOMPUTE,
+    Mode {
+        statistics: Statistics::Running,
+        update_running: true,
+    },
+];
+
+fn masked(shape: &[usize], channel_axis: usize, share: f64) -> Case {
+    let options = BatchNormOptions {
+        channel_axis,
+        ..BatchNormOptions::default()
+    };
+    Case {
+        mask: Some(share),
+        ..Case::new(Norm::Batch(options), shape)
+    }
+}
+
+/// Holds the case against float64 with every plan that applies.
+fn check_all(case: &Case) {
+    let Some(device) = device() else { return };
+    let whole = Case {
+        mask: None,
+        ..case.clone()
+    };
+    for plan in plans(device, &whole) {
+        case.clone().planned(plan).check(device);
+    }
+}
+
+#[test]
+fn every_layout_tail_and_mode() {
+    for (activation, residual) in TAILS {
+        for (shape, axis) in [
+            (&[4, 6, 8, 8][..], 1),
+            (&[4, 8, 8, 6], 3),
+            (&[3, 5, 7, 7], 1),
+            (&[5, 9, 7], 2),
+            (&[40, 16], 1),
+        ] {
+            check_all(&masked(shape, axis, 0.6).tailed(activation, residual));
+        }
+    }
+    for mode in MODES {
+        for (shape, axis) in [
+            (&[4, 6, 8, 8][..], 1),
+            (&[4, 8, 8, 6], 3),
+            (&[2, 3, 9, 4], 2),
+        ] {
+            let case = masked(shape, axis, 0.6).tailed(Activation::Relu, true);
+            check_all(&Case { mode, ..case });
+        }
+    }
+}
+
+#[test]
+fn masks_of_every_density_and_many_slices() {
+    for (shape, axis) in [
+        (&[8, 2, 64, 96][..], 1),
+        (&[6144, 3], 1),
+        (&[5, 40, 41, 24], 3),
+        (&[1, 1, 300, 333], 1),
+    ] {
+        for share in [0.02, 0.5, 1.0] {
+            check_all(&masked(shape, axis, share));
+        }
+    }
+}
+
+#[test]
+fn means_far_above_the_standard_deviation() {
+    for offset in [1e3, 1e5, 1e7] {
+        for (shape, axis) in [(&[8, 4, 40, 40][..], 1), (&[8, 40, 40, 4], 3)] {
+            for share in [0.01, 0.5] {
+                let case = masked(shape, axis, share);
+                check_all(&Case { offset, ..case });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cumulative_mean_and_activations_of_16_bits() {
+    let cumulative = BatchNormOptions {
+        momentum: Momentum::Cumulative,
+        ..BatchNormOptions::default()
+    };
+    check_all(&Case {
+        mask: Some(0.5),
+        ..Case::new(Norm::Batch(cumulative), [9, 6, 5])
+    });
+    for dtype in [DType::F16, DType::Bf16] {
+        for (shape, axis) in [(&[4, 6, 8, 8][..], 1), (&[3, 5, 7, 7], 1), (&[6, 7, 8], 2)] {
+            let case = masked(shape, axis, 0.7).tailed(Activation::Relu, true);
+            check_all(&Case { dtype, ..case });
+        }
+    }
+}
+
+/// A batch whose sequences end early: most of what follows is empty slices.
+#[test]
+fn sequences_of_different_lengths() {
+    let Some(device) = device() else { return };
+    for (shape, axis) in [([6, 5, 4000], 1), ([6, 4000, 5], 2)] {
+        let case = masked(&shape, axis, 1.0);
+        for class in [DeviceClass::Cpu, DeviceClass::Gpu] {
+            let case = case.clone().planned(PlanOptions {
+                class: Some(class),
+                ..PlanOptions::default()
+            });
+            let lengths = [3, 0, 4000, 1, 700, 2];
+            let mask = lengths
+                .iter()
+                .flat_map(|&len| (0..4000).map(move |i| u32::from(i < len)));
+            let inputs = case.inputs().masked(mask.collect(), &case);
+            case.check_with(device, &inputs);
+        }
+    }
+}
+
+#[test]
+fn fewer_than_two_valid_elements_give_beta_and_move_nothing() {
+    let Some(device) = device() else { return };
+    for (shape, axis) in [(&[2, 4, 6, 6][..], 1), (&[2, 6, 6, 4], 3)] {
+        let case = masked(shape, axis, 1.0);
+        for plan in plans(
+            device,
+            &Case {
+                mask: None,
+                ..case.clone()
+            },
+        ) {
+            let case = case.clone().planned(plan);
+            let positions = case.positions(axis);
+            for valid in [None, Some(0), Some(41)] {
+                let mut mask = vec![0; 72];
+                if let Some(position) = valid {
+                    mask[position] = 1;
+                }
+                let inputs = case.inputs().masked(mask, &case);
+                let got = case.run(device, &inputs);
+                assert_eq!(got.running_mean, inputs.running_mean, "{case:?}");
+                assert_eq!(got.running_var, inputs.running_var, "{case:?}");
+                let channels = wgnorm::reference::channels(&case.shape, axis);
+                for (i, c) in channels.enumerate() {
+                    let is_valid = Some(positions[i]) == valid;
+                    let y = if is_valid { inputs.beta[c] } else { 0.0 };
+                    assert_eq!(got.y[i].to_bits(), y.to_bits(), "{case:?}");
+                    assert_eq!(got.dx[i], 0.0, "{case:?}");
+                    let dbeta: f32 = if is_valid { inputs.dy[i] } else { 0.0 };
+                    if is_valid || valid.is_none() {
+                        assert_eq!(got.dbeta[c], dbeta, "{case:?}");
+                        assert_eq!(got.dgamma[c], 0.0, "{case:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_shapes_and_masks(
+        dims in proptest::collection::vec(1usize..14, 2..5),
+        axis in 0usize..4,
+        seed in any::<u64>(),
+        mode in 0usize..4,
+        tail in 0usize..4,
+        share in 0.2f64..1.0,
+    ) {
+        let (activation, residual) = TAILS[tail];
+        let case = masked(&dims, axis % dims.len(), share).tailed(activation, residual);
+        let case = Case { seed, mode: MODES[mode], ..case };
+        // A gradient of fewer terms is held by its own rounding, not by a bound for sums.
+        if case.inputs().mask.iter().sum::<u32>() >= 16 {
+            check_all(&case);
+        }
+    }
+}
