@@ -57,38 +57,40 @@ impl<'a> Input<'a> {
 
     /// Takes a tensor that has to be F32.
     pub(crate) fn take_tensor(&mut self, name: &str) -> Result<Option<Values>, String> {
-        match self.take_activation(name)? {
-            Some(values) if values.data.dtype() != Dtype::F32 => {
-                Err(wrong_type(name, "F32", values.data.dtype()))
-            }
-            values => Ok(values),
-        }
+        self.take(name, "F32", |dtype| dtype == Dtype::F32)
     }
 
-    /// Takes a tensor that may be of any type that activations are stored in.
+    /// Takes a tensor of any type that activations may be stored in.
     pub(crate) fn take_activation(&mut self, name: &str) -> Result<Option<Values>, String> {
+        self.take(name, "F32, F16 or BF16", |_| true)
+    }
+
+    /// Takes a tensor of one of the types of [`Elements`] that `fits`.
+    fn take(
+        &mut self,
+        name: &str,
+        expected: &str,
+        fits: fn(Dtype) -> bool,
+    ) -> Result<Option<Values>, String> {
         let Some(tensor) = self.tensors.remove(name) else {
             return Ok(None);
         };
-        let data = Elements::read(tensor.dtype(), tensor.data());
+        let dtype = tensor.dtype();
+        let data = Elements::read(dtype, tensor.data()).filter(|_| fits(dtype));
         Ok(Some(Values {
             shape: tensor.shape().to_vec(),
-            data: data.ok_or_else(|| wrong_type(name, "F32, F16 or BF16", tensor.dtype()))?,
+            data: data.ok_or_else(|| wrong_type(name, expected, dtype))?,
         }))
     }
 
-    /// Takes the shape and the elements of a tensor that has to be U8.
-    pub(crate) fn take_bytes(
-        &mut self,
-        name: &str,
-    ) -> Result<Option<(Vec<usize>, Vec<u8>)>, String> {
-        let Some(tensor) = self.tensors.remove(name) else {
-            return Ok(None);
-        };
-        if tensor.dtype() != Dtype::U8 {
-            return Err(wrong_type(name, "U8", tensor.dtype()));
+    /// Takes a tensor that has to be U8.
+    pub(crate) fn take_bytes(&mut self, name: &str) -> Result<Option<TensorView<'a>>, String> {
+        match self.tensors.remove(name) {
+            Some(tensor) if tensor.dtype() != Dtype::U8 => {
+                Err(wrong_type(name, "U8", tensor.dtype()))
+            }
+            tensor => Ok(tensor),
         }
-        Ok(Some((tensor.shape().to_vec(), tensor.data().to_vec())))
     }
 
     /// Refuses what is left.

@@ -9,17 +9,18 @@ pub(crate) fn take(
     x: &Values,
     channel_axis: usize,
 ) -> Result<Option<Vec<u32>>, String> {
-    let Some((shape, bytes)) = input.take_bytes("mask")? else {
+    let Some(mask) = input.take_bytes("mask")? else {
         return Ok(None);
     };
     let mut expected = x.shape.clone();
     expected.remove(channel_axis);
-    if shape != expected {
+    if mask.shape() != expected {
         return Err(format!(
             "mask: expected {expected:?}, x's shape {:?} without the channel axis {channel_axis}, \
-             got {shape:?}",
-            x.shape
+             got {:?}",
+            x.shape,
+            mask.shape()
         ));
     }
-    Ok(Some(bytes.into_iter().map(u32::from).collect()))
+    Ok(Some(mask.data().iter().copied().map(u32::from).collect()))
 }
