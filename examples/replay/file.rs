@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
+use wgnorm::{Device, Tensor};
+
+use crate::elements::Elements;
 
 /// The entries of a case, which are taken out one by one, so that those left are the unknown ones.
 pub(crate) struct Input<'a> {
@@ -12,11 +15,17 @@ pub(crate) struct Input<'a> {
     tensors: BTreeMap<String, TensorView<'a>>,
 }
 
-/// A tensor of F32 elements in memory order.
+/// A tensor of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Values {
     pub(crate) shape: Vec<usize>,
-    pub(crate) data: Vec<f32>,
+    pub(crate) data: Elements,
+}
+
+impl Values {
+    pub(crate) fn upload(&self, device: &Device) -> wgnorm::Result<Tensor> {
+        self.data.upload(device, &self.shape)
+    }
 }
 
 /// A tensor to be written.
@@ -48,30 +57,40 @@ impl<'a> Input<'a> {
 
     /// Takes a tensor that has to be F32.
     pub(crate) fn take_tensor(&mut self, name: &str) -> Result<Option<Values>, String> {
+        self.take(name, "F32", |dtype| dtype == Dtype::F32)
+    }
+
+    /// Takes a tensor of any type that activations may be stored in.
+    pub(crate) fn take_activation(&mut self, name: &str) -> Result<Option<Values>, String> {
+        self.take(name, "F32, F16 or BF16", |_| true)
+    }
+
+    /// Takes a tensor of one of the types of [`Elements`] that `fits`.
+    fn take(
+        &mut self,
+        name: &str,
+        expected: &str,
+        fits: fn(Dtype) -> bool,
+    ) -> Result<Option<Values>, String> {
         let Some(tensor) = self.tensors.remove(name) else {
             return Ok(None);
         };
-        match tensor.dtype() {
-            Dtype::F32 => (),
-            later @ (Dtype::F16 | Dtype::BF16) => {
-                return Err(format!(
-                    "{name}: {later} is not supported yet, expected F32"
-                ));
-            }
-            other => return Err(format!("{name}: expected element type F32, got {other}")),
-        }
-        let elements = tensor.data().chunks_exact(4);
+        let dtype = tensor.dtype();
+        let data = Elements::read(dtype, tensor.data()).filter(|_| fits(dtype));
         Ok(Some(Values {
             shape: tensor.shape().to_vec(),
-            data: elements
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect(),
+            data: data.ok_or_else(|| wrong_type(name, expected, dtype))?,
         }))
     }
 
-    /// Whether there is a tensor of that name that nobody took yet.
-    pub(crate) fn has_tensor(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+    /// Takes a tensor that has to be U8.
+    pub(crate) fn take_bytes(&mut self, name: &str) -> Result<Option<TensorView<'a>>, String> {
+        match self.tensors.remove(name) {
+            Some(tensor) if tensor.dtype() != Dtype::U8 => {
+                Err(wrong_type(name, "U8", tensor.dtype()))
+            }
+            tensor => Ok(tensor),
+        }
     }
 
     /// Refuses what is left.
@@ -86,6 +105,10 @@ impl<'a> Input<'a> {
     }
 }
 
+fn wrong_type(name: &str, expected: &str, got: Dtype) -> String {
+    format!("{name}: expected element type {expected}, got {got}")
+}
+
 /// safetensors 0.8 adds up the offsets of a header unchecked, so sums beyond 64 bits, which no real
 /// file has, make it panic in a debug build.
 fn without_panic<T>(parse: impl FnOnce() -> T + std::panic::UnwindSafe) -> Result<T, String> {
@@ -97,12 +120,12 @@ fn without_panic<T>(parse: impl FnOnce() -> T + std::panic::UnwindSafe) -> Resul
 }
 
 impl Output {
-    pub(crate) fn f32(name: &'static str, shape: &[usize], values: &[f32]) -> Self {
+    pub(crate) fn floats(name: &'static str, shape: &[usize], elements: &Elements) -> Self {
         Self {
             name,
-            dtype: Dtype::F32,
+            dtype: elements.dtype(),
             shape: shape.to_vec(),
-            bytes: values.iter().copied().flat_map(f32::to_le_bytes).collect(),
+            bytes: elements.bytes(),
         }
     }
 

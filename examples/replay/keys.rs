@@ -1,6 +1,6 @@
 //! The metadata that operations know: each entry with its default and its range.
 
-use wgnorm::{Momentum, RunningVariance, Statistics};
+use wgnorm::{Activation, Momentum, RunningVariance, Statistics};
 
 use crate::file::Input;
 
@@ -100,11 +100,10 @@ pub(crate) fn num_batches_tracked(input: &mut Input<'_>) -> Result<u32, String> 
     Ok(tracked.unwrap_or(0))
 }
 
-/// Refuses all activations, which are for later.
-pub(crate) fn no_activation(input: &mut Input<'_>) -> Result<(), String> {
-    let choices = [("none", Ok(())), ("relu", Err(()))];
-    choice(input, "activation", &choices)?
-        .map_err(|()| "activation: \"relu\" is not supported yet".to_owned())
+/// What follows the norm, and the residual where there is one.
+pub(crate) fn activation(input: &mut Input<'_>) -> Result<Activation, String> {
+    let choices = [("none", Activation::None), ("relu", Activation::Relu)];
+    choice(input, "activation", &choices)
 }
 
 /// One of some words; the first of them where the file does not say.

@@ -3,13 +3,12 @@
 //! `cargo run --release --example replay -- CASE.safetensors OUT.safetensors`
 //!
 //! CASE holds the input tensors and, as string metadata, the operation and its options; OUT gets
-//! the results. All tensors are F32 so far. Keys and tensors that an operation does not know are
-//! refused.
+//! the results. Keys and tensors that an operation does not know are refused.
 //!
 //! | `op` | its own metadata | tensors |
 //! |---|---|---|
-//! | `batch_norm` | `channel_axis`, `eps`, averages, `activation` | `x`, `running_mean`, `running_var` |
-//! | `batch_renorm` | the same and `r_max`, `d_max` | the same, the running ones required |
+//! | `batch_norm` | `channel_axis`, `eps`, averages, `activation` | `x`, `running_mean`, `running_var`, `mask` |
+//! | `batch_renorm` | the same and `r_max`, `d_max` | `x`, `running_mean`, `running_var`, all required |
 //! | `instance_norm` | that of `batch_norm` | `x`, `running_mean`, `running_var` |
 //! | `group_norm` | `num_groups`, `channel_axis`, `eps`, `activation` | `x` |
 //! | `layer_norm`, `rms_norm` | `normalized_dims`, `eps`, `activation` | `x` |
@@ -26,7 +25,7 @@
 //! | `power_iterations` | `1` | how often training moves u, 0 to 10000; evaluation never does |
 //! | `eps` | `1e-5`, RMS norm f32's epsilon, spectral norm `1e-12` | above 0 |
 //! | `r_max`, `d_max` | | at least 1 and 0: how far batch renorm corrects |
-//! | `activation` | `none` | `none` |
+//! | `activation` | `none` | `none`, `relu`: what follows the norm and its residual |
 //! | averages: | | |
 //! | `statistics` | `batch` in train, `running` in eval | `batch`, `running`: what normalizes |
 //! | `momentum` | `0.1` | the weight of the new batch, 0 to 1, or `cumulative` |
@@ -34,8 +33,12 @@
 //! | `num_batches_tracked` | `0` | batches before this one |
 //!
 //! Norms of `x` take an optional `weight` and `bias`, with an element for each channel, or in the
-//! normalized shape for layer and RMS norm, and an optional `dy`. They give `y`, with `dy` also `dx`,
-//! and `dweight` and `dbias` where `weight` and `bias` were given. In training batch norm and renorm
+//! normalized shape for layer and RMS norm, an optional `residual`, which is added before the
+//! activation, and an optional `dy`. They give `y`, with `dy` also `dx`, and `dweight`, `dbias` and
+//! `dresidual` where `weight`, `bias` and `residual` were given. `x`, `residual` and `dy` have one
+//! shape and one type, F32, F16 or BF16, which is also that of `y`, `dx` and `dresidual`; all else is
+//! F32. Batch norm takes a `mask` (U8, the shape of `x` without the channel axis, 0 where `x` is
+//! not valid): what is not valid may be NaN and becomes 0. In training batch norm and renorm
 //! add `mean` and `rstd`, the statistics that normalized; they and an instance norm with running
 //! statistics add `num_batches_tracked` (I64), and the new `running_mean` and `running_var` where
 //! they were given. An x without elements moves nothing, counts as no batch, and has 0 for `mean` and
@@ -53,8 +56,10 @@ use std::process::ExitCode;
 use file::Input;
 use wgnorm::Device;
 
+mod elements;
 mod file;
 mod keys;
+mod mask;
 mod ops;
 mod running;
 mod step;

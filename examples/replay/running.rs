@@ -54,7 +54,8 @@ impl Averages {
             return Err(missing("statistics = running normalizes by them"));
         }
         let needs_batch = mode.statistics == Statistics::Batch || mode.update_running;
-        if needs_batch && view.slot_len() == 1 {
+        // How many of them a mask leaves is known only when it runs.
+        if needs_batch && view.slot_len() == 1 && tensors.mask.is_none() {
             let shape = tensors.shape();
             return Err(Error::OneValuePerChannel { shape }.to_string());
         }

@@ -3,6 +3,7 @@
 use wgnorm::functional::{self, Backward, Forward, NormOptions, SavedStatistics};
 use wgnorm::{DType, Device, Mode, Result, Tensor};
 
+use crate::elements::Elements;
 use crate::file::{Output, Values};
 use crate::ops::Operation;
 use crate::running::{Averages, Running};
@@ -88,6 +89,8 @@ struct OnDevice {
     state: Tensor,
     gamma: Option<Tensor>,
     beta: Option<Tensor>,
+    residual: Option<Tensor>,
+    mask: Option<Tensor>,
     running: Option<[Tensor; 2]>,
     num_batches_tracked: Tensor,
     gradients: Option<Gradients>,
@@ -99,6 +102,7 @@ struct Gradients {
     dx: Tensor,
     dgamma: Option<Tensor>,
     dbeta: Option<Tensor>,
+    dresidual: Option<Tensor>,
 }
 
 impl<O: NormOptions> Operation for Step<O> {
@@ -128,24 +132,36 @@ impl<O: NormOptions> Operation for Step<O> {
 
 impl<O: NormOptions> Step<O> {
     fn upload(&self, device: &Device) -> Result<OnDevice> {
-        let upload = |values: &Values| device.upload(&values.data, &values.shape);
+        let upload = |values: &Values| values.upload(device);
         let optional = |values: &Option<Values>| values.as_ref().map(upload).transpose();
         let Tensors {
             x,
             dy,
             weight,
             bias,
+            residual,
+            mask,
         } = &self.tensors;
-        let len = functional::state_len(device, &self.tensors.shape(), &self.options)?;
+        let x = upload(x)?;
+        let mask = mask
+            .as_ref()
+            .map(|mask| device.upload(&mask.places, &mask.shape));
+        let shape = self.tensors.shape();
+        let len = match mask {
+            Some(_) => functional::masked_state_len(device, &shape, &self.options)?,
+            None => functional::state_len(device, &shape, &self.options)?,
+        };
         let gradients = dy.as_ref().map(|dy| self.upload_gradients(device, dy));
         let running = self.running.as_ref();
         let running = running.map(|r| Ok([upload(&r.mean)?, upload(&r.var)?]));
         Ok(OnDevice {
-            x: upload(x)?,
-            y: device.empty(&x.shape, DType::F32)?,
+            y: device.empty(x.shape(), x.dtype())?,
+            x,
             state: device.empty([len], DType::F32)?,
             gamma: optional(weight)?,
             beta: optional(bias)?,
+            residual: optional(residual)?,
+            mask: mask.transpose()?,
             running: running.transpose()?,
             num_batches_tracked: device.upload(&[self.num_batches_tracked], [1])?,
             gradients: gradients.transpose()?,
@@ -153,13 +169,21 @@ impl<O: NormOptions> Step<O> {
     }
 
     fn upload_gradients(&self, device: &Device, dy: &Values) -> Result<Gradients> {
+        let dy = dy.upload(device)?;
+        let like_dy = || device.empty(dy.shape(), dy.dtype());
         let empty = |values: &Values| device.empty(&values.shape, DType::F32);
-        let Tensors { weight, bias, .. } = &self.tensors;
+        let Tensors {
+            weight,
+            bias,
+            residual,
+            ..
+        } = &self.tensors;
         Ok(Gradients {
-            dy: device.upload(&dy.data, &dy.shape)?,
-            dx: empty(dy)?,
+            dx: like_dy()?,
             dgamma: weight.as_ref().map(empty).transpose()?,
             dbeta: bias.as_ref().map(empty).transpose()?,
+            dresidual: residual.as_ref().map(|_| like_dy()).transpose()?,
+            dy,
         })
     }
 
@@ -170,8 +194,8 @@ impl<O: NormOptions> Step<O> {
         let state = device.download(&on_device.state)?;
         let SavedStatistics { mean, rstd } = functional::statistics(&state, count);
         Ok(vec![
-            Output::f32("mean", &[count], &mean),
-            Output::f32("rstd", &[count], &rstd),
+            Output::floats("mean", &[count], &Elements::F32(mean)),
+            Output::floats("rstd", &[count], &Elements::F32(rstd)),
         ])
     }
 
@@ -182,7 +206,7 @@ impl<O: NormOptions> Step<O> {
         let tracked = match on_device.running {
             Some(_) => device.download::<u32>(&on_device.num_batches_tracked)?[0],
             // Where nothing is averaged the device does not count.
-            None => self.num_batches_tracked + u32::from(!self.tensors.x.data.is_empty()),
+            None => self.num_batches_tracked + u32::from(self.tensors.count_as_batch()),
         };
         let mut outputs = vec![Output::i64("num_batches_tracked", tracked.into())];
         if let (Some(before), Some([mean, var])) = (&self.running, &on_device.running) {
@@ -198,15 +222,20 @@ impl<O: NormOptions> Step<O> {
             return Ok(Vec::new());
         };
         let Tensors {
-            x, weight, bias, ..
+            x,
+            weight,
+            bias,
+            residual,
+            ..
         } = &self.tensors;
         let mut outputs = vec![output(device, self.names.dx, &x.shape, &gradients.dx)?];
-        for (name, tensor, parameter) in [
+        for (name, tensor, input) in [
             (self.names.dweight, &gradients.dgamma, weight),
             ("dbias", &gradients.dbeta, bias),
+            ("dresidual", &gradients.dresidual, residual),
         ] {
-            if let (Some(tensor), Some(parameter)) = (tensor, parameter) {
-                outputs.push(output(device, name, &parameter.shape, tensor)?);
+            if let (Some(tensor), Some(input)) = (tensor, input) {
+                outputs.push(output(device, name, &input.shape, tensor)?);
             }
         }
         Ok(outputs)
@@ -225,6 +254,8 @@ impl OnDevice {
                 var,
                 num_batches_tracked: Some(&self.num_batches_tracked),
             }),
+            residual: self.residual.as_ref(),
+            mask: self.mask.as_ref(),
             ..Forward::new(&self.x, &self.y)
         }
     }
@@ -236,6 +267,10 @@ impl OnDevice {
             dx: Some(&gradients.dx),
             dgamma: gradients.dgamma.as_ref(),
             dbeta: gradients.dbeta.as_ref(),
+            beta: self.beta.as_ref(),
+            residual: self.residual.is_some(),
+            masked: self.mask.is_some(),
+            dresidual: gradients.dresidual.as_ref(),
             ..Backward::new(&self.x, &gradients.dy, &self.state)
         })
     }
@@ -247,5 +282,6 @@ pub(crate) fn output(
     shape: &[usize],
     tensor: &Tensor,
 ) -> Result<Output> {
-    Ok(Output::f32(name, shape, &device.download(tensor)?))
+    let elements = Elements::download(device, tensor)?;
+    Ok(Output::floats(name, shape, &elements))
 }

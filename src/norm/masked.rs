@@ -4,9 +4,9 @@
 use super::functional::{Backward, Forward};
 use super::gradients::Step;
 use super::numbers::forward_numbers;
-use super::options::{Activation, BatchNormOptions, Mode, RunningVariance, Statistics};
+use super::options::{Activation, Mode, RunningVariance, Statistics};
 use super::planning::{bounded_state, of_any_type, plan};
-use super::spec::{Kind, Spec, Specify};
+use super::spec::{Kind, NormOptions, Spec};
 use crate::gpu::{DType, Device, Prepared, Recorder, Tensor};
 use crate::kernels::{
     Finish, Flags, Merge, Numbers, finish_moments::FinishMoments, mask_bits::MaskBits,
@@ -19,7 +19,7 @@ use crate::{Error, Result, Shape};
 pub fn masked_state_len(
     device: &Device,
     shape: &Shape,
-    options: &BatchNormOptions,
+    options: &impl NormOptions,
 ) -> Result<usize> {
     let spec = options.specify(shape)?;
     of_any_type(|dtype| {

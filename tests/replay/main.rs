@@ -17,14 +17,18 @@ use rand_pcg::Pcg64;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 mod family_golden;
-mod family_oracle;
 mod family_refusals;
 mod family_results;
 mod golden;
 mod mutations;
+mod oracle;
 mod refusals;
 mod results;
 mod sample;
+mod tail_golden;
+mod tail_refusals;
+mod tail_results;
+mod types;
 
 /// A case file in the making.
 #[derive(Clone, Default)]
@@ -39,6 +43,16 @@ impl Request {
         let request = Self::default().meta("op", "batch_norm").f32("x", shape, x);
         let each = metadata.iter();
         each.fold(request, |request, (key, value)| request.meta(key, value))
+    }
+
+    /// Reads a case back.
+    fn read(bytes: &[u8]) -> Self {
+        let (_, header) = SafeTensors::read_metadata(bytes).unwrap();
+        let metadata = header.metadata().clone().unwrap();
+        Self {
+            metadata: metadata.into_iter().collect(),
+            tensors: Results::read(bytes).0,
+        }
     }
 
     fn meta(mut self, key: &str, value: &str) -> Self {
@@ -75,12 +89,10 @@ impl Request {
         &self.tensors[tensor].1
     }
 
-    /// The values of an F32 tensor.
+    /// The values of a tensor.
     fn wide(&self, tensor: &str) -> Option<Vec<f64>> {
-        let (_, _, bytes) = self.tensors.get(tensor)?;
-        let values = bytes.chunks_exact(4);
-        let values = values.map(|b| f32::from_le_bytes(b.try_into().unwrap()));
-        Some(values.map(f64::from).collect())
+        let (dtype, _, bytes) = self.tensors.get(tensor)?;
+        Some(types::wide(*dtype, bytes))
     }
 
     /// A metadata value, or its default.
@@ -135,6 +147,14 @@ impl Results {
         values
             .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
             .collect()
+    }
+
+    /// The values of a tensor, which has to have that shape and type.
+    fn wide(&self, name: &str, shape: &[usize], dtype: Dtype) -> Vec<f64> {
+        let (got_type, got_shape, bytes) = &self.0[name];
+        let got = (*got_type, got_shape.as_slice());
+        assert_eq!(got, (dtype, shape), "{name}");
+        types::wide(dtype, bytes)
     }
 
     fn num_batches_tracked(&self) -> i64 {

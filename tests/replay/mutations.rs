@@ -2,9 +2,12 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
+use safetensors::tensor::Dtype;
 
 use crate::family_results::draw;
 use crate::replay;
+use crate::tail_results::with_residual;
+use crate::types::stored;
 
 type Metadata = &'static [(&'static str, &'static str)];
 
@@ -26,8 +29,17 @@ fn originals() -> Vec<Vec<u8>> {
         ("spectral_norm", &[("power_iterations", "2")], "dw"),
     ];
     let draw = |(op, metadata, tensors): (&str, Metadata, &str)| {
-        let request = draw(op, &[2, 2], metadata, tensors);
-        request.meta("mode", "eval").bytes()
+        let request = draw(op, &[2, 2], metadata, tensors).meta("mode", "eval");
+        if !request.has("x") {
+            return request.bytes();
+        }
+        let dtype = match op {
+            "group_norm" => Dtype::F16,
+            "instance_norm" => Dtype::BF16,
+            _ => Dtype::F32,
+        };
+        let tail = with_residual(&request).meta("activation", "relu");
+        stored(&tail, dtype).bytes()
     };
     ops.into_iter().map(draw).collect()
 }

@@ -8,6 +8,7 @@ use wgnorm::{
 use super::Parsed;
 use crate::file::Input;
 use crate::keys;
+use crate::mask;
 use crate::running::{Averages, missing};
 use crate::step::{Reports, Step};
 use crate::tensors::Tensors;
@@ -18,11 +19,13 @@ pub(super) fn batch_norm(input: &mut Input<'_>) -> Parsed {
     let options = BatchNormOptions {
         channel_axis: keys::channel_axis(input)?,
         eps: keys::eps(input, defaults.eps)?,
+        activation: keys::activation(input)?,
         momentum: averages.momentum,
         running_variance: averages.variance,
         ..defaults
     };
-    let (tensors, view) = channels(input, View::channels, options.channel_axis)?;
+    let (mut tensors, view) = channels(input, View::channels, options.channel_axis)?;
+    tensors.mask = mask::take(input, &tensors.x, options.channel_axis)?;
     averages.check(&tensors, view)?;
     let reports = Reports::of_batch(averages.train, view.count);
     Ok(Box::new(Step::averaged(
@@ -37,6 +40,7 @@ pub(super) fn batch_renorm(input: &mut Input<'_>) -> Parsed {
     let options = BatchRenormOptions {
         channel_axis: keys::channel_axis(input)?,
         eps: keys::eps(input, defaults.eps)?,
+        activation: keys::activation(input)?,
         r_max,
         d_max,
         momentum: averages.momentum,
@@ -60,6 +64,7 @@ pub(super) fn instance_norm(input: &mut Input<'_>) -> Parsed {
     let options = InstanceNormOptions {
         channel_axis: keys::channel_axis(input)?,
         eps: keys::eps(input, defaults.eps)?,
+        activation: keys::activation(input)?,
         momentum: averages.momentum,
         running_variance: averages.variance,
         ..defaults
@@ -88,6 +93,7 @@ pub(super) fn group_norm(input: &mut Input<'_>) -> Parsed {
         groups: keys::num_groups(input)?,
         channel_axis: keys::channel_axis(input)?,
         eps: keys::eps(input, defaults.eps)?,
+        activation: keys::activation(input)?,
         ..defaults
     };
     let (tensors, view) = channels(input, View::samples, options.channel_axis)?;

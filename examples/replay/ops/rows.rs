@@ -14,6 +14,7 @@ pub(super) fn layer_norm(input: &mut Input<'_>) -> Parsed {
     let options = LayerNormOptions {
         normalized_dims,
         eps: keys::eps(input, defaults.eps)?,
+        activation: keys::activation(input)?,
         ..defaults
     };
     Ok(Box::new(Step::plain(options, tensors)))
@@ -25,6 +26,7 @@ pub(super) fn rms_norm(input: &mut Input<'_>) -> Parsed {
     let options = RmsNormOptions {
         normalized_dims,
         eps: keys::eps(input, defaults.eps)?,
+        activation: keys::activation(input)?,
         ..defaults
     };
     Ok(Box::new(Step::plain(options, tensors)))

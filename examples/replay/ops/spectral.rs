@@ -5,6 +5,7 @@ use wgnorm::{DType, Device, Result, Shape, SpectralNormOptions, Tensor};
 
 use super::weight::along;
 use super::{Operation, Parsed};
+use crate::elements::Elements;
 use crate::file::{Input, Output, Values};
 use crate::keys;
 use crate::step::output;
@@ -53,7 +54,7 @@ pub(super) fn spectral_norm(input: &mut Input<'_>) -> Parsed {
 
 impl Operation for SpectralNorm {
     fn run(&self, device: &Device) -> Result<Vec<Output>> {
-        let upload = |values: &Values| device.upload(&values.data, &values.shape);
+        let upload = |values: &Values| values.upload(device);
         let empty = |shape: &Shape| device.empty(shape, DType::F32);
         let shape = Shape::from(&self.weight.shape);
         let (weight, u) = (upload(&self.weight)?, upload(&self.u)?);
@@ -108,7 +109,7 @@ impl SpectralNorm {
         let mut outputs = vec![
             output(device, "w", shape, w)?,
             output(device, "u", &self.u.shape, u)?,
-            Output::f32("sigma", &[1], &[sigma]),
+            Output::floats("sigma", &[1], &Elements::F32(vec![sigma])),
         ];
         if let Some(dweight) = dweight {
             outputs.push(output(device, "dweight", shape, &dweight)?);

@@ -26,6 +26,8 @@ pub(super) fn weight_norm(input: &mut Input<'_>) -> Parsed {
         dy: dw,
         weight: Some(g),
         bias: None,
+        residual: None,
+        mask: None,
     };
     Ok(Box::new(Step {
         names: Names {
