@@ -119,8 +119,8 @@ pub use norm::{
     InstanceNormOptions, LayerNorm, LayerNormOptions, Mode, Moment, Momentum, Norm, PieceGradients,
     Recalibration, RenormSchedule, Restore, RmsNorm, RmsNormOptions, RunningVariance, Saved,
     SavedPieces, SavedStatistics, SpectralNorm, SpectralNormOptions, SpectralSaved, Statistics,
-    Wanted, WantedGradients, WeightGradients, WeightNorm, WeightNormOptions, functional, moments,
-    spectral,
+    Wanted, WantedGradients, WeightGradients, WeightNorm, WeightNormOptions, With, functional,
+    moments, spectral,
 };
 pub use plan::{PlanOptions, Strategy};
 pub use shape::{Shape, View};

@@ -38,18 +38,18 @@ pub use super::spec::NormOptions;
 
 use super::checks;
 use super::gradients::{Step, backward_pass};
-use super::masked::Masked;
+use super::masked;
 use super::numbers::{forward_numbers, is_gated};
 use super::options::{Mode, Statistics};
 use super::planning::{check_state, forward_pass, gated_pass, plan};
-use super::spec::{Kind, Spec};
+use super::spec::Kind;
+use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::kernels::{
     Flags, Numbers, fold_statistics::FoldStatistics, forward_resident, moments::Moments,
     normalize::Normalize,
 };
 use crate::plan::{Gains, Pass, Plan, Strategy};
-use crate::{Error, Result};
 
 /// The running statistics of a layer, f32 of C elements each.
 #[derive(Clone, Copy, Debug)]
@@ -218,7 +218,7 @@ pub fn forward(
     };
     checks::forward(recorder.device(), tensors, &spec)?;
     if let Some(mask) = tensors.mask {
-        return forward_masked(recorder, tensors, &spec, mode, mask);
+        return masked::forward(recorder, tensors, &spec, mode, mask);
     }
     checks::values(tensors, &own, mode)?;
     let pass = if is_gated(&spec, tensors.residual.is_some()) && tensors.state.is_some() {
@@ -348,7 +348,7 @@ pub fn backward(
     checks::statistics(&own, statistics)?;
     checks::backward(recorder.device(), tensors, &spec)?;
     if tensors.masked {
-        return backward_masked(recorder, tensors, &spec, statistics);
+        return masked::backward(recorder, tensors, &spec, statistics);
     }
     let pass = backward_pass(&spec, tensors, statistics);
     let plan = plan(recorder.device(), shape, &spec, pass)?;
@@ -368,44 +368,7 @@ pub fn backward(
     Ok(())
 }
 
-fn forward_masked(
-    recorder: &mut Recorder<'_>,
-    tensors: &Forward<'_>,
-    spec: &Spec,
-    mode: Mode,
-    mask: &Tensor,
-) -> Result<()> {
-    let Some(state) = tensors.state else {
-        let (name, reason) = ("state", "what is valid is kept in it");
-        return Err(Error::Missing { name, reason });
-    };
-    let shape = tensors.x.shape();
-    let Some(masked) = Masked::new(recorder.device(), shape, spec)? else {
-        return recorder.clear(&[("state", state)]);
-    };
-    masked.check_state(state)?;
-    let dispatches = masked.forward(recorder, tensors, [mask, state], spec, mode)?;
-    recorder.dispatch(dispatches);
-    Ok(())
-}
-
-fn backward_masked(
-    recorder: &mut Recorder<'_>,
-    tensors: &Backward<'_>,
-    spec: &Spec,
-    statistics: Statistics,
-) -> Result<()> {
-    let shape = tensors.x.shape();
-    let Some(masked) = Masked::new(recorder.device(), shape, spec)? else {
-        return clear_gradients(recorder, tensors);
-    };
-    masked.check_state(tensors.state)?;
-    let dispatches = masked.backward(recorder, tensors, spec, statistics)?;
-    recorder.dispatch(dispatches);
-    Ok(())
-}
-
-fn clear_gradients(recorder: &mut Recorder<'_>, tensors: &Backward<'_>) -> Result<()> {
+pub(super) fn clear_gradients(recorder: &mut Recorder<'_>, tensors: &Backward<'_>) -> Result<()> {
     let dgamma = tensors.dgamma.map(|dgamma| ("dgamma", dgamma));
     let dbeta = tensors.dbeta.map(|dbeta| ("dbeta", dbeta));
     let cleared: Vec<_> = dgamma.into_iter().chain(dbeta).collect();

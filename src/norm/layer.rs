@@ -8,7 +8,7 @@ use super::functional::{self, Backward, Forward, Running};
 use super::numbers::is_gated;
 use super::options::Mode;
 use super::planning::state_len_of;
-use super::saved::{Gradients, Saved, Wanted, WantedGradients};
+use super::saved::{Gradients, Saved, Wanted, WantedGradients, With};
 use super::spec::{NormOptions, Spec};
 use crate::gpu::{DType, Device, Recorder, Tensor};
 use crate::plan::Gains;
@@ -166,26 +166,25 @@ impl<O: NormOptions> Norm<O> {
     /// Without running statistics it normalizes by those of x.
     pub fn infer(&self, recorder: &mut Recorder<'_>, x: &Tensor) -> Result<Tensor> {
         let y = recorder.device().empty(x.shape(), x.dtype())?;
-        self.infer_to(recorder, x, None, &y)?;
+        self.infer_to(recorder, x, With::default(), &y)?;
         Ok(y)
     }
 
-    /// [`infer`](Self::infer) of `act(norm(x) + residual)`, with the
-    /// [`Activation`](super::Activation) of the options.
-    pub fn infer_with_residual(
+    /// [`infer`](Self::infer) with a residual or a mask.
+    pub fn infer_with(
         &self,
         recorder: &mut Recorder<'_>,
         x: &Tensor,
-        residual: &Tensor,
+        with: With<'_>,
     ) -> Result<Tensor> {
         let y = recorder.device().empty(x.shape(), x.dtype())?;
-        self.infer_to(recorder, x, Some(residual), &y)?;
+        self.infer_to(recorder, x, with, &y)?;
         Ok(y)
     }
 
     /// [`infer`](Self::infer) that overwrites x with y.
     pub fn infer_in_place(&self, recorder: &mut Recorder<'_>, x: &Tensor) -> Result<()> {
-        self.infer_to(recorder, x, None, x)
+        self.infer_to(recorder, x, With::default(), x)
     }
 
     /// A forward in any of the four modes, with what a backward needs: frozen layers
@@ -196,32 +195,21 @@ impl<O: NormOptions> Norm<O> {
         x: &Tensor,
         mode: Mode,
     ) -> Result<(Tensor, Saved)> {
-        self.forward_of(recorder, x, None, mode)
+        self.forward_with(recorder, x, With::default(), mode)
     }
 
-    /// [`forward`](Self::forward) of `act(norm(x) + residual)`, with the
-    /// [`Activation`](super::Activation) of the options. The residual is shaped like x.
-    pub fn forward_with_residual(
+    /// [`forward`](Self::forward) with a residual or a mask. Its [`backward`](Self::backward) knows.
+    pub fn forward_with(
         &self,
         recorder: &mut Recorder<'_>,
         x: &Tensor,
-        residual: &Tensor,
-        mode: Mode,
-    ) -> Result<(Tensor, Saved)> {
-        self.forward_of(recorder, x, Some(residual), mode)
-    }
-
-    fn forward_of(
-        &self,
-        recorder: &mut Recorder<'_>,
-        x: &Tensor,
-        residual: Option<&Tensor>,
+        with: With<'_>,
         mode: Mode,
     ) -> Result<(Tensor, Saved)> {
         let spec = self.check(x)?;
-        let state = self.new_state(recorder.device(), x)?;
+        let state = self.new_state(recorder.device(), x, with)?;
         let y = recorder.device().empty(x.shape(), x.dtype())?;
-        self.record(recorder, [x, &y], residual, Some(&state), mode)?;
+        self.record(recorder, [x, &y], with, Some(&state), mode)?;
         checks::warn_of_few_values(&self.warned, x.shape(), &spec, mode);
         let saved = Saved {
             state,
@@ -231,7 +219,8 @@ impl<O: NormOptions> Norm<O> {
             count: spec.statistics(mode.statistics),
             of: self.options.expected(&self.parameters),
             limits: self.options.limits(),
-            residual: residual.is_some(),
+            residual: with.residual.is_some(),
+            masked: with.mask.is_some(),
         };
         Ok((y, saved))
     }
@@ -280,22 +269,27 @@ impl<O: NormOptions> Norm<O> {
         &self,
         recorder: &mut Recorder<'_>,
         x: &Tensor,
-        residual: Option<&Tensor>,
+        with: With<'_>,
         y: &Tensor,
     ) -> Result<()> {
         self.check(x)?;
-        if self.running.is_some() {
-            return self.record(recorder, [x, y], residual, None, Mode::EVAL);
+        let mode = if self.running.is_some() {
+            Mode::EVAL
+        } else {
+            Mode::RECOMPUTE
+        };
+        if mode == Mode::EVAL && with.mask.is_none() {
+            return self.record(recorder, [x, y], with, None, mode);
         }
-        let state = self.new_state(recorder.device(), x)?;
-        self.record(recorder, [x, y], residual, Some(&state), Mode::RECOMPUTE)
+        let state = self.new_state(recorder.device(), x, with)?;
+        self.record(recorder, [x, y], with, Some(&state), mode)
     }
 
     fn record(
         &self,
         recorder: &mut Recorder<'_>,
         [x, y]: [&Tensor; 2],
-        residual: Option<&Tensor>,
+        with: With<'_>,
         state: Option<&Tensor>,
         mode: Mode,
     ) -> Result<()> {
@@ -304,7 +298,8 @@ impl<O: NormOptions> Norm<O> {
             gamma: self.gamma.as_ref(),
             beta: self.beta.as_ref(),
             running: self.running.as_ref().map(RunningTensors::borrowed),
-            residual,
+            residual: with.residual,
+            mask: with.mask,
             ..Forward::new(x, y)
         };
         functional::forward(recorder, &tensors, &self.options, mode)
@@ -340,6 +335,7 @@ impl<O: NormOptions> Norm<O> {
             gamma: self.gamma.as_ref(),
             beta: self.beta.as_ref(),
             residual: saved.residual,
+            masked: saved.masked,
             dx,
             dgamma: dgamma.as_ref(),
             dbeta: dbeta.as_ref(),
@@ -370,8 +366,11 @@ impl<O: NormOptions> Norm<O> {
         })
     }
 
-    fn new_state(&self, device: &Device, x: &Tensor) -> Result<Tensor> {
-        let len = state_len_of(device, x, &self.options)?;
+    fn new_state(&self, device: &Device, x: &Tensor, with: With<'_>) -> Result<Tensor> {
+        let len = match with.mask {
+            Some(_) => functional::masked_state_len(device, x.shape(), &self.options)?,
+            None => state_len_of(device, x, &self.options)?,
+        };
         device.empty([len], DType::F32)
     }
 }

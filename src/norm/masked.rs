@@ -1,7 +1,7 @@
 //! Batch norm of what a mask calls valid: how many values a statistic is of is known only on the device,
 //! so that their moments are merged and finished by dispatches of their own.
 
-use super::functional::{Backward, Forward};
+use super::functional::{self, Backward, Forward};
 use super::gradients::Step;
 use super::numbers::forward_numbers;
 use super::options::{Activation, Mode, RunningVariance, Statistics};
@@ -26,6 +26,45 @@ pub fn masked_state_len(
         let spec = spec.clone().of_type(dtype);
         Ok(Masked::new(device, shape, &spec)?.map_or(4, |masked| masked.len()))
     })
+}
+
+/// Records a forward with a mask, whose other arguments were checked.
+pub(super) fn forward(
+    recorder: &mut Recorder<'_>,
+    tensors: &Forward<'_>,
+    spec: &Spec,
+    mode: Mode,
+    mask: &Tensor,
+) -> Result<()> {
+    let Some(state) = tensors.state else {
+        let (name, reason) = ("state", "what is valid is kept in it");
+        return Err(Error::Missing { name, reason });
+    };
+    let shape = tensors.x.shape();
+    let Some(masked) = Masked::new(recorder.device(), shape, spec)? else {
+        return recorder.clear(&[("state", state)]);
+    };
+    masked.check_state(state)?;
+    let dispatches = masked.forward(recorder, tensors, [mask, state], spec, mode)?;
+    recorder.dispatch(dispatches);
+    Ok(())
+}
+
+/// Records the backward of one.
+pub(super) fn backward(
+    recorder: &mut Recorder<'_>,
+    tensors: &Backward<'_>,
+    spec: &Spec,
+    statistics: Statistics,
+) -> Result<()> {
+    let shape = tensors.x.shape();
+    let Some(masked) = Masked::new(recorder.device(), shape, spec)? else {
+        return functional::clear_gradients(recorder, tensors);
+    };
+    masked.check_state(tensors.state)?;
+    let dispatches = masked.backward(recorder, tensors, spec, statistics)?;
+    recorder.dispatch(dispatches);
+    Ok(())
 }
 
 /// The plan of all dispatches of a step with a mask, and where its state has what.

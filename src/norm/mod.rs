@@ -39,6 +39,6 @@ pub use relatives::{
     BatchRenormOptions, GroupNormOptions, InstanceNormOptions, LayerNormOptions, RmsNormOptions,
     WeightNormOptions,
 };
-pub use saved::{Gradients, Saved, Wanted, WantedGradients};
+pub use saved::{Gradients, Saved, Wanted, WantedGradients, With};
 pub use spectral::{SpectralNorm, SpectralNormOptions, SpectralSaved};
 pub use weight::{WeightGradients, WeightNorm};

@@ -1,10 +1,35 @@
-//! What a layer's forward leaves, and what its backward gives.
+//! What a layer's forward takes beside x and leaves, and what its backward gives.
 
 use super::functional::{self, SavedStatistics};
 use super::options::Statistics;
 use super::pieces::SavedPieces;
 use crate::gpu::{Device, Tensor};
 use crate::{Error, Result, Shape, View};
+
+/// What a forward takes beside x, for [`Norm::forward_with`](super::Norm::forward_with).
+///
+/// ```no_run
+/// use wgnorm::{Activation, BatchNorm, BatchNormOptions, Device, Mode, Tensor, With};
+///
+/// fn residual_block(device: &Device, x: &Tensor, shortcut: &Tensor) -> wgnorm::Result<Tensor> {
+///     let options = BatchNormOptions { activation: Activation::Relu, ..Default::default() };
+///     let norm = BatchNorm::new(device, 64, options)?;
+///     let mut step = device.recorder();
+///     let with = With { residual: Some(shortcut), ..With::default() };
+///     let (y, saved) = norm.forward_with(&mut step, x, with, Mode::TRAIN)?; // relu(norm(x) + shortcut)
+///     let gradients = norm.backward(&mut step, x, &y, &saved)?; // dx, dgamma, dbeta and dresidual
+///     step.submit()?;
+///     Ok(gradients.dx)
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct With<'a> {
+    /// What is added to the norm before the activation of the options: of x's shape and type.
+    pub residual: Option<&'a Tensor>,
+    /// For batch norm which elements are valid: u32, not 0 where they are, of x's shape without its
+    /// channels. What is not valid may be NaN, counts in nothing and becomes 0.
+    pub mask: Option<&'a Tensor>,
+}
 
 /// What a forward leaves for its backward: a copy of the statistics that it used, and space for the
 /// sums of the backward. The running statistics may move in between; gamma is read when the backward
@@ -20,8 +45,9 @@ pub struct Saved {
     pub(super) of: String,
     /// The limits of a batch renorm.
     pub(super) limits: Option<[f64; 2]>,
-    /// Whether a residual was added.
+    /// Whether a residual was added, and whether there was a mask.
     pub(super) residual: bool,
+    pub(super) masked: bool,
 }
 
 /// The gradients of a backward.
@@ -80,6 +106,7 @@ impl Saved {
             of: String::new(),
             limits: None,
             residual: false,
+            masked: false,
         }
     }
 

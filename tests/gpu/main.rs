@@ -32,6 +32,7 @@ mod half;
 mod half_values;
 mod huge;
 mod layer;
+mod layer_with;
 mod masked;
 mod modes;
 mod moments;
