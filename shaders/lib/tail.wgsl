@@ -8,10 +8,18 @@ fn tailed(v: Word, residual: Word) -> Word {
         y += residual;
     }
     if has(RELU) {
-        // A NaN is not below 0, and stays.
-        y = select(y, Word(0.0), y < Word(0.0));
+        y = rectified(y);
     }
     return y;
+}
+
+// max(0, y), in which a NaN stays: by the bits of what lies below 0, from the least to minus infinity,
+// since compilers make of a comparison of floats a maximum that hides it (llvmpipe's GL does).
+fn rectified(y: Word) -> Word {
+    let bits = bitcast<vec4<u32>>(word_split(y));
+    let is_below = bits - vec4<u32>(0x80000001u) <= vec4<u32>(0x7f7fffffu);
+    let v = select(word_split(y), vec4<f32>(0.0), is_below);
+    return word_from(array<f32, 4>(v.x, v.y, v.z, v.w));
 }
 
 // A bit for each element of the word that passed.
