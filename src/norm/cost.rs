@@ -1,9 +1,11 @@
 //! What an operation will take, told without recording it: for benchmarks and schedulers.
 
-use super::planning::{forward_pass, gain_plan, plan};
-use super::spec::NormOptions;
+use super::numbers::is_gated;
+use super::options::Activation;
+use super::planning::{forward_pass, gain_plan, gated_pass, plan};
+use super::spec::{NormOptions, Spec};
 use crate::gpu::{DType, Device};
-use crate::plan::{Gains, Pass, Strategy};
+use crate::plan::{Gains, Pass, Plan, Strategy};
 use crate::{Result, Shape};
 
 /// An operation whose [`cost`] can be asked for.
@@ -30,19 +32,55 @@ pub struct Cost {
     pub bytes: u64,
 }
 
-/// What `operation` takes for an x of this shape; fails where the operation itself would.
+/// What `operation` takes for an x of this shape, with the activation of the options; fails where the
+/// operation itself would.
 pub fn cost(
     device: &Device,
     shape: &Shape,
     options: &impl NormOptions,
     operation: Operation,
 ) -> Result<Cost> {
-    let own = options.specify(shape)?;
+    cost_of(device, shape, &options.specify(shape)?, operation, false)
+}
+
+/// The same where a residual is added: it is loaded once more, a backward stores its gradient, and where
+/// an activation follows, a bit of each element is kept for the backward. A forward that counts its
+/// batches is meant.
+///
+/// ```
+/// use wgnorm::functional::{Operation, cost, cost_with_residual};
+/// use wgnorm::{BatchNormOptions, Device, Shape};
+///
+/// # let Ok(device) = Device::new() else { return Ok(()) };
+/// let (shape, options) = (Shape::from([32, 64, 56, 56]), BatchNormOptions::default());
+/// let plain = cost(&device, &shape, &options, Operation::Forward)?;
+/// let added = cost_with_residual(&device, &shape, &options, Operation::Forward)?;
+/// assert_eq!(added.bytes - plain.bytes, 4 * 32 * 64 * 56 * 56);
+/// # Ok::<(), wgnorm::Error>(())
+/// ```
+pub fn cost_with_residual(
+    device: &Device,
+    shape: &Shape,
+    options: &impl NormOptions,
+    operation: Operation,
+) -> Result<Cost> {
+    cost_of(device, shape, &options.specify(shape)?, operation, true)
+}
+
+fn cost_of(
+    device: &Device,
+    shape: &Shape,
+    own: &Spec,
+    operation: Operation,
+    residual: bool,
+) -> Result<Cost> {
+    let gated = is_gated(own, residual);
     let (spec, pass) = match operation {
         Operation::Inference if own.can_run() => (own.running(), Pass::Flat),
+        _ if gated => (own.clone(), gated_pass(own)),
         // Without running statistics inference is the forward.
-        Operation::Inference | Operation::Forward => (own.clone(), forward_pass(&own)),
-        Operation::Backward => (own, Pass::Backward),
+        Operation::Inference | Operation::Forward => (own.clone(), forward_pass(own)),
+        Operation::Backward => (own.clone(), Pass::Backward),
     };
     let Some(plan) = plan(device, shape, &spec, pass)? else {
         return Ok(Cost {
@@ -51,26 +89,55 @@ pub fn cost(
             bytes: 0,
         });
     };
-    // How often x or another activation goes by, and the dispatches of each window.
-    let (mut passes, each) = match (pass, plan.strategy) {
-        (Pass::Flat, _) | (Pass::Forward, Strategy::Resident) => (2, 1),
-        (Pass::Backward, Strategy::Resident) => (3, 1),
-        (Pass::Backward, _) => (5, 2),
-        _ => (3, 2),
-    };
-    let mut dispatches = each * plan.cuts.len() as u32;
-    if pass == Pass::Backward {
-        let across = gain_plan(device, &spec)?;
-        if let Some(across) = across.filter(|_| plan.gain_shares().is_none()) {
-            passes += 2;
-            dispatches += 2 * across.cuts.len() as u32;
-        }
-        let folds = matches!(plan.gains, Gains::Period(_)) || plan.gain_shares().is_some();
-        dispatches += u32::from(folds);
+    let one_pass = DType::F32.bytes(shape);
+    let gates = 4 * u64::from(plan.gates);
+    let windows = plan.cuts.len() as u32;
+    if operation == Operation::Backward && gated && spec.reduction.gains == Gains::Elements {
+        // A dispatch of its own makes dresidual of dy, and the rest goes on from there.
+        let rest = own.clone().followed_by(Activation::None);
+        let rest = cost_of(device, shape, &rest, operation, false)?;
+        return Ok(Cost {
+            dispatches: rest.dispatches + windows,
+            bytes: rest.bytes + 2 * one_pass + gates,
+            ..rest
+        });
     }
+    let is_resident = plan.strategy == Strategy::Resident;
+    let (passes, each) = walks(operation, pass, is_resident);
+    // Every dispatch of a backward asks for the gates, and one of a forward keeps them.
+    let (more_passes, more_dispatches, gated_dispatches) = match operation {
+        Operation::Backward => {
+            let (passes, dispatches) = gains(device, &spec, &plan)?;
+            (passes, dispatches, each)
+        }
+        // Counting the batches takes a binding that a residual needs.
+        _ if residual && is_resident && spec.can_run() && plan.gains == Gains::Slots => (0, 1, 1),
+        _ => (0, 0, 1),
+    };
+    let passes = passes + more_passes + u64::from(residual);
     Ok(Cost {
         strategy: plan.name(pass),
-        dispatches,
-        bytes: passes * DType::F32.bytes(shape),
+        dispatches: each * windows + more_dispatches,
+        bytes: passes * one_pass + u64::from(gated_dispatches) * gates,
     })
+}
+
+/// How often x or another activation goes by, and the dispatches of each window.
+fn walks(operation: Operation, pass: Pass, is_resident: bool) -> (u64, u32) {
+    match operation {
+        _ if pass == Pass::Flat => (2, 1),
+        Operation::Backward if is_resident => (3, 1),
+        Operation::Backward => (5, 2),
+        _ if is_resident => (2, 1),
+        _ => (3, 2),
+    }
+}
+
+/// The passes and the dispatches of a backward for gains that are not those of slots.
+fn gains(device: &Device, spec: &Spec, plan: &Plan) -> Result<(u64, u32)> {
+    let across = gain_plan(device, spec)?;
+    let across = across.filter(|_| plan.gain_shares().is_none());
+    let (passes, dispatches) = across.map_or((0, 0), |across| (2, 2 * across.cuts.len() as u32));
+    let folds = matches!(plan.gains, Gains::Period(_)) || plan.gain_shares().is_some();
+    Ok((passes, dispatches + u32::from(folds)))
 }

@@ -14,6 +14,7 @@ mod bounds;
 mod buffers;
 mod case;
 mod conditioning;
+mod costs;
 mod devices;
 mod embedding;
 mod errors;
