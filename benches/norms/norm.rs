@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 use wgnorm::functional::{self, Backward, Cost, Forward, Operation};
 use wgnorm::{
-    BatchNormOptions, Device, GroupNormOptions, InstanceNormOptions, LayerNormOptions, Mode,
-    PlanOptions, Recorder, Result, RmsNormOptions, Shape, Statistics,
+    Activation, BatchNormOptions, Device, GroupNormOptions, InstanceNormOptions, LayerNormOptions,
+    Mode, PlanOptions, Recorder, Result, RmsNormOptions, Shape, Statistics,
 };
 
 /// A norm by its name.
@@ -19,6 +19,7 @@ pub(crate) enum Norm {
 }
 
 /// The options of a norm.
+#[derive(Clone, Copy)]
 pub(crate) enum Options {
     Batch(BatchNormOptions),
     Layer(LayerNormOptions),
@@ -86,12 +87,26 @@ impl Norm {
 }
 
 impl Options {
+    pub(crate) fn followed_by(mut self, activation: Activation) -> Self {
+        with!(&mut self, options => options.activation = activation);
+        self
+    }
+
     pub(crate) fn state_len(&self, device: &Device, shape: &Shape) -> Result<usize> {
         with!(self, options => functional::state_len(device, shape, options))
     }
 
     pub(crate) fn cost(&self, device: &Device, shape: &Shape, op: Operation) -> Result<Cost> {
         with!(self, options => functional::cost(device, shape, options, op))
+    }
+
+    pub(crate) fn cost_with_residual(
+        &self,
+        device: &Device,
+        shape: &Shape,
+        op: Operation,
+    ) -> Result<Cost> {
+        with!(self, options => functional::cost_with_residual(device, shape, options, op))
     }
 
     pub(crate) fn forward(

@@ -8,6 +8,7 @@ use wgnorm::{DType, Mode, Recorder, Result, Tensor, reference};
 
 use crate::case::{Case, Op};
 use crate::norm::Options;
+use crate::tail::Tail;
 
 /// The inputs of a case on the host.
 pub(crate) struct Inputs {
@@ -17,6 +18,8 @@ pub(crate) struct Inputs {
     pub(crate) beta: Vec<f32>,
     pub(crate) running_mean: Vec<f32>,
     pub(crate) running_var: Vec<f32>,
+    /// Empty where none is added.
+    pub(crate) residual: Vec<f32>,
 }
 
 impl Inputs {
@@ -36,6 +39,12 @@ impl Inputs {
         let x = channels.map(|c| std[c] * normal() + mean[c]).collect();
         // A mean of its own keeps sum dy from cancelling.
         let dy = (0..shape.numel()).map(|_| normal() + 0.5).collect();
+        let added = if case.tail.has_residual() {
+            shape.numel()
+        } else {
+            0
+        };
+        let residual = (0..added).map(|_| normal()).collect();
         Self {
             x,
             dy,
@@ -43,11 +52,13 @@ impl Inputs {
             beta,
             running_mean,
             running_var,
+            residual,
         }
     }
 }
 
 /// All tensors that the operations of a case use.
+#[derive(Clone)]
 pub(crate) struct Operands {
     options: Options,
     has_running: bool,
@@ -63,6 +74,14 @@ pub(crate) struct Operands {
     pub(crate) tracked: Tensor,
     pub(crate) dgamma: Tensor,
     pub(crate) dbeta: Tensor,
+    pub(crate) residual: Option<Residual>,
+}
+
+/// What a residual brings along.
+#[derive(Clone)]
+pub(crate) struct Residual {
+    added: Tensor,
+    pub(crate) gradient: Tensor,
 }
 
 impl Operands {
@@ -84,8 +103,22 @@ impl Operands {
             tracked: device.upload(&[0u32], [1])?,
             dgamma: device.empty(channels, DType::F32)?,
             dbeta: device.empty(channels, DType::F32)?,
+            residual: Residual::upload(device, case, inputs)?,
             has_running: case.has_running(),
             options,
+        })
+    }
+
+    /// The same tensors without a tail; none where there is none anyway.
+    pub(crate) fn without_tail(&self, case: &Case) -> Option<Self> {
+        let plain = Case {
+            tail: Tail::None,
+            ..case.clone()
+        };
+        (case.tail != Tail::None).then(|| Self {
+            options: plain.options(),
+            residual: None,
+            ..self.clone()
         })
     }
 
@@ -117,7 +150,7 @@ impl Operands {
                 var: &self.running_var,
                 num_batches_tracked: Some(&self.tracked),
             }),
-            residual: None,
+            residual: self.residual.as_ref().map(|residual| &residual.added),
         };
         self.options.forward(recorder, &tensors, mode)
     }
@@ -131,10 +164,23 @@ impl Operands {
             dx: Some(&self.dx),
             dgamma: Some(&self.dgamma),
             dbeta: Some(&self.dbeta),
-            beta: None,
-            residual: false,
-            dresidual: None,
+            beta: Some(&self.beta),
+            residual: self.residual.is_some(),
+            dresidual: self.residual.as_ref().map(|residual| &residual.gradient),
         };
         self.options.backward(recorder, &tensors)
+    }
+}
+
+impl Residual {
+    fn upload(device: &wgnorm::Device, case: &Case, inputs: &Inputs) -> Result<Option<Self>> {
+        if !case.tail.has_residual() {
+            return Ok(None);
+        }
+        let shape = &case.device_shape();
+        Ok(Some(Self {
+            added: device.upload(&inputs.residual, shape)?,
+            gradient: device.empty(shape, DType::F32)?,
+        }))
     }
 }

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use wgnorm::functional::Cost;
-use wgnorm::wgpu;
+use wgnorm::{Device, wgpu};
 
 use crate::Outcome;
 use crate::args::Args;
@@ -21,7 +21,9 @@ use crate::probe::{Order, Probe, Prober};
 use crate::report::peer::Peer;
 use crate::report::{Report, Row, say, table};
 use crate::suite;
+use crate::tail::Tail;
 use crate::targets;
+use crate::turns::Turns;
 use crate::verify::{Verdict, verify};
 
 /// What stays the same from case to case.
@@ -139,7 +141,11 @@ impl<'a> Session<'a> {
                 self.say(format!("{name}: WRONG: {failure} (--seed {seed})"));
             }
             if verdict.failures.is_empty() {
-                let cost = options.cost(device, &shape, op.operation())?;
+                let cost = if case.tail.has_residual() {
+                    options.cost_with_residual(device, &shape, op.operation())?
+                } else {
+                    options.cost(device, &shape, op.operation())?
+                };
                 right.push((op, verdict, cost));
             } else {
                 wrong += 1;
@@ -159,34 +165,23 @@ impl<'a> Session<'a> {
         let best = self.best_copy(&copies, operands)?;
         let orders = Order::of(case);
         let probes = self.probes(case, operands, ops, &orders)?;
+        let plain = operands.without_tail(case);
         let mut lanes = vec![copy_lane(&copies[0]), copy_lane(&copies[best])];
         lanes.extend(copies.last().map(copy_lane));
-        for (op, ..) in ops {
-            lanes.push(Lane::new(move |encoder, times| {
-                let mut recorder = device.record_into(encoder);
-                (0..times).try_for_each(|_| operands.record(&mut recorder, *op))
-            }));
+        for operands in std::iter::once(operands).chain(&plain) {
+            lanes.extend(ops.iter().map(|(op, ..)| op_lane(device, operands, *op)));
         }
         lanes.extend(probes.iter().map(probe_lane));
         take_turns(&self.gpu.clock, &mut lanes, self.samples)?;
         let mut rows = Vec::new();
-        // The probes of an operation come together, one for each order.
-        let (timed, floors) = lanes[3..].split_at(ops.len());
-        for (i, (op, lane)) in ops.iter().zip(timed).enumerate() {
-            let record_ns = launch::record_ns(self.gpu, operands, op.0)? as u64;
-            let floors = floors.chunks(orders.len()).nth(i).unwrap_or_default();
-            let floor = |lane: &Lane<'_>| lane.median() as u64;
+        let turns = Turns::of(&lanes, ops.len(), plain.is_some(), &orders);
+        for (i, (op, lane)) in ops.iter().zip(turns.ops).enumerate() {
             let row = Row {
-                record_ns,
+                record_ns: launch::record_ns(self.gpu, operands, op.0)? as u64,
                 best_copy_kernel: copies[best].name,
-                floor_ns: floors.last().map(floor),
-                floor_order: orders
-                    .last()
-                    .filter(|_| !floors.is_empty())
-                    .map(|o| o.name()),
-                sequential_floor_ns: floors.first().map(floor),
-                ..self.row(case, op, lane, &lanes[..3])
+                ..self.row(case, op, lane, turns.copies)
             };
+            let row = turns.complete(row, case, (i, op.0));
             let is_cpu = self.gpu.info.device_type == wgpu::DeviceType::Cpu;
             rows.push(Row {
                 target: targets::figure(&row, is_cpu),
@@ -197,7 +192,8 @@ impl<'a> Session<'a> {
         Ok(rows)
     }
 
-    /// The probes of each operation in each order, after it was seen that they leave nothing out.
+    /// The probes of each operation in each order, after it was seen that they leave nothing out. Those
+    /// of a tail follow: one that loads an activation, and one that loads and stores it.
     fn probes(
         &self,
         case: &Case,
@@ -215,6 +211,13 @@ impl<'a> Session<'a> {
                 }
             }
         }
+        if case.tail != Tail::None {
+            let one = (Op::Inference, false);
+            let bind_load = |&order| self.prober.bind_load(case, operands, order);
+            let bind_move = |&order| self.prober.bind(case, operands, one, order);
+            probes.extend(orders.iter().filter_map(bind_load));
+            probes.extend(orders.iter().filter_map(bind_move));
+        }
         Ok(probes)
     }
 
@@ -228,9 +231,11 @@ impl<'a> Session<'a> {
     ) -> Row {
         let medians = copies.iter().map(Lane::median);
         let fastest = medians.fold(f64::INFINITY, f64::min);
+        let ideal_passes = op.ideal_passes() + case.tail.ideal_passes();
         Row {
             suite: case.suite.to_owned(),
             norm: case.norm.name(),
+            tail: case.tail.name(),
             op: op.name().to_owned(),
             shape: case.dims.0.clone(),
             layout: case.layout.name().to_owned(),
@@ -251,11 +256,13 @@ impl<'a> Session<'a> {
             floor_ns: None,
             floor_order: None,
             sequential_floor_ns: None,
+            plain_ns: None,
+            allowed_ns: None,
             target: None,
             max_error: verdict.max_error,
             pass_bytes: case.bytes(),
             traffic_bytes: cost.bytes,
-            ideal_bytes: (op.ideal_passes() * case.bytes() as f64) as u64,
+            ideal_bytes: (ideal_passes * case.bytes() as f64) as u64,
         }
     }
 
@@ -289,6 +296,13 @@ fn copy_lane(copy: &Copy) -> Lane<'_> {
     Lane::new(|encoder, times| {
         copy.record(encoder, times);
         Ok(())
+    })
+}
+
+fn op_lane<'a>(device: &'a Device, operands: &'a Operands, op: Op) -> Lane<'a> {
+    Lane::new(move |encoder, times| {
+        let mut recorder = device.record_into(encoder);
+        (0..times).try_for_each(|_| operands.record(&mut recorder, op))
     })
 }
 

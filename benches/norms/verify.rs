@@ -44,6 +44,7 @@ struct Oracle<'a> {
     x: Vec<f64>,
     gamma: Vec<f64>,
     beta: Vec<f64>,
+    residual: Vec<f64>,
     batch: reference::Moments,
 }
 
@@ -70,6 +71,9 @@ pub(crate) fn verify(
             &operands.y
         };
         device.write(output, &vec![f32::NAN; output.shape().numel()])?;
+        if let Some(residual) = operands.residual.as_ref().filter(|_| op == Op::Backward) {
+            device.write(&residual.gradient, &vec![f32::NAN; output.shape().numel()])?;
+        }
         let mut recorder = device.recorder();
         operands.record(&mut recorder, op)?;
         recorder.submit()?;
@@ -103,7 +107,12 @@ impl<'a> Oracle<'a> {
             x,
             gamma: wide(&inputs.gamma),
             beta: wide(&inputs.beta),
+            residual: wide(&inputs.residual),
         }
+    }
+
+    fn tail(&self) -> reference::Tail<'_> {
+        self.case.tail.oracle(&self.residual)
     }
 
     fn layer(&self) -> reference::BatchNorm<'_> {
@@ -119,6 +128,7 @@ impl<'a> Oracle<'a> {
     fn inference(&self, inputs: &Inputs, y: &[f32]) -> Verdict {
         let (mean, var) = (wide(&inputs.running_mean), wide(&inputs.running_var));
         let want = self.layer().normalize(&self.x, &mean, &var);
+        let want = self.tail().apply(&want);
         Verdict::main("y", l2(y, &want, &want))
     }
 
@@ -130,6 +140,7 @@ impl<'a> Oracle<'a> {
     ) -> wgnorm::Result<Verdict> {
         let (mean, var) = (&self.batch.mean, &self.batch.var);
         let want = self.layer().normalize(&self.x, mean, var);
+        let want = self.tail().apply(&want);
         let mut verdict = Verdict::main("y", l2(&device.download(&operands.y)?, &want, &want));
 
         let state = device.download(&operands.state)?;
@@ -168,7 +179,7 @@ impl<'a> Oracle<'a> {
         inputs: &Inputs,
         operands: &Operands,
     ) -> wgnorm::Result<Verdict> {
-        let dy = wide(&inputs.dy);
+        let dy = gated(device, &self.tail(), inputs, operands)?;
         let want = self.layer().backward(&self.x, &dy);
         let terms = self.terms(&dy);
         let n = self.case.n();
@@ -183,6 +194,7 @@ impl<'a> Oracle<'a> {
         verdict.hold_sum(("dgamma", n >= 256), &got, dgamma, &terms.dgamma);
         let got = device.download(&operands.dbeta)?;
         verdict.hold_sum(("dbeta", true), &got, dbeta, &terms.dbeta);
+        verdict.hold_residual(device, operands, &dy)?;
         Ok(verdict)
     }
 
@@ -213,6 +225,20 @@ impl<'a> Oracle<'a> {
 }
 
 impl Verdict {
+    /// The gradient of the residual, where there is one, has dy's own values.
+    pub(crate) fn hold_residual(
+        &mut self,
+        device: &Device,
+        operands: &Operands,
+        dy: &[f64],
+    ) -> wgnorm::Result<()> {
+        if let Some(residual) = &operands.residual {
+            let got = device.download(&residual.gradient)?;
+            self.hold("dresidual", l2(&got, dy, dy), 0.0);
+        }
+        Ok(())
+    }
+
     fn hold_sum(
         &mut self,
         (name, by_channel): (&str, bool),
@@ -231,6 +257,17 @@ impl Verdict {
         };
         self.hold(name, error, SUM);
     }
+}
+
+/// dy where it passed the tail of the forward that has run.
+pub(crate) fn gated(
+    device: &Device,
+    tail: &reference::Tail<'_>,
+    inputs: &Inputs,
+    operands: &Operands,
+) -> wgnorm::Result<Vec<f64>> {
+    let y: Vec<f32> = device.download(&operands.y)?;
+    Ok(tail.gate(&wide(&y), &wide(&inputs.dy)))
 }
 
 pub(crate) fn wide(values: &[f32]) -> Vec<f64> {
