@@ -101,6 +101,15 @@ impl Case {
         options.followed_by(self.tail.activation())
     }
 
+    /// The same without its tail, where it has one.
+    pub(crate) fn without_tail(&self) -> Option<Self> {
+        let plain = Self {
+            tail: Tail::None,
+            ..self.clone()
+        };
+        (self.tail != Tail::None).then_some(plain)
+    }
+
     /// Whether the norm has running statistics to infer by; else inference is its forward.
     pub(crate) fn has_running(&self) -> bool {
         self.norm == Norm::Batch

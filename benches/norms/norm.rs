@@ -19,7 +19,6 @@ pub(crate) enum Norm {
 }
 
 /// The options of a norm.
-#[derive(Clone, Copy)]
 pub(crate) enum Options {
     Batch(BatchNormOptions),
     Layer(LayerNormOptions),

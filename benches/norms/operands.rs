@@ -8,7 +8,6 @@ use wgnorm::{DType, Mode, Recorder, Result, Tensor, reference};
 
 use crate::case::{Case, Op};
 use crate::norm::Options;
-use crate::tail::Tail;
 
 /// The inputs of a case on the host.
 pub(crate) struct Inputs {
@@ -58,7 +57,6 @@ impl Inputs {
 }
 
 /// All tensors that the operations of a case use.
-#[derive(Clone)]
 pub(crate) struct Operands {
     options: Options,
     has_running: bool,
@@ -78,7 +76,6 @@ pub(crate) struct Operands {
 }
 
 /// What a residual brings along.
-#[derive(Clone)]
 pub(crate) struct Residual {
     added: Tensor,
     pub(crate) gradient: Tensor,
@@ -106,19 +103,6 @@ impl Operands {
             residual: Residual::upload(device, case, inputs)?,
             has_running: case.has_running(),
             options,
-        })
-    }
-
-    /// The same tensors without a tail; none where there is none anyway.
-    pub(crate) fn without_tail(&self, case: &Case) -> Option<Self> {
-        let plain = Case {
-            tail: Tail::None,
-            ..case.clone()
-        };
-        (case.tail != Tail::None).then(|| Self {
-            options: plain.options(),
-            residual: None,
-            ..self.clone()
         })
     }
 

@@ -40,6 +40,9 @@ struct Session<'a> {
     bar: ProgressBar,
 }
 
+/// An operation whose results are right, and what it takes.
+type Right = (Op, Verdict, Cost);
+
 /// Measures all cases; returns the report and how many results were wrong.
 pub(crate) fn run(
     args: &Args,
@@ -126,15 +129,35 @@ impl<'a> Session<'a> {
     fn case(&self, case: &Case) -> Outcome<(Vec<Row>, usize)> {
         let device = &self.gpu.device;
         // Before anything is drawn or held, the library may say that it cannot do this.
-        let (shape, options) = (case.device_shape(), case.options());
-        options.state_len(device, &shape)?;
+        case.options().state_len(device, &case.device_shape())?;
         let inputs = Inputs::random(case, self.seed);
         let operands = Operands::upload(device, case, &inputs)?;
-        let verdicts = verify(device, case, &inputs, &operands)?;
+        let (mut right, mut wrong) = self.judge(case, &inputs, &operands)?;
+        let mut plain = None;
+        if let Some(without) = case.without_tail() {
+            let operands = Operands::upload(device, &without, &inputs)?;
+            let judged = self.judge(&without, &inputs, &operands)?;
+            // What is held against a wrong result is not timed either.
+            right.retain(|(op, ..)| judged.0.iter().any(|(judged, ..)| judged == op));
+            wrong += judged.1;
+            plain = Some(operands);
+        }
         drop(inputs);
+        Ok((self.time(case, (&operands, plain.as_ref()), &right)?, wrong))
+    }
+
+    /// What of a case is right, with what it takes, and how many results are wrong.
+    fn judge(
+        &self,
+        case: &Case,
+        inputs: &Inputs,
+        operands: &Operands,
+    ) -> Outcome<(Vec<Right>, usize)> {
+        let device = &self.gpu.device;
+        let (shape, options) = (case.device_shape(), case.options());
         let mut right = Vec::new();
         let mut wrong = 0;
-        for (op, verdict) in verdicts {
+        for (op, verdict) in verify(device, case, inputs, operands)? {
             for failure in &verdict.failures {
                 let name = case.name(op);
                 let seed = self.seed;
@@ -151,24 +174,23 @@ impl<'a> Session<'a> {
                 wrong += 1;
             }
         }
-        Ok((self.time(case, &operands, &right)?, wrong))
+        Ok((right, wrong))
     }
 
     fn time(
         &self,
         case: &Case,
-        operands: &Operands,
-        ops: &[(Op, Verdict, Cost)],
+        (operands, plain): (&Operands, Option<&Operands>),
+        ops: &[Right],
     ) -> Outcome<Vec<Row>> {
         let device = &self.gpu.device;
         let copies = self.copier.bind(&operands.x, &operands.y);
         let best = self.best_copy(&copies, operands)?;
         let orders = Order::of(case);
         let probes = self.probes(case, operands, ops, &orders)?;
-        let plain = operands.without_tail(case);
         let mut lanes = vec![copy_lane(&copies[0]), copy_lane(&copies[best])];
         lanes.extend(copies.last().map(copy_lane));
-        for operands in std::iter::once(operands).chain(&plain) {
+        for operands in std::iter::once(operands).chain(plain) {
             lanes.extend(ops.iter().map(|(op, ..)| op_lane(device, operands, *op)));
         }
         lanes.extend(probes.iter().map(probe_lane));
@@ -198,7 +220,7 @@ impl<'a> Session<'a> {
         &self,
         case: &Case,
         operands: &Operands,
-        ops: &[(Op, Verdict, Cost)],
+        ops: &[Right],
         orders: &[Order],
     ) -> Outcome<Vec<Probe>> {
         let mut probes = Vec::new();
@@ -225,7 +247,7 @@ impl<'a> Session<'a> {
     fn row(
         &self,
         case: &Case,
-        (op, verdict, cost): &(Op, Verdict, Cost),
+        (op, verdict, cost): &Right,
         lane: &Lane<'_>,
         copies: &[Lane<'_>],
     ) -> Row {
