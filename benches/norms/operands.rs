@@ -106,6 +106,17 @@ impl Operands {
         })
     }
 
+    /// The same on the activations of another, so that both find them equally warm.
+    pub(crate) fn sharing(self, other: &Self) -> Self {
+        Self {
+            x: other.x.clone(),
+            dy: other.dy.clone(),
+            y: other.y.clone(),
+            dx: other.dx.clone(),
+            ..self
+        }
+    }
+
     pub(crate) fn record(&self, recorder: &mut Recorder<'_>, op: Op) -> Result<()> {
         match op {
             Op::Inference => self.forward(recorder, Mode::EVAL, None),

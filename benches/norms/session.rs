@@ -135,12 +135,12 @@ impl<'a> Session<'a> {
         let (mut right, mut wrong) = self.judge(case, &inputs, &operands)?;
         let mut plain = None;
         if let Some(without) = case.without_tail() {
-            let operands = Operands::upload(device, &without, &inputs)?;
-            let judged = self.judge(&without, &inputs, &operands)?;
+            let sharing = Operands::upload(device, &without, &inputs)?.sharing(&operands);
+            let judged = self.judge(&without, &inputs, &sharing)?;
             // What is held against a wrong result is not timed either.
             right.retain(|(op, ..)| judged.0.iter().any(|(judged, ..)| judged == op));
             wrong += judged.1;
-            plain = Some(operands);
+            plain = Some(sharing);
         }
         drop(inputs);
         Ok((self.time(case, (&operands, plain.as_ref()), &right)?, wrong))
@@ -190,18 +190,20 @@ impl<'a> Session<'a> {
         let probes = self.probes(case, operands, ops, &orders)?;
         let mut lanes = vec![copy_lane(&copies[0]), copy_lane(&copies[best])];
         lanes.extend(copies.last().map(copy_lane));
-        for operands in std::iter::once(operands).chain(plain) {
-            lanes.extend(ops.iter().map(|(op, ..)| op_lane(device, operands, *op)));
+        for (op, ..) in ops {
+            lanes.push(op_lane(device, operands, *op));
+            // Side by side, since what went before is what is warm.
+            lanes.extend(plain.map(|plain| op_lane(device, plain, *op)));
         }
         lanes.extend(probes.iter().map(probe_lane));
         take_turns(&self.gpu.clock, &mut lanes, self.samples)?;
         let mut rows = Vec::new();
         let turns = Turns::of(&lanes, ops.len(), plain.is_some(), &orders);
-        for (i, (op, lane)) in ops.iter().zip(turns.ops).enumerate() {
+        for (i, op) in ops.iter().enumerate() {
             let row = Row {
                 record_ns: launch::record_ns(self.gpu, operands, op.0)? as u64,
                 best_copy_kernel: copies[best].name,
-                ..self.row(case, op, lane, turns.copies)
+                ..self.row(case, op, turns.op(i), turns.copies)
             };
             let row = turns.complete(row, case, (i, op.0));
             let is_cpu = self.gpu.info.device_type == wgpu::DeviceType::Cpu;

@@ -11,9 +11,9 @@ use crate::targets;
 pub(crate) struct Turns<'l, 'a> {
     /// The yardstick, the best kernel and the device's own command.
     pub(crate) copies: &'l [Lane<'a>],
-    pub(crate) ops: &'l [Lane<'a>],
-    /// The operations without their tail, where they have one.
-    plain: &'l [Lane<'a>],
+    /// Each operation, and behind it the same without its tail, where it has one.
+    ops: &'l [Lane<'a>],
+    has_tail: bool,
     /// The probes of an operation come together, one for each order.
     floors: &'l [Lane<'a>],
     /// What a tail adds, for each order.
@@ -22,8 +22,8 @@ pub(crate) struct Turns<'l, 'a> {
 }
 
 impl<'l, 'a> Turns<'l, 'a> {
-    /// Takes apart three copies, so many operations, as many without tails if there are some, and all
-    /// probes, with those of the tail last.
+    /// Takes apart three copies, so many operations, each with the one without its tail if there are tails,
+    /// and all probes, with those of the tail last.
     pub(crate) fn of(
         lanes: &'l [Lane<'a>],
         ops: usize,
@@ -31,8 +31,7 @@ impl<'l, 'a> Turns<'l, 'a> {
         orders: &'l [Order],
     ) -> Self {
         let (copies, others) = lanes.split_at(3);
-        let (timed, others) = others.split_at(ops);
-        let (plain, others) = others.split_at(if has_tail { ops } else { 0 });
+        let (timed, others) = others.split_at(ops * each(has_tail));
         let (floors, passes) = others.split_at(others.len().min(ops * orders.len()));
         let (loads, moves) = passes.split_at(passes.len().min(orders.len()));
         let rates = loads.iter().zip(moves).map(|(load, both)| Rates {
@@ -42,11 +41,16 @@ impl<'l, 'a> Turns<'l, 'a> {
         Self {
             copies,
             ops: timed,
-            plain,
+            has_tail,
             floors,
             rates: rates.collect(),
             orders,
         }
+    }
+
+    /// The lane of an operation.
+    pub(crate) fn op(&self, i: usize) -> &'l Lane<'a> {
+        &self.ops[i * each(self.has_tail)]
     }
 
     /// The row of an operation with its floors, and with what its tail may cost.
@@ -61,7 +65,7 @@ impl<'l, 'a> Turns<'l, 'a> {
             lane.map(|lane| (lane.median() + extra(rates)) as u64)
         };
         let order = self.orders.last().filter(|_| !floors.is_empty());
-        let plain_ns = self.plain.get(i).map(Lane::median);
+        let plain_ns = self.has_tail.then(|| self.ops[2 * i + 1].median());
         let allowed = plain_ns.map(|ns| allowed_ns(ns, extra(self.rates.last())));
         Row {
             floor_ns: floor(floors.last(), self.rates.last()),
@@ -72,4 +76,9 @@ impl<'l, 'a> Turns<'l, 'a> {
             ..row
         }
     }
+}
+
+/// The lanes of an operation.
+fn each(has_tail: bool) -> usize {
+    1 + usize::from(has_tail)
 }
