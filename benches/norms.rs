@@ -7,6 +7,7 @@
 //! store what the strategies must) take turns, so that a change of the machine's mood meets them
 //! all, and the table shows medians. The time is the GPU's own where the
 //! adapter has timestamps between commands, and otherwise that from submitting to having waited.
+//! An operation with a tail takes turns with the same without, and with probes of what comes on top.
 //!
 //! `--test`, and `cargo test` on benchmarks, runs everything once to see that it works.
 //!
@@ -47,8 +48,12 @@ mod session;
 mod stored;
 #[path = "norms/suite.rs"]
 mod suite;
+#[path = "norms/tail.rs"]
+mod tail;
 #[path = "norms/targets.rs"]
 mod targets;
+#[path = "norms/turns.rs"]
+mod turns;
 #[path = "norms/verify.rs"]
 mod verify;
 #[path = "norms/verify_relatives.rs"]

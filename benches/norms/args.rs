@@ -8,6 +8,7 @@ use wgnorm::{DType, Strategy};
 use crate::case::{Layout, Op};
 use crate::norm::Norm;
 use crate::suite::{Dims, Suite};
+use crate::tail::Tail;
 
 /// Times the norms against a copy of the same size, after verifying it against float64.
 #[derive(Debug, Parser)]
@@ -19,6 +20,9 @@ pub(crate) struct Args {
     /// Run only this norm, or --shape with it; repeatable [default: batch for --shape]
     #[arg(long, value_enum)]
     pub(crate) norm: Vec<Norm>,
+    /// Let this follow the norms; repeatable [default: as the suite says, else none]
+    #[arg(long, value_enum)]
+    pub(crate) tail: Vec<Tail>,
     /// Run only this operation; repeatable
     #[arg(long, value_enum)]
     pub(crate) op: Vec<Op>,

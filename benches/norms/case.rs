@@ -6,6 +6,7 @@ use wgnorm::{DType, PlanOptions, Shape, Strategy};
 
 use crate::norm::{Norm, Options};
 use crate::suite::Dims;
+use crate::tail::Tail;
 
 /// Where the channels lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -66,6 +67,7 @@ impl Op {
 pub(crate) struct Case {
     pub(crate) suite: &'static str,
     pub(crate) norm: Norm,
+    pub(crate) tail: Tail,
     pub(crate) dims: Dims,
     pub(crate) layout: Layout,
     /// None leaves the choice to the planner.
@@ -97,7 +99,17 @@ impl Case {
             strategy: self.strategy,
             ..PlanOptions::default()
         };
-        self.norm.options(self.channel_axis(), plan)
+        let options = self.norm.options(self.channel_axis(), plan);
+        options.followed_by(self.tail.activation())
+    }
+
+    /// The same without its tail, where it has one.
+    pub(crate) fn without_tail(&self) -> Option<Self> {
+        let plain = Self {
+            tail: Tail::None,
+            ..self.clone()
+        };
+        (self.tail != Tail::None).then_some(plain)
     }
 
     /// Whether the norm has running statistics to infer by; else inference is its forward.
@@ -119,10 +131,19 @@ impl Case {
         self.dtype.size() * self.device_shape().numel() as u64
     }
 
+    /// What a bit of each element is of one pass.
+    pub(crate) fn bits(&self) -> f64 {
+        self.device_shape().numel() as f64 / 8.0 / self.bytes() as f64
+    }
+
     /// What the filter looks at.
     pub(crate) fn name(&self, op: Op) -> String {
         let layout = self.layout.name();
         let (suite, norm, op) = (self.suite, self.norm.name(), op.name());
-        format!("{suite}/{norm}/{op}/{}/{layout}", self.dims.letters())
+        let name = format!("{suite}/{norm}/{op}/{}/{layout}", self.dims.letters());
+        match self.tail {
+            Tail::None => name,
+            tail => format!("{name}/{}", tail.name()),
+        }
     }
 }

@@ -91,6 +91,7 @@ pub(crate) fn measure(gpu: &Gpu, samples: Samples) -> Outcome<Launch> {
 fn case(dims: &[usize]) -> Case {
     Case {
         norm: crate::norm::Norm::Batch,
+        tail: crate::tail::Tail::None,
         suite: "launch",
         dims: Dims(dims.to_vec()),
         layout: Layout::ChannelsFirst,

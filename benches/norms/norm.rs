@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 use wgnorm::functional::{self, Backward, Cost, Forward, Operation};
 use wgnorm::{
-    BatchNormOptions, DType, Device, GroupNormOptions, InstanceNormOptions, LayerNormOptions, Mode,
-    PlanOptions, Recorder, Result, RmsNormOptions, Shape, Statistics,
+    Activation, BatchNormOptions, DType, Device, GroupNormOptions, InstanceNormOptions,
+    LayerNormOptions, Mode, PlanOptions, Recorder, Result, RmsNormOptions, Shape, Statistics,
 };
 
 /// A norm by its name.
@@ -86,6 +86,11 @@ impl Norm {
 }
 
 impl Options {
+    pub(crate) fn followed_by(mut self, activation: Activation) -> Self {
+        with!(&mut self, options => options.activation = activation);
+        self
+    }
+
     pub(crate) fn state_len(&self, device: &Device, shape: &Shape) -> Result<usize> {
         with!(self, options => functional::state_len(device, shape, options))
     }
@@ -97,6 +102,15 @@ impl Options {
         op: Operation,
     ) -> Result<Cost> {
         with!(self, options => functional::cost(device, shape, dtype, options, op))
+    }
+
+    pub(crate) fn cost_with_residual(
+        &self,
+        device: &Device,
+        (shape, dtype): (&Shape, DType),
+        op: Operation,
+    ) -> Result<Cost> {
+        with!(self, options => functional::cost_with_residual(device, shape, dtype, options, op))
     }
 
     pub(crate) fn forward(

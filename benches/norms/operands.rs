@@ -18,6 +18,8 @@ pub(crate) struct Inputs {
     pub(crate) beta: Vec<f32>,
     pub(crate) running_mean: Vec<f32>,
     pub(crate) running_var: Vec<f32>,
+    /// Empty where none is added.
+    pub(crate) residual: Vec<f32>,
 }
 
 impl Inputs {
@@ -39,6 +41,13 @@ impl Inputs {
         // A mean of its own keeps sum dy from cancelling.
         let dy = (0..shape.numel()).map(|_| normal() + 0.5);
         let dy = rounded(dy.collect(), case.dtype);
+        let added = if case.tail.has_residual() {
+            shape.numel()
+        } else {
+            0
+        };
+        let residual = (0..added).map(|_| normal());
+        let residual = rounded(residual.collect(), case.dtype);
         Self {
             x,
             dy,
@@ -46,6 +55,7 @@ impl Inputs {
             beta,
             running_mean,
             running_var,
+            residual,
         }
     }
 }
@@ -66,6 +76,13 @@ pub(crate) struct Operands {
     pub(crate) tracked: Tensor,
     pub(crate) dgamma: Tensor,
     pub(crate) dbeta: Tensor,
+    pub(crate) residual: Option<Residual>,
+}
+
+/// What a residual brings along.
+pub(crate) struct Residual {
+    added: Tensor,
+    pub(crate) gradient: Tensor,
 }
 
 impl Operands {
@@ -92,9 +109,21 @@ impl Operands {
             tracked: device.upload(&[0u32], [1])?,
             dgamma: device.empty(channels, DType::F32)?,
             dbeta: device.empty(channels, DType::F32)?,
+            residual: Residual::upload(device, case, inputs)?,
             has_running: case.has_running(),
             options,
         })
+    }
+
+    /// The same on the activations of another, so that both find them equally warm.
+    pub(crate) fn sharing(self, other: &Self) -> Self {
+        Self {
+            x: other.x.clone(),
+            dy: other.dy.clone(),
+            y: other.y.clone(),
+            dx: other.dx.clone(),
+            ..self
+        }
     }
 
     pub(crate) fn record(&self, recorder: &mut Recorder<'_>, op: Op) -> Result<()> {
@@ -123,6 +152,7 @@ impl Operands {
                 var: &self.running_var,
                 num_batches_tracked: Some(&self.tracked),
             }),
+            residual: self.residual.as_ref().map(|residual| &residual.added),
             ..Forward::new(&self.x, &self.y)
         };
         self.options.forward(recorder, &tensors, mode)
@@ -134,8 +164,26 @@ impl Operands {
             dx: Some(&self.dx),
             dgamma: Some(&self.dgamma),
             dbeta: Some(&self.dbeta),
+            beta: Some(&self.beta),
+            residual: self.residual.is_some(),
+            dresidual: self.residual.as_ref().map(|residual| &residual.gradient),
             ..Backward::new(&self.x, &self.dy, &self.state)
         };
         self.options.backward(recorder, &tensors)
+    }
+}
+
+impl Residual {
+    fn upload(device: &wgnorm::Device, case: &Case, inputs: &Inputs) -> Result<Option<Self>> {
+        if !case.tail.has_residual() {
+            return Ok(None);
+        }
+        let shape = &case.device_shape();
+        let added = device.empty(shape, case.dtype)?;
+        stored::write(device, &added, &inputs.residual)?;
+        Ok(Some(Self {
+            added,
+            gradient: device.empty(shape, case.dtype)?,
+        }))
     }
 }

@@ -176,6 +176,35 @@ impl Prober {
         (op, is_split): (Op, bool),
         order: Order,
     ) -> Option<Probe> {
+        let output = match op {
+            Op::Backward => &operands.dx,
+            _ => &operands.y,
+        };
+        let (load, store) = match op {
+            Op::Backward => (Kernel::LoadTwo, Kernel::MoveTwo),
+            _ => (Kernel::LoadOne, Kernel::MoveOne),
+        };
+        let kernels = &[load, store][usize::from(!is_split)..];
+        self.bind_kernels(case, operands, (kernels, output), order)
+    }
+
+    /// A pass that loads an activation.
+    pub(crate) fn bind_load(
+        &self,
+        case: &Case,
+        operands: &Operands,
+        order: Order,
+    ) -> Option<Probe> {
+        self.bind_kernels(case, operands, (&[Kernel::LoadOne], &operands.y), order)
+    }
+
+    fn bind_kernels(
+        &self,
+        case: &Case,
+        operands: &Operands,
+        (kernels, output): (&[Kernel], &Tensor),
+        order: Order,
+    ) -> Option<Probe> {
         let limits = self.device.limits();
         let bytes = operands.x.bytes().next_multiple_of(16);
         let is_f32 = case.dtype == DType::F32;
@@ -185,19 +214,11 @@ impl Prober {
         let walk = Walk::new(case, order);
         let max_groups = limits.max_compute_workgroups_per_dimension as usize;
         let (params, grid) = walk.params(self.lanes as usize, self.groups as usize, max_groups);
-        let output = match op {
-            Op::Backward => &operands.dx,
-            _ => &operands.y,
-        };
-        let (load, store) = match op {
-            Op::Backward => (Kernel::LoadTwo, Kernel::MoveTwo),
-            _ => (Kernel::LoadOne, Kernel::MoveOne),
-        };
-        let kernels = [load, store].into_iter().skip(usize::from(!is_split));
         let ragged = usize::from(walk.is_ragged());
         Some(Probe {
             pipelines: kernels
-                .map(|kernel| self.pipelines[kernel as usize][ragged].clone())
+                .iter()
+                .map(|&kernel| self.pipelines[kernel as usize][ragged].clone())
                 .collect(),
             bindings: self.bindings(&params, operands, output),
             grid,

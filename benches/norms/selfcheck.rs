@@ -2,16 +2,18 @@
 
 use crate::Outcome;
 use crate::args::percent;
+use crate::case::Op;
 use crate::errors::{l2, worst};
 use crate::measure::median;
 use crate::report::compare::is_slower;
 use crate::report::wgpu_version;
 use crate::suite::Dims;
+use crate::tail::{Rates, Tail, allowed_ns};
 
 type Check = (&'static str, bool);
 
 pub(crate) fn run() -> Outcome {
-    let mut checks = arguments().into_iter().chain(numbers());
+    let mut checks = arguments().into_iter().chain(numbers()).chain(tails());
     match checks.find(|(_, holds)| !holds) {
         None => Ok(()),
         Some((name, _)) => Err(format!("self check failed: {name}").into()),
@@ -72,5 +74,34 @@ fn numbers() -> Vec<Check> {
         ),
         ("too few results", worst(&[], &[1.0], &[1.0]).is_infinite()),
         ("wgpu's version", wgpu_version().starts_with("30.")),
+    ]
+}
+
+fn tails() -> Vec<Check> {
+    let is = |value: f64, expected: f64| (value - expected).abs() < 1e-9;
+    let bits = 1.0 / 32.0;
+    let rates = Some(Rates {
+        load_ns: 80.0,
+        store_ns: 20.0,
+    });
+    let ns = |tail: Tail, op, is_split| tail.extra(op, is_split, bits).ns(rates, 1000.0);
+    let both = Tail::ResidualRelu;
+    let by_copy = both.extra(Op::Forward, true, bits).ns(None, 100.0);
+    vec![
+        (
+            "an activation moves nothing",
+            Op::ALL.iter().all(|&op| is(ns(Tail::Relu, op, true), 0.0)),
+        ),
+        (
+            "a residual is loaded",
+            is(ns(Tail::Residual, Op::Inference, false), 80.0),
+        ),
+        ("bits are stored", is(ns(both, Op::Forward, true), 80.625)),
+        (
+            "bits are asked for by each dispatch",
+            is(ns(both, Op::Backward, true), 25.0) && is(ns(both, Op::Backward, false), 22.5),
+        ),
+        ("extra bytes by the copy", is(by_copy, 51.5625)),
+        ("what is allowed", is(allowed_ns(100.0, 80.0), 185.0)),
     ]
 }

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use wgnorm::functional::Cost;
-use wgnorm::{Tensor, wgpu};
+use wgnorm::{Device, Tensor, wgpu};
 
 use crate::Outcome;
 use crate::args::Args;
@@ -22,7 +22,9 @@ use crate::report::peer::Peer;
 use crate::report::{Report, Row, say, table};
 use crate::stored;
 use crate::suite;
+use crate::tail::Tail;
 use crate::targets;
+use crate::turns::Turns;
 use crate::verify::{Verdict, verify};
 
 /// What stays the same from case to case.
@@ -38,6 +40,9 @@ struct Session<'a> {
     best: RefCell<HashMap<u64, usize>>,
     bar: ProgressBar,
 }
+
+/// An operation whose results are right, and what it takes.
+type Right = (Op, Verdict, Cost);
 
 /// Measures all cases; returns the report and how many results were wrong.
 pub(crate) fn run(
@@ -125,35 +130,60 @@ impl<'a> Session<'a> {
     fn case(&self, case: &Case) -> Outcome<(Vec<Row>, usize)> {
         let device = &self.gpu.device;
         // Before anything is drawn or held, the library may say that it cannot do this.
-        let (shape, options) = (case.device_shape(), case.options());
-        options.state_len(device, &shape)?;
+        case.options().state_len(device, &case.device_shape())?;
         let inputs = Inputs::random(case, self.seed);
         let operands = Operands::upload(device, case, &inputs)?;
-        let verdicts = verify(device, case, &inputs, &operands)?;
+        let (mut right, mut wrong) = self.judge(case, &inputs, &operands)?;
+        let mut plain = None;
+        if let Some(without) = case.without_tail() {
+            let sharing = Operands::upload(device, &without, &inputs)?.sharing(&operands);
+            let judged = self.judge(&without, &inputs, &sharing)?;
+            // What is held against a wrong result is not timed either.
+            right.retain(|(op, ..)| judged.0.iter().any(|(judged, ..)| judged == op));
+            wrong += judged.1;
+            plain = Some(sharing);
+        }
         drop(inputs);
+        Ok((self.time(case, (&operands, plain.as_ref()), &right)?, wrong))
+    }
+
+    /// What of a case is right, with what it takes, and how many results are wrong.
+    fn judge(
+        &self,
+        case: &Case,
+        inputs: &Inputs,
+        operands: &Operands,
+    ) -> Outcome<(Vec<Right>, usize)> {
+        let device = &self.gpu.device;
+        let (shape, options) = (case.device_shape(), case.options());
         let mut right = Vec::new();
         let mut wrong = 0;
-        for (op, verdict) in verdicts {
+        for (op, verdict) in verify(device, case, inputs, operands)? {
             for failure in &verdict.failures {
                 let name = case.name(op);
                 let seed = self.seed;
                 self.say(format!("{name}: WRONG: {failure} (--seed {seed})"));
             }
             if verdict.failures.is_empty() {
-                let cost = options.cost(device, (&shape, case.dtype), op.operation())?;
+                let of = (&shape, case.dtype);
+                let cost = if case.tail.has_residual() {
+                    options.cost_with_residual(device, of, op.operation())?
+                } else {
+                    options.cost(device, of, op.operation())?
+                };
                 right.push((op, verdict, cost));
             } else {
                 wrong += 1;
             }
         }
-        Ok((self.time(case, &operands, &right)?, wrong))
+        Ok((right, wrong))
     }
 
     fn time(
         &self,
         case: &Case,
-        operands: &Operands,
-        ops: &[(Op, Verdict, Cost)],
+        (operands, plain): (&Operands, Option<&Operands>),
+        ops: &[Right],
     ) -> Outcome<Vec<Row>> {
         let device = &self.gpu.device;
         let tensors = [&operands.x, &operands.y].map(|tensor| stored::words(device, tensor));
@@ -166,31 +196,21 @@ impl<'a> Session<'a> {
         let mut lanes = vec![copy_lane(&copies[0]), copy_lane(&copies[best])];
         lanes.extend(copies.last().map(copy_lane));
         for (op, ..) in ops {
-            lanes.push(Lane::new(move |encoder, times| {
-                let mut recorder = device.record_into(encoder);
-                (0..times).try_for_each(|_| operands.record(&mut recorder, *op))
-            }));
+            lanes.push(op_lane(device, operands, *op));
+            // Side by side, since what went before is what is warm.
+            lanes.extend(plain.map(|plain| op_lane(device, plain, *op)));
         }
         lanes.extend(probes.iter().map(probe_lane));
         take_turns(&self.gpu.clock, &mut lanes, self.samples)?;
         let mut rows = Vec::new();
-        // The probes of an operation come together, one for each order.
-        let (timed, floors) = lanes[3..].split_at(ops.len());
-        for (i, (op, lane)) in ops.iter().zip(timed).enumerate() {
-            let record_ns = launch::record_ns(self.gpu, operands, op.0)? as u64;
-            let floors = floors.chunks(orders.len()).nth(i).unwrap_or_default();
-            let floor = |lane: &Lane<'_>| lane.median() as u64;
+        let turns = Turns::of(&lanes, ops.len(), plain.is_some(), &orders);
+        for (i, op) in ops.iter().enumerate() {
             let row = Row {
-                record_ns,
+                record_ns: launch::record_ns(self.gpu, operands, op.0)? as u64,
                 best_copy_kernel: copies[best].name,
-                floor_ns: floors.last().map(floor),
-                floor_order: orders
-                    .last()
-                    .filter(|_| !floors.is_empty())
-                    .map(|o| o.name()),
-                sequential_floor_ns: floors.first().map(floor),
-                ..self.row(case, op, lane, &lanes[..3])
+                ..self.row(case, op, turns.op(i), turns.copies)
             };
+            let row = turns.complete(row, case, (i, op.0));
             let is_cpu = self.gpu.info.device_type == wgpu::DeviceType::Cpu;
             rows.push(Row {
                 target: targets::figure(&row, is_cpu),
@@ -201,12 +221,13 @@ impl<'a> Session<'a> {
         Ok(rows)
     }
 
-    /// The probes of each operation in each order, after it was seen that they leave nothing out.
+    /// The probes of each operation in each order, after it was seen that they leave nothing out. Those
+    /// of a tail follow: one that loads an activation, and one that loads and stores it.
     fn probes(
         &self,
         case: &Case,
         operands: &Operands,
-        ops: &[(Op, Verdict, Cost)],
+        ops: &[Right],
         orders: &[Order],
     ) -> Outcome<Vec<Probe>> {
         let mut probes = Vec::new();
@@ -219,6 +240,13 @@ impl<'a> Session<'a> {
                 }
             }
         }
+        if case.tail != Tail::None {
+            let one = (Op::Inference, false);
+            let bind_load = |&order| self.prober.bind_load(case, operands, order);
+            let bind_move = |&order| self.prober.bind(case, operands, one, order);
+            probes.extend(orders.iter().filter_map(bind_load));
+            probes.extend(orders.iter().filter_map(bind_move));
+        }
         Ok(probes)
     }
 
@@ -226,15 +254,17 @@ impl<'a> Session<'a> {
     fn row(
         &self,
         case: &Case,
-        (op, verdict, cost): &(Op, Verdict, Cost),
+        (op, verdict, cost): &Right,
         lane: &Lane<'_>,
         copies: &[Lane<'_>],
     ) -> Row {
         let medians = copies.iter().map(Lane::median);
         let fastest = medians.fold(f64::INFINITY, f64::min);
+        let ideal_passes = op.ideal_passes() + case.tail.ideal_passes();
         Row {
             suite: case.suite.to_owned(),
             norm: case.norm.name(),
+            tail: case.tail.name(),
             op: op.name().to_owned(),
             shape: case.dims.0.clone(),
             layout: case.layout.name().to_owned(),
@@ -255,11 +285,13 @@ impl<'a> Session<'a> {
             floor_ns: None,
             floor_order: None,
             sequential_floor_ns: None,
+            plain_ns: None,
+            allowed_ns: None,
             target: None,
             max_error: verdict.max_error,
             pass_bytes: case.bytes(),
             traffic_bytes: cost.bytes,
-            ideal_bytes: (op.ideal_passes() * case.bytes() as f64) as u64,
+            ideal_bytes: (ideal_passes * case.bytes() as f64) as u64,
         }
     }
 
@@ -293,6 +325,13 @@ fn copy_lane(copy: &Copy) -> Lane<'_> {
     Lane::new(|encoder, times| {
         copy.record(encoder, times);
         Ok(())
+    })
+}
+
+fn op_lane<'a>(device: &'a Device, operands: &'a Operands, op: Op) -> Lane<'a> {
+    Lane::new(move |encoder, times| {
+        let mut recorder = device.record_into(encoder);
+        (0..times).try_for_each(|_| operands.record(&mut recorder, op))
     })
 }
 

@@ -9,6 +9,7 @@ use crate::Outcome;
 use crate::args::Args;
 use crate::case::{Case, Layout, Op};
 use crate::norm::Norm;
+use crate::tail::Tail;
 
 /// The logical dimensions N, C, … of a shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +85,8 @@ pub(crate) enum Suite {
     Relatives,
     /// The activations of ResNet-50 for 32 images of 224 x 224
     Resnet50,
+    /// Batch norm with what follows it in its dispatches, against the same without
+    Tails,
 }
 
 impl Suite {
@@ -94,6 +97,7 @@ impl Suite {
             Self::Tiny => "tiny",
             Self::Relatives => "relatives",
             Self::Resnet50 => "resnet50",
+            Self::Tails => "tails",
         }
     }
 
@@ -119,6 +123,16 @@ impl Suite {
         }
     }
 
+    /// What follows the norms unless the arguments say it; the quick shapes see all of it when they are
+    /// to see that all works.
+    fn tails(self, is_test: bool) -> &'static [Tail] {
+        match self {
+            Self::Tails => &[Tail::Relu, Tail::ResidualRelu],
+            Self::Quick if is_test => &[Tail::None, Tail::Relu, Tail::ResidualRelu],
+            _ => &[Tail::None],
+        }
+    }
+
     fn batch_shapes(self) -> &'static [&'static [usize]] {
         match self {
             Self::Relatives => &[],
@@ -140,6 +154,7 @@ impl Suite {
                 &[8192, 50],
             ],
             Self::Tiny => &[&[32, 64]],
+            Self::Tails => &[&[32, 64, 56, 56], &[32, 256, 14, 14], &[64, 512, 7, 7]],
             Self::Resnet50 => &[
                 &[32, 64, 112, 112],
                 &[32, 64, 56, 56],
@@ -180,32 +195,49 @@ pub(crate) fn wants_launch(args: &Args) -> bool {
     args.filter.is_none() && args.op.is_empty() && suites(args).contains(&Suite::Tiny)
 }
 
-/// All that the arguments ask for; an error where that is nothing.
-pub(crate) fn cases(args: &Args) -> Outcome<Vec<Case>> {
-    let mut shapes: Vec<(&'static str, Norm, Dims)> = Vec::new();
+/// The norms with their tails and shapes, by suite.
+type Wanted = (&'static str, Norm, Tail, Dims);
+
+fn wanted(args: &Args) -> Vec<Wanted> {
+    let mut shapes = Vec::new();
+    let tails = |of_suite: &'static [Tail]| match args.tail.as_slice() {
+        [] => of_suite.to_vec(),
+        given => given.to_vec(),
+    };
     for suite in suites(args) {
-        let all = suite.shapes().into_iter();
-        shapes.extend(all.map(|(norm, dims)| (suite.name(), norm, dims)));
+        for (norm, dims) in suite.shapes() {
+            let tails = tails(suite.tails(args.is_test())).into_iter();
+            shapes.extend(tails.map(|tail| (suite.name(), norm, tail, dims.clone())));
+        }
     }
     let norms = match args.norm.as_slice() {
         [] => &[Norm::Batch],
         norms => norms,
     };
     for dims in &args.shape {
-        shapes.extend(norms.iter().map(|&norm| ("custom", norm, dims.clone())));
+        for &norm in norms {
+            let tails = tails(&[Tail::None]).into_iter();
+            shapes.extend(tails.map(|tail| ("custom", norm, tail, dims.clone())));
+        }
     }
-    shapes.retain(|(_, norm, _)| args.norm.is_empty() || args.norm.contains(norm));
+    shapes.retain(|(_, norm, ..)| args.norm.is_empty() || args.norm.contains(norm));
+    shapes
+}
+
+/// All that the arguments ask for; an error where that is nothing.
+pub(crate) fn cases(args: &Args) -> Outcome<Vec<Case>> {
     let strategies = match args.strategy.as_slice() {
         [] => vec![None],
         forced => forced.iter().copied().map(Some).collect(),
     };
     let mut cases = Vec::new();
-    for (suite, norm, dims) in &shapes {
-        for layout in layouts(*norm, dims) {
+    for (suite, norm, tail, dims) in wanted(args) {
+        for layout in layouts(norm, &dims) {
             for &strategy in &strategies {
                 let mut case = Case {
                     suite,
-                    norm: *norm,
+                    norm,
+                    tail,
                     dims: dims.clone(),
                     layout,
                     strategy,

@@ -54,8 +54,12 @@ fn is_split_row(row: &Row) -> bool {
     across || is_split(&row.strategy)
 }
 
-/// The figure for a row; none for the tiny shape, which has those of [`launch`] instead.
+/// The figure for a row; none for the tiny shape, which has those of [`launch`] instead. With a tail it is
+/// what the run allows by the operation without.
 pub(crate) fn figure(row: &Row, is_cpu: bool) -> Option<f64> {
+    if let Some(allowed) = row.allowed_ns {
+        return Some(allowed as f64 / row.copy_ns.max(1) as f64);
+    }
     if row.suite == "tiny" {
         return None;
     }
@@ -106,7 +110,8 @@ fn miss(row: &Row) -> String {
 fn layouts(rows: &[Row]) -> Vec<String> {
     let of = |layout: Layout| {
         let fits = move |row: &&Row| {
-            row.layout == layout.name() && is_split(&row.strategy) && row.shape.len() > 2
+            let is_plane = row.shape.len() > 2 && row.allowed_ns.is_none();
+            row.layout == layout.name() && is_split(&row.strategy) && is_plane
         };
         rows.iter().filter(fits)
     };

@@ -51,6 +51,7 @@ struct Oracle<'a> {
     x: Vec<f64>,
     gamma: Vec<f64>,
     beta: Vec<f64>,
+    residual: Vec<f64>,
     batch: reference::Moments,
 }
 
@@ -76,7 +77,11 @@ pub(crate) fn verify(
         } else {
             &operands.y
         };
-        stored::write(device, output, &vec![f32::NAN; output.shape().numel()])?;
+        let nan = vec![f32::NAN; output.shape().numel()];
+        stored::write(device, output, &nan)?;
+        if let Some(residual) = operands.residual.as_ref().filter(|_| op == Op::Backward) {
+            stored::write(device, &residual.gradient, &nan)?;
+        }
         let mut recorder = device.recorder();
         operands.record(&mut recorder, op)?;
         recorder.submit()?;
@@ -110,7 +115,12 @@ impl<'a> Oracle<'a> {
             x,
             gamma: wide(&inputs.gamma),
             beta: wide(&inputs.beta),
+            residual: wide(&inputs.residual),
         }
+    }
+
+    fn tail(&self) -> reference::Tail<'_> {
+        self.case.tail.oracle(&self.residual)
     }
 
     fn layer(&self) -> reference::BatchNorm<'_> {
@@ -126,6 +136,7 @@ impl<'a> Oracle<'a> {
     fn inference(&self, inputs: &Inputs, y: &[f32]) -> Verdict {
         let (mean, var) = (wide(&inputs.running_mean), wide(&inputs.running_var));
         let want = self.layer().normalize(&self.x, &mean, &var);
+        let want = self.tail().apply(&want);
         Verdict::main("y", l2(y, &want, &want), self.case.dtype)
     }
 
@@ -137,6 +148,7 @@ impl<'a> Oracle<'a> {
     ) -> wgnorm::Result<Verdict> {
         let (mean, var) = (&self.batch.mean, &self.batch.var);
         let want = self.layer().normalize(&self.x, mean, var);
+        let want = self.tail().apply(&want);
         let y = stored::read(device, &operands.y)?;
         let mut verdict = Verdict::main("y", l2(&y, &want, &want), self.case.dtype);
 
@@ -176,7 +188,7 @@ impl<'a> Oracle<'a> {
         inputs: &Inputs,
         operands: &Operands,
     ) -> wgnorm::Result<Verdict> {
-        let dy = wide(&inputs.dy);
+        let dy = gated(device, &self.tail(), inputs, operands)?;
         let want = self.layer().backward(&self.x, &dy);
         let terms = self.terms(&dy);
         let n = self.case.n();
@@ -185,12 +197,20 @@ impl<'a> Oracle<'a> {
         let error = l2(&stored::read(device, &operands.dx)?, &want.dx, sizes);
         let mut verdict = Verdict::main("dx", error, self.case.dtype);
         // With few values per channel xhat itself is off by more than the bound in the worst of
-        // many channels, so dgamma is measured over all of them there.
+        // many channels, so dgamma is measured over all of them there. Where relu has passed what has
+        // one sign of xhat, the terms of dgamma do not cancel, and neither does what rstd is off by.
         let (dgamma, dbeta) = (&want.dgamma, &want.dbeta);
         let got = device.download(&operands.dgamma)?;
-        verdict.hold_sum(("dgamma", n >= 256), &got, dgamma, &terms.dgamma);
+        let has_relu = self.case.tail.has_relu();
+        let by_channel = n >= 256 && !has_relu;
+        verdict.hold_sum(("dgamma", by_channel), &got, dgamma, &terms.dgamma);
+        if has_relu {
+            let worst_dgamma = worst(&got, dgamma, &terms.dgamma);
+            verdict.hold("the worst dgamma", worst_dgamma, SUM_L2);
+        }
         let got = device.download(&operands.dbeta)?;
         verdict.hold_sum(("dbeta", true), &got, dbeta, &terms.dbeta);
+        verdict.hold_residual(device, operands, &dy)?;
         Ok(verdict)
     }
 
@@ -221,6 +241,20 @@ impl<'a> Oracle<'a> {
 }
 
 impl Verdict {
+    /// The gradient of the residual, where there is one, has dy's own values.
+    pub(crate) fn hold_residual(
+        &mut self,
+        device: &Device,
+        operands: &Operands,
+        dy: &[f64],
+    ) -> wgnorm::Result<()> {
+        if let Some(residual) = &operands.residual {
+            let got = stored::read(device, &residual.gradient)?;
+            self.hold("dresidual", l2(&got, dy, dy), 0.0);
+        }
+        Ok(())
+    }
+
     fn hold_sum(
         &mut self,
         (name, by_channel): (&str, bool),
@@ -239,6 +273,17 @@ impl Verdict {
         };
         self.hold(name, error, SUM);
     }
+}
+
+/// dy where it passed the tail of the forward that has run.
+pub(crate) fn gated(
+    device: &Device,
+    tail: &reference::Tail<'_>,
+    inputs: &Inputs,
+    operands: &Operands,
+) -> wgnorm::Result<Vec<f64>> {
+    let y = stored::read(device, &operands.y)?;
+    Ok(tail.gate(&wide(&y), &wide(&inputs.dy)))
 }
 
 pub(crate) fn wide(values: &[f32]) -> Vec<f64> {

@@ -7,7 +7,7 @@ use crate::errors::{SUM, SUM_L2, l2, worst};
 use crate::norm::Norm;
 use crate::operands::{Inputs, Operands};
 use crate::stored;
-use crate::verify::{Verdict, wide};
+use crate::verify::{Verdict, gated, wide};
 
 /// Judges a forward or a backward that has run.
 pub(crate) fn verdict(
@@ -17,7 +17,9 @@ pub(crate) fn verdict(
     operands: &Operands,
     op: Op,
 ) -> wgnorm::Result<Verdict> {
-    let (x, dy) = (wide(&inputs.x), wide(&inputs.dy));
+    let x = wide(&inputs.x);
+    let residual = wide(&inputs.residual);
+    let tail = case.tail.oracle(&residual);
     let (gamma, beta) = (wide(&inputs.gamma), wide(&inputs.beta));
     let (gamma, beta) = (Some(&gamma[..]), Some(&beta[..]));
     let (shape, axis) = (&case.device_shape(), case.channel_axis());
@@ -27,10 +29,13 @@ pub(crate) fn verdict(
         ($oracle:expr) => {{
             let oracle = $oracle;
             if op == Op::Backward {
+                let dy = gated(device, &tail, inputs, operands)?;
                 let (want, terms) = (oracle.backward(&x, &dy), oracle.magnitudes(&x, &dy));
-                backward(device, operands, &want, &terms)
+                let mut verdict = backward(device, operands, &want, &terms)?;
+                verdict.hold_residual(device, operands, &dy)?;
+                Ok(verdict)
             } else {
-                let want = oracle.forward(&x).y;
+                let want = tail.apply(&oracle.forward(&x).y);
                 let y = stored::read(device, &operands.y)?;
                 Ok(Verdict::main("y", l2(&y, &want, &want), case.dtype))
             }

@@ -30,7 +30,7 @@
 //! dx    = gamma * rstd * dy                                        running statistics
 //! ```
 
-pub use super::cost::{Cost, Operation, cost};
+pub use super::cost::{Cost, Operation, cost, cost_with_residual};
 pub use super::masked::masked_state_len;
 pub use super::planning::state_len;
 

@@ -25,6 +25,13 @@ pub(super) fn backward_pass(spec: &Spec, tensors: &Backward<'_>, statistics: Sta
     }
 }
 
+/// Whether lanes that want the gates go through other words than those that kept them: across the rows,
+/// or where words straddle two slots, through a slot's words instead of those that it writes.
+pub(super) fn asks_others(spec: &Spec, plan: &Plan, residual: bool) -> bool {
+    let apart = plan.gains == Gains::Elements || plan.form == Form::Ragged;
+    apart && is_gated(spec, residual)
+}
+
 /// What all dispatches of a backward have in common.
 #[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
@@ -40,7 +47,7 @@ pub(super) struct Step<'a> {
 impl Step<'_> {
     /// Prepares them all.
     pub(super) fn prepare(&self, tensors: &Backward<'_>, plan: &Plan) -> Result<Vec<Prepared>> {
-        if self.asks_others(tensors, plan) {
+        if asks_others(self.spec, plan, tensors.residual) {
             return self.gated_first(tensors, plan);
         }
         match self.spec.reduction.gains {
@@ -159,13 +166,6 @@ impl Step<'_> {
         let last = self.last_of(&gains);
         dispatches.extend(last.prepare(self.recorder, &across, &numbers)?);
         Ok(dispatches)
-    }
-
-    /// Whether lanes that want the gates go through other words than those that kept them: across the
-    /// rows, or where words straddle two slots, through a slot's words instead of those that it writes.
-    fn asks_others(&self, tensors: &Backward<'_>, plan: &Plan) -> bool {
-        let apart = plan.gains == Gains::Elements || plan.form == Form::Ragged;
-        apart && is_gated(self.spec, tensors.residual)
     }
 
     /// First reduces dy to what passed the activation, which is the gradient by the residual and takes

@@ -15,6 +15,7 @@ mod buffers;
 mod case;
 mod conditioning;
 mod control;
+mod costs;
 mod devices;
 mod embedding;
 mod errors;

@@ -18,11 +18,18 @@ pub(crate) struct Base {
 #[derive(Debug, Deserialize)]
 pub(crate) struct BaseRow {
     op: String,
+    #[serde(default = "none")]
+    tail: String,
     shape: Vec<usize>,
     layout: String,
     dtype: String,
     strategy: String,
     ratio: f64,
+}
+
+/// Files from before there were tails do not name them.
+fn none() -> String {
+    "none".to_owned()
 }
 
 pub(crate) fn read(path: &Path) -> Outcome<Base> {
@@ -33,8 +40,9 @@ impl Base {
     /// The row of the same operation; of several that differ in strategy the one with the same.
     fn beside(&self, row: &Row) -> Option<&BaseRow> {
         let same = |base: &&BaseRow| {
-            (&base.op, &base.shape, &base.layout, &base.dtype)
-                == (&row.op, &row.shape, &row.layout, &row.dtype)
+            base.tail == row.tail
+                && (&base.op, &base.shape, &base.layout, &base.dtype)
+                    == (&row.op, &row.shape, &row.layout, &row.dtype)
         };
         let mut rows = self.rows.iter().filter(same);
         let exact = rows.clone().find(|base| base.strategy == row.strategy);
@@ -77,7 +85,7 @@ pub(crate) fn print(base: &Base, report: &Report, allowed: Option<f64>) -> bool 
 fn line(row: &Row, then: Option<&BaseRow>) -> String {
     let (shape, now) = (Dims(row.shape.clone()), row.ratio);
     let (layout, op) = (&row.layout, &row.op);
-    let name = format!("{shape:<14} {layout:<14} {op:<9}");
+    let name = format!("{shape:<14} {layout:<14} {op:<9} {:<13}", row.tail);
     let strategy = &row.strategy;
     let Some(then) = then else {
         return format!("{name}      new {now:>8.3} {:>9} {strategy}", "");

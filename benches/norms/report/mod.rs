@@ -76,6 +76,7 @@ pub(crate) struct LaunchRow {
 pub(crate) struct Row {
     pub(crate) suite: String,
     pub(crate) norm: &'static str,
+    pub(crate) tail: &'static str,
     pub(crate) op: String,
     /// The logical N, C, … in both layouts.
     pub(crate) shape: Vec<usize>,
@@ -104,6 +105,12 @@ pub(crate) struct Row {
     pub(crate) floor_order: Option<&'static str>,
     /// The same in the order of the memory.
     pub(crate) sequential_floor_ns: Option<u64>,
+    /// What the same takes without its tail, in turns with it; none where there is no tail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) plain_ns: Option<u64>,
+    /// What that and the extra bytes of the tail allow it to take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) allowed_ns: Option<u64>,
     /// What the ratio should be at the most.
     pub(crate) target: Option<f64>,
     pub(crate) max_error: f64,
@@ -141,6 +148,12 @@ impl Row {
         Some(floor as f64 / self.median_ns.max(1) as f64)
     }
 
+    /// The time and what is allowed, by that without the tail.
+    pub(crate) fn plain_ratios(&self) -> Option<[f64; 2]> {
+        let plain = self.plain_ns?.max(1) as f64;
+        Some([self.median_ns, self.allowed_ns?].map(|ns| ns as f64 / plain))
+    }
+
     pub(crate) fn meets_target(&self) -> bool {
         self.target.is_some_and(|target| self.ratio <= target)
     }
@@ -156,7 +169,11 @@ impl Row {
 
     pub(crate) fn name(&self) -> String {
         let dims = Dims(self.shape.clone());
-        format!("{} {dims} {} {}", self.op, self.layout, self.strategy)
+        let name = format!("{} {dims} {} {}", self.op, self.layout, self.strategy);
+        match self.tail {
+            "none" => name,
+            tail => format!("{name} {tail}"),
+        }
     }
 
     pub(crate) fn gb_per_s(&self) -> f64 {

@@ -43,7 +43,8 @@ impl Peer {
     /// The peer's wall time for that row, and how many times ours it is.
     pub(crate) fn beside(&self, row: &Row) -> Option<(f64, f64)> {
         let theirs = self.rows.iter().find(|theirs| {
-            theirs.op == row.op && theirs.shape == row.shape && theirs.layout == row.layout
+            let same = (&theirs.op, &theirs.shape, &theirs.layout);
+            row.tail == "none" && same == (&row.op, &row.shape, &row.layout)
         })?;
         Some((theirs.wall_ns, theirs.wall_ns / row.wall_ns.max(1) as f64))
     }

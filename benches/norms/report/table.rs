@@ -85,7 +85,14 @@ pub(crate) fn block(rows: &[Row], peers: &[Peer]) -> String {
             rate(ns)
         )
     };
-    let mut text = format!("\n{}: {dims} {}, {mib:.2} MiB", first.suite, first.layout);
+    let tail = match first.tail {
+        "none" => String::new(),
+        tail => format!(" {tail}"),
+    };
+    let mut text = format!(
+        "\n{}: {dims} {}{tail}, {mib:.2} MiB",
+        first.suite, first.layout
+    );
     text += &copy("copy", "", first.copy_ns);
     text += &copy(
         "best copy",
@@ -117,11 +124,15 @@ fn line(row: &Row, peers: &[Peer]) -> String {
         100.0 * row.ideal_share(),
         row.max_error
     );
-    line + &columns(
+    let plain = row
+        .plain_ratios()
+        .map(|[ratio, allowed]| format!("  {ratio:.2} of the plain one, {allowed:.2} allowed"));
+    let peers = columns(
         peers
             .iter()
             .map(|peer| beside(peer, row).unwrap_or("-".to_owned())),
-    )
+    );
+    line + &peers + &plain.unwrap_or_default()
 }
 
 pub(crate) fn launch(launch: &Launch) -> String {

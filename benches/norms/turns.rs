@@ -1,0 +1,84 @@
+//! What the lanes of a case are, and what they say beside the operations' own times.
+
+use crate::case::{Case, Op};
+use crate::measure::Lane;
+use crate::probe::Order;
+use crate::report::Row;
+use crate::tail::{Rates, allowed_ns};
+use crate::targets;
+
+/// The lanes by what they measure.
+pub(crate) struct Turns<'l, 'a> {
+    /// The yardstick, the best kernel and the device's own command.
+    pub(crate) copies: &'l [Lane<'a>],
+    /// Each operation, and behind it the same without its tail, where it has one.
+    ops: &'l [Lane<'a>],
+    has_tail: bool,
+    /// The probes of an operation come together, one for each order.
+    floors: &'l [Lane<'a>],
+    /// What a tail adds, for each order.
+    rates: Vec<Rates>,
+    orders: &'l [Order],
+}
+
+impl<'l, 'a> Turns<'l, 'a> {
+    /// Takes apart three copies, so many operations, each with the one without its tail if there are tails,
+    /// and all probes, with those of the tail last.
+    pub(crate) fn of(
+        lanes: &'l [Lane<'a>],
+        ops: usize,
+        has_tail: bool,
+        orders: &'l [Order],
+    ) -> Self {
+        let (copies, others) = lanes.split_at(3);
+        let (timed, others) = others.split_at(ops * each(has_tail));
+        let (floors, passes) = others.split_at(others.len().min(ops * orders.len()));
+        let (loads, moves) = passes.split_at(passes.len().min(orders.len()));
+        let rates = loads.iter().zip(moves).map(|(load, both)| Rates {
+            load_ns: load.median(),
+            store_ns: (both.median() - load.median()).max(0.0),
+        });
+        Self {
+            copies,
+            ops: timed,
+            has_tail,
+            floors,
+            rates: rates.collect(),
+            orders,
+        }
+    }
+
+    /// The lane of an operation.
+    pub(crate) fn op(&self, i: usize) -> &'l Lane<'a> {
+        &self.ops[i * each(self.has_tail)]
+    }
+
+    /// The row of an operation with its floors, and with what its tail may cost.
+    pub(crate) fn complete(&self, row: Row, case: &Case, (i, op): (usize, Op)) -> Row {
+        let is_split = targets::is_split(&row.strategy);
+        let extra = case.tail.extra(op, is_split, case.bits());
+        let copy_ns = self.copies[0].median();
+        let extra = |rates: Option<&Rates>| extra.ns(rates.copied(), copy_ns);
+        let floors = self.floors.chunks(self.orders.len());
+        let floors = floors.into_iter().nth(i).unwrap_or_default();
+        let floor = |lane: Option<&Lane<'_>>, rates: Option<&Rates>| {
+            lane.map(|lane| (lane.median() + extra(rates)) as u64)
+        };
+        let order = self.orders.last().filter(|_| !floors.is_empty());
+        let plain_ns = self.has_tail.then(|| self.ops[2 * i + 1].median());
+        let allowed = plain_ns.map(|ns| allowed_ns(ns, extra(self.rates.last())));
+        Row {
+            floor_ns: floor(floors.last(), self.rates.last()),
+            floor_order: order.map(|order| order.name()),
+            sequential_floor_ns: floor(floors.first(), self.rates.first()),
+            plain_ns: plain_ns.map(|ns| ns as u64),
+            allowed_ns: allowed.map(|ns| ns as u64),
+            ..row
+        }
+    }
+}
+
+/// The lanes of an operation.
+fn each(has_tail: bool) -> usize {
+    1 + usize::from(has_tail)
+}
