@@ -56,6 +56,18 @@ impl Case {
         Guarded::new(device, &inputs.mask, Shape::from(dims), DType::U32)
     }
 
+    /// How many f32 the state needs, or an error where one binding does not hold them.
+    pub(crate) fn state_len(&self, device: &Device) -> wgnorm::Result<usize> {
+        match &self.norm {
+            Norm::Batch(options) if self.mask.is_some() => {
+                functional::masked_state_len(device, &self.shape, options)
+            }
+            norm => with_options!(norm, options => {
+                functional::state_len(device, &self.shape, options)
+            }),
+        }
+    }
+
     fn run_once(
         &self,
         device: &Device,
@@ -74,13 +86,8 @@ impl Case {
             Guarded::vector(device, if v.is_empty() { &placeholder } else { v })
         });
         let tracked = Guarded::new(device, &[3], Shape::from([1]), DType::U32);
-        let len = match &self.norm {
-            Norm::Batch(options) if self.mask.is_some() => {
-                functional::masked_state_len(device, &self.shape, options)
-            }
-            _ => functional::state_len(device, &self.shape, options),
-        };
-        let state = Guarded::poisoned(device, &Shape::from([len.unwrap()]));
+        let len = self.state_len(device).unwrap();
+        let state = Guarded::poisoned(device, &Shape::from([len]));
         let mask = self.guarded_mask(device, inputs);
         let has_running = !inputs.running_mean.is_empty();
         let has_beta = !matches!(self.norm, Norm::Weight(_));
