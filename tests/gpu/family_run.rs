@@ -104,6 +104,7 @@ impl Case {
             mask: self.mask.map(|_| &mask.tensor),
             ..Forward::new(&x.tensor, &y.tensor)
         };
+        let wants_dresidual = self.residual && self.wants_dresidual;
         let backward = Backward {
             gamma: self.gamma.then_some(&gamma.tensor),
             dx: Some(&dx.tensor),
@@ -112,7 +113,7 @@ impl Case {
             beta: self.beta.then_some(&beta.tensor),
             residual: self.residual,
             masked: self.mask.is_some(),
-            dresidual: self.residual.then_some(&dresidual.tensor),
+            dresidual: wants_dresidual.then_some(&dresidual.tensor),
             ..Backward::new(&x.tensor, &dy.tensor, &state.tensor)
         };
         let mut recorder = device.recorder();
@@ -156,7 +157,7 @@ impl Case {
             } else {
                 vec![]
             },
-            dresidual: if self.residual {
+            dresidual: if wants_dresidual {
                 dresidual.output(device)
             } else {
                 vec![]

@@ -3,8 +3,9 @@
 
 use proptest::prelude::*;
 use wgnorm::{
-    Activation, BatchNormOptions, BatchRenormOptions, DType, GroupNormOptions, InstanceNormOptions,
-    LayerNormOptions, Mode, Momentum, RmsNormOptions, Shape, Statistics,
+    Activation, BatchNormOptions, BatchRenormOptions, DType, Error, GroupNormOptions,
+    InstanceNormOptions, LayerNormOptions, Mode, Momentum, RmsNormOptions, Shape, Statistics,
+    functional, functional::Backward,
 };
 
 use crate::device;
@@ -137,6 +138,58 @@ fn gates_of_slices_and_of_many_words() {
             check_all(&Case { mode, ..case });
         }
     }
+}
+
+#[test]
+fn the_gradient_by_a_residual_may_stay_unasked() {
+    let Some(device) = device() else { return };
+    for (shape, axis) in [
+        ([4, 6, 8, 8], 1),
+        ([4, 8, 8, 6], 3),
+        // Here dx has to take dy where it passed first.
+        ([4, 5, 7, 7], 1),
+    ] {
+        let case = Case::new(batch(axis), shape).tailed(Activation::Relu, true);
+        let wants_dresidual = false;
+        for plan in plans(device, &case) {
+            let case = case.clone().planned(plan);
+            Case {
+                wants_dresidual,
+                ..case
+            }
+            .check(device);
+        }
+    }
+}
+
+/// The gradients of gains of elements are summed from dy where it passed, when dx is written already.
+#[test]
+fn gains_of_elements_need_the_gradient_by_a_residual() {
+    let Some(device) = device() else { return };
+    let options = LayerNormOptions {
+        activation: Activation::Relu,
+        ..LayerNormOptions::default()
+    };
+    let zeros = |shape: [usize; 2]| device.upload(&vec![0.0_f32; 512], shape).unwrap();
+    let [x, dy, dx] = [(); 3].map(|()| zeros([8, 64]));
+    let state = zeros([1, 512]);
+    let [gamma, beta] = [(); 2].map(|()| device.upload(&[1.0_f32; 64], [64]).unwrap());
+    let dgamma = device.upload(&[0.0_f32; 64], [64]).unwrap();
+    let backward = Backward {
+        gamma: Some(&gamma),
+        beta: Some(&beta),
+        dgamma: Some(&dgamma),
+        residual: true,
+        dx: Some(&dx),
+        ..Backward::new(&x, &dy, &state)
+    };
+    let mut recorder = device.recorder();
+    let refused = functional::backward(&mut recorder, &backward, &options, Statistics::Batch);
+    let name = "dresidual";
+    assert!(
+        matches!(refused, Err(Error::Missing { name: n, .. }) if n == name),
+        "{refused:?}"
+    );
 }
 
 #[test]
