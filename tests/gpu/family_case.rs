@@ -34,6 +34,8 @@ pub(crate) struct Case {
     pub(crate) beta: bool,
     /// Whether a residual is added.
     pub(crate) residual: bool,
+    /// Whether the backward is asked for the gradient by the residual, if there is one.
+    pub(crate) wants_dresidual: bool,
     /// For batch norm the share of elements that a mask calls valid.
     pub(crate) mask: Option<f64>,
     /// |mean| / std of every statistic of x.
@@ -124,6 +126,7 @@ impl Case {
             gamma: true,
             beta: has_beta,
             residual: false,
+            wants_dresidual: true,
             mask: None,
             offset: 0.3,
             seed: 1,
