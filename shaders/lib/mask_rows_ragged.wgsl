@@ -4,8 +4,11 @@ fn mask_from(first: u32, c: Cursor, slot: u32) -> u32 {
     if !has(MASKED) {
         return 0u;
     }
-    let row = params.positions + c.at / params.row_words * params.inner;
-    let next_row = row + select(0u, params.inner, next_slot(slot) <= slot);
+    let rows = c.at / params.row_words * params.inner;
+    let row = params.positions + rows;
+    // The window may end a row without having begun it; the next slot's part of that row begins with it.
+    let is_last = next_slot(slot) <= slot;
+    let next_row = select(params.row_positions + rows, row + params.inner, is_last);
     var bits = 0u;
     for (var i = 0u; i < WIDTH; i++) {
         let place = first + i;

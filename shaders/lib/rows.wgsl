@@ -38,6 +38,7 @@ struct Params {
     lane_gates: u32, // words of gates that a lane keeps
     mask: u32, // words of the state before those of the mask
     positions: u32, // before this window
+    row_positions: u32, // before the row that it begins in
 }
 @group(0) @binding(0) var<uniform> params: Params;
 

@@ -79,6 +79,7 @@ params! {
         lane_gates: u32,
         mask: u32,
         positions: u32,
+        row_positions: u32,
     }
 }
 
@@ -161,6 +162,7 @@ impl RowsParams {
                 .lane_gates(plan.word, plan.form, plan.workgroup),
             mask: numbers.mask,
             positions: cut.positions,
+            row_positions: cut.row_positions,
         }
     }
 }

@@ -113,13 +113,7 @@ impl Masked {
         spec: &Spec,
         mode: Mode,
     ) -> Result<Vec<Prepared>> {
-        let words = Channels::new(self.mask, recorder.device().limits())?;
-        let bits = MaskBits {
-            mask,
-            state,
-            first: (self.vectors + self.merged + self.gates) as u32,
-        };
-        let mut dispatches = vec![bits.prepare(recorder, &words)?];
+        let mut dispatches = self.bits(recorder, mask, state)?;
         let statistics = |dispatches: &mut Vec<_>| -> Result<()> {
             dispatches.extend(self.moments(recorder, tensors, state, spec)?);
             dispatches.extend(self.finish(recorder, tensors, state, spec, mode)?);
@@ -135,6 +129,29 @@ impl Masked {
             statistics(&mut dispatches)?;
         }
         Ok(dispatches)
+    }
+
+    /// The bits of the mask, of as much of it at once as one binding holds.
+    fn bits(
+        &self,
+        recorder: &Recorder<'_>,
+        mask: &Tensor,
+        state: &Tensor,
+    ) -> Result<Vec<Prepared>> {
+        let limits = recorder.device().limits();
+        let room = limits.max_binding_bytes as usize / 4 / ALIGNED * ALIGNED;
+        let positions = mask.shape().numel();
+        let begin = self.vectors + self.merged + self.gates;
+        let prepare = |first: usize| {
+            let len = room.min(positions - first);
+            let bits = MaskBits {
+                mask: &mask.window([first as u64, len as u64]),
+                state,
+                first: (begin + first / 32) as u32,
+            };
+            bits.prepare(recorder, &Channels::new(len.div_ceil(32), limits)?)
+        };
+        (0..positions).step_by(room).map(prepare).collect()
     }
 
     /// The moment of each channel, in the place for the merged ones.

@@ -166,6 +166,8 @@ pub(crate) struct Cut {
     pub(crate) gates: u32,
     /// Positions, which are elements of one channel, before this window.
     pub(crate) positions: u32,
+    /// Those before the row that it begins in.
+    pub(crate) row_positions: u32,
     pub(crate) geometry: Geometry,
 }
 
@@ -390,7 +392,8 @@ impl Cut {
         let groups = geometry.groups(window.view.count);
         // Of one batch entry; masks have no other, and no more positions than a u32 counts.
         let (row, inner) = ((view.count * view.inner) as u64, view.inner as u64);
-        let positions = window.start / row * inner + window.start % inner;
+        let row_positions = window.start / row * inner;
+        let positions = row_positions + window.start % inner;
         Ok(Self {
             first,
             len: end - first,
@@ -398,6 +401,7 @@ impl Cut {
             grid: fold(groups, max_groups)?,
             gates: 0,
             positions: positions as u32,
+            row_positions: row_positions as u32,
             geometry,
         })
     }

@@ -275,7 +275,7 @@ fn spoiled_shaders_are_found() {
         (
             "    eps: f32,",
             "    @size(8) eps: f32,",
-            "Params has 140 bytes, the host half 136",
+            "Params has 144 bytes, the host half 140",
         ),
         (
             "    running_divisor: f32,",
