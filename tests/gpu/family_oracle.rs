@@ -2,7 +2,7 @@
 
 use wgnorm::{
     BatchNormOptions, BatchRenormOptions, GroupNormOptions, InstanceNormOptions, LayerNormOptions,
-    Momentum, RmsNormOptions, Statistics, reference,
+    Momentum, RmsNormOptions, RunningVariance, Statistics, reference,
 };
 
 use crate::family_case::{Case, Expected, Inputs, Norm, Values};
@@ -182,9 +182,9 @@ impl Case {
         let old = [mean.clone(), var.clone()];
         if self.mode.update_running {
             let weight = weight_of(options.momentum);
-            let unbiased = reference::unbiased(&own.var, x.len() / own.mean.len());
+            let batch_var = batch_variance(options, &own.var, x.len() / own.mean.len());
             reference::update_running(&mut mean, &own.mean, weight);
-            reference::update_running(&mut var, &unbiased, weight);
+            reference::update_running(&mut var, &batch_var, weight);
         }
         if self.mode.statistics == Statistics::Batch {
             return expected(own, oracle.backward(x, dy), terms, [mean, var]);
@@ -213,10 +213,10 @@ impl Case {
         let old = [mean.clone(), var.clone()];
         if self.mode.update_running {
             let n = oracle.mask.iter().filter(|&&valid| valid).count();
-            let unbiased = reference::unbiased(&own.var, n);
+            let batch_var = batch_variance(options, &own.var, n);
             let weight = weight_of(options.momentum);
             oracle.update_running(&mut mean, &own.mean, weight);
-            oracle.update_running(&mut var, &unbiased, weight);
+            oracle.update_running(&mut var, &batch_var, weight);
         }
         if self.mode.statistics == Statistics::Batch {
             return expected(own, oracle.backward(x, dy), terms, [mean, var]);
@@ -265,6 +265,14 @@ impl Case {
             rstd: forward.rstd,
         };
         expected(forward, gradients, terms, [mean, var])
+    }
+}
+
+/// What moves the running variance, given the biased one of `n` values.
+fn batch_variance(options: &BatchNormOptions, var: &[f64], n: usize) -> Vec<f64> {
+    match options.running_variance {
+        RunningVariance::Unbiased => reference::unbiased(var, n),
+        RunningVariance::Biased => var.to_vec(),
     }
 }
 

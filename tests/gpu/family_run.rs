@@ -3,7 +3,7 @@
 use wgnorm::functional::{self, Backward, Forward, NormOptions, Running};
 use wgnorm::{DType, Device, Shape, Statistics};
 
-use crate::family_case::{Case, Inputs, Norm, Values, with_options};
+use crate::family_case::{Case, Dresidual, Inputs, Norm, Values, with_options};
 use crate::guarded::Guarded;
 
 impl Case {
@@ -56,6 +56,18 @@ impl Case {
         Guarded::new(device, &inputs.mask, Shape::from(dims), DType::U32)
     }
 
+    /// How many f32 the state needs, or an error where one binding does not hold them.
+    pub(crate) fn state_len(&self, device: &Device) -> wgnorm::Result<usize> {
+        match &self.norm {
+            Norm::Batch(options) if self.mask.is_some() => {
+                functional::masked_state_len(device, &self.shape, options)
+            }
+            norm => with_options!(norm, options => {
+                functional::state_len(device, &self.shape, options)
+            }),
+        }
+    }
+
     fn run_once(
         &self,
         device: &Device,
@@ -74,13 +86,8 @@ impl Case {
             Guarded::vector(device, if v.is_empty() { &placeholder } else { v })
         });
         let tracked = Guarded::new(device, &[3], Shape::from([1]), DType::U32);
-        let len = match &self.norm {
-            Norm::Batch(options) if self.mask.is_some() => {
-                functional::masked_state_len(device, &self.shape, options)
-            }
-            _ => functional::state_len(device, &self.shape, options),
-        };
-        let state = Guarded::poisoned(device, &Shape::from([len.unwrap()]));
+        let len = self.state_len(device).unwrap();
+        let state = Guarded::poisoned(device, &Shape::from([len]));
         let mask = self.guarded_mask(device, inputs);
         let has_running = !inputs.running_mean.is_empty();
         let has_beta = !matches!(self.norm, Norm::Weight(_));
@@ -97,6 +104,7 @@ impl Case {
             mask: self.mask.map(|_| &mask.tensor),
             ..Forward::new(&x.tensor, &y.tensor)
         };
+        let wants_dresidual = self.residual && self.dresidual == Dresidual::Wanted;
         let backward = Backward {
             gamma: self.gamma.then_some(&gamma.tensor),
             dx: Some(&dx.tensor),
@@ -105,7 +113,7 @@ impl Case {
             beta: self.beta.then_some(&beta.tensor),
             residual: self.residual,
             masked: self.mask.is_some(),
-            dresidual: self.residual.then_some(&dresidual.tensor),
+            dresidual: wants_dresidual.then_some(&dresidual.tensor),
             ..Backward::new(&x.tensor, &dy.tensor, &state.tensor)
         };
         let mut recorder = device.recorder();
@@ -149,7 +157,7 @@ impl Case {
             } else {
                 vec![]
             },
-            dresidual: if self.residual {
+            dresidual: if wants_dresidual {
                 dresidual.output(device)
             } else {
                 vec![]

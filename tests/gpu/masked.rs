@@ -3,12 +3,14 @@
 
 use proptest::prelude::*;
 use wgnorm::{
-    Activation, BatchNormOptions, DType, DeviceClass, Mode, Momentum, PlanOptions, Statistics,
+    Activation, BatchNormOptions, DType, Device, DeviceClass, Mode, Momentum, PlanOptions,
+    RunningVariance, Statistics,
 };
 
 use crate::device;
 use crate::family::plans;
 use crate::family_case::{Case, Norm};
+use crate::others::{BINDS_4096, BINDS_16384};
 
 const TAILS: [(Activation, bool); 4] = [
     (Activation::None, false),
@@ -56,6 +58,8 @@ fn every_layout_tail_and_mode() {
             (&[4, 6, 8, 8][..], 1),
             (&[4, 8, 8, 6], 3),
             (&[3, 5, 7, 7], 1),
+            // Words of two channels, as their number is a multiple of four.
+            (&[4, 5, 7, 7], 1),
             (&[5, 9, 7], 2),
             (&[40, 16], 1),
         ] {
@@ -66,6 +70,7 @@ fn every_layout_tail_and_mode() {
         for (shape, axis) in [
             (&[4, 6, 8, 8][..], 1),
             (&[4, 8, 8, 6], 3),
+            (&[4, 5, 7, 7], 1),
             (&[2, 3, 9, 4], 2),
         ] {
             let case = masked(shape, axis, 0.6).tailed(Activation::Relu, true);
@@ -114,6 +119,96 @@ fn a_cumulative_mean_and_activations_of_16_bits() {
         for (shape, axis) in [(&[4, 6, 8, 8][..], 1), (&[3, 5, 7, 7], 1), (&[6, 7, 8], 2)] {
             let case = masked(shape, axis, 0.7).tailed(Activation::Relu, true);
             check_all(&Case { dtype, ..case });
+        }
+    }
+}
+
+/// Tensors above one binding: windows of rows, of channels, within one channel, and of columns. Each
+/// has positions of its own, and a word may belong to channels of two windows.
+const WINDOWED: [(&[usize], usize); 12] = [
+    (&[40, 3, 50], 1),
+    (&[20, 3, 64], 1),
+    (&[8, 3, 111], 1),
+    (&[3, 5, 300], 1),
+    (&[4, 5, 333], 1),
+    (&[2, 3, 1500], 1),
+    (&[4, 3, 1501], 1),
+    (&[2, 1, 2001], 1),
+    (&[1, 1, 5000], 1),
+    (&[400, 3], 1),
+    (&[600, 4], 1),
+    (&[60, 20], 1),
+];
+
+/// Pivots of few elements, which a window has none of.
+#[test]
+fn windows_of_sparse_masks_far_from_zero() {
+    let Some(device) = &*BINDS_4096 else { return };
+    for (shape, axis) in [(&[4, 3, 1501][..], 1), (&[8, 3, 111], 1), (&[600, 4], 1)] {
+        for seed in 1..4 {
+            let case = masked(shape, axis, 0.01);
+            let offset = 1e4;
+            check_windowed(
+                device,
+                &Case {
+                    offset,
+                    seed,
+                    ..case
+                },
+            );
+        }
+    }
+}
+
+/// Every plan whose state fits a binding, which gates of many words do not.
+fn check_windowed(device: &Device, case: &Case) -> usize {
+    let bytes = 4 * case.shape.numel() as u64;
+    assert!(bytes > device.limits().max_binding_bytes, "{case:?}");
+    let whole = Case {
+        mask: None,
+        ..case.clone()
+    };
+    let all = plans(device, &whole).into_iter();
+    let fitting = all
+        .map(|plan| case.clone().planned(plan))
+        .filter(|case| case.state_len(device).is_ok());
+    fitting.map(|case| case.check(device)).count()
+}
+
+#[test]
+fn windows_have_positions_of_their_own() {
+    let Some(device) = &*BINDS_4096 else { return };
+    for (shape, axis) in WINDOWED {
+        for mode in [Mode::TRAIN, Mode::EVAL] {
+            let case = masked(shape, axis, 0.6);
+            assert!(check_windowed(device, &Case { mode, ..case }) > 1);
+        }
+    }
+    let Some(device) = &*BINDS_16384 else { return };
+    for (activation, residual) in TAILS {
+        let mut checked = 0;
+        for (shape, axis) in [
+            (&[12, 3, 333][..], 1),
+            (&[4, 3, 3333], 1),
+            (&[2, 2, 5001], 1),
+            (&[9, 13, 17, 12], 3),
+        ] {
+            let case = masked(shape, axis, 0.6).tailed(activation, residual);
+            checked += check_windowed(device, &case);
+        }
+        assert!(checked > 12, "{checked}");
+    }
+}
+
+#[test]
+fn the_biased_variance_of_what_is_valid() {
+    for (shape, axis) in [(&[4, 6, 2, 2][..], 1), (&[16, 6], 1)] {
+        for mode in [MODES[0], MODES[3]] {
+            let mut case = masked(shape, axis, 0.6);
+            if let Norm::Batch(options) = &mut case.norm {
+                options.running_variance = RunningVariance::Biased;
+            }
+            check_all(&Case { mode, ..case });
         }
     }
 }

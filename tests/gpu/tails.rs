@@ -3,13 +3,15 @@
 
 use proptest::prelude::*;
 use wgnorm::{
-    Activation, BatchNormOptions, BatchRenormOptions, DType, GroupNormOptions, InstanceNormOptions,
-    LayerNormOptions, Mode, Momentum, RmsNormOptions, Shape, Statistics,
+    Activation, BatchNormOptions, BatchRenormOptions, DType, Error, GroupNormOptions,
+    InstanceNormOptions, LayerNormOptions, Mode, Momentum, RmsNormOptions, Shape, Statistics,
+    functional, functional::Backward,
 };
 
 use crate::device;
 use crate::family::plans;
-use crate::family_case::{Case, Norm};
+use crate::family_case::{Case, Dresidual, Norm};
+use crate::others::BINDS_16384;
 
 const TAILS: [(Activation, bool); 3] = [
     (Activation::Relu, false),
@@ -51,6 +53,8 @@ fn batch_norm_of_every_layout_and_mode() {
             ([4, 6, 8, 8], 1),
             ([4, 8, 8, 6], 3),
             ([3, 5, 7, 7], 1),
+            // Words of two channels, as their number is a multiple of four.
+            ([4, 5, 7, 7], 1),
             ([3, 7, 7, 5], 3),
             ([2, 3, 9, 4], 2),
             ([2, 16, 14, 14], 1),
@@ -127,12 +131,94 @@ fn gates_of_slices_and_of_many_words() {
         ([1, 1, 300, 333], 1),
         ([5, 40, 41, 24], 3),
         ([2, 3, 101, 103], 1),
+        ([4, 3, 101, 103], 1),
     ] {
         for mode in [Mode::TRAIN, Mode::EVAL] {
             let case = Case::new(batch(axis), shape);
             check_all(&Case { mode, ..case });
         }
     }
+}
+
+#[test]
+fn the_gradient_by_a_residual_may_stay_unasked() {
+    let Some(device) = device() else { return };
+    for (shape, axis) in [
+        ([4, 6, 8, 8], 1),
+        ([4, 8, 8, 6], 3),
+        // Here dx has to take dy where it passed first.
+        ([4, 5, 7, 7], 1),
+    ] {
+        let case = Case::new(batch(axis), shape).tailed(Activation::Relu, true);
+        let dresidual = Dresidual::Unasked;
+        for plan in plans(device, &case) {
+            let case = case.clone().planned(plan);
+            Case { dresidual, ..case }.check(device);
+        }
+    }
+}
+
+/// The gradients of gains of elements are summed from dy where it passed, when dx is written already.
+#[test]
+fn gains_of_elements_need_the_gradient_by_a_residual() {
+    let Some(device) = device() else { return };
+    let options = LayerNormOptions {
+        activation: Activation::Relu,
+        ..LayerNormOptions::default()
+    };
+    let shape = Shape::from([8, 64]);
+    let len = functional::state_len(device, &shape, &options).unwrap();
+    let zeros = |shape: Shape| device.upload(&vec![0.0_f32; shape.numel()], shape).unwrap();
+    let [x, dy, dx] = [(); 3].map(|()| zeros(shape.clone()));
+    let state = zeros(Shape::from([len]));
+    let [gamma, beta] = [(); 2].map(|()| device.upload(&[1.0_f32; 64], [64]).unwrap());
+    let dgamma = device.upload(&[0.0_f32; 64], [64]).unwrap();
+    let backward = Backward {
+        gamma: Some(&gamma),
+        beta: Some(&beta),
+        dgamma: Some(&dgamma),
+        residual: true,
+        dx: Some(&dx),
+        ..Backward::new(&x, &dy, &state)
+    };
+    let mut recorder = device.recorder();
+    let refused = functional::backward(&mut recorder, &backward, &options, Statistics::Batch);
+    let name = "dresidual";
+    assert!(
+        matches!(refused, Err(Error::Missing { name: n, .. }) if n == name),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn windows_have_gates_of_their_own() {
+    let Some(device) = &*BINDS_16384 else { return };
+    let mut checked = 0;
+    for (shape, axis) in [
+        (&[12, 3, 333][..], 1),
+        (&[20, 3, 128], 1),
+        (&[4, 3, 3333], 1),
+        (&[2, 2, 5001], 1),
+        (&[1, 2, 6000], 1),
+        (&[100, 64], 1),
+        (&[9, 13, 17, 12], 3),
+    ] {
+        let case = Case::new(batch(axis), shape);
+        let bytes = 4 * case.shape.numel() as u64;
+        assert!(bytes > device.limits().max_binding_bytes, "{case:?}");
+        for (activation, residual) in TAILS {
+            let case = case.clone().tailed(activation, residual);
+            for plan in plans(device, &case) {
+                let case = case.clone().planned(plan);
+                // Gates of many words do not fit one binding.
+                if case.state_len(device).is_ok() {
+                    case.check(device);
+                    checked += usize::from(activation == Activation::Relu && residual);
+                }
+            }
+        }
+    }
+    assert!(checked > 20, "{checked}");
 }
 
 #[test]
