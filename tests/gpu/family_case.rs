@@ -25,6 +25,13 @@ pub(crate) enum Norm {
     Weight(WeightNormOptions),
 }
 
+/// Whether the backward is asked for the gradient by the residual, if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dresidual {
+    Wanted,
+    Unasked,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) norm: Norm,
@@ -34,8 +41,7 @@ pub(crate) struct Case {
     pub(crate) beta: bool,
     /// Whether a residual is added.
     pub(crate) residual: bool,
-    /// Whether the backward is asked for the gradient by the residual, if there is one.
-    pub(crate) wants_dresidual: bool,
+    pub(crate) dresidual: Dresidual,
     /// For batch norm the share of elements that a mask calls valid.
     pub(crate) mask: Option<f64>,
     /// |mean| / std of every statistic of x.
@@ -126,7 +132,7 @@ impl Case {
             gamma: true,
             beta: has_beta,
             residual: false,
-            wants_dresidual: true,
+            dresidual: Dresidual::Wanted,
             mask: None,
             offset: 0.3,
             seed: 1,

@@ -3,7 +3,7 @@
 use wgnorm::functional::{self, Backward, Forward, NormOptions, Running};
 use wgnorm::{DType, Device, Shape, Statistics};
 
-use crate::family_case::{Case, Inputs, Norm, Values, with_options};
+use crate::family_case::{Case, Dresidual, Inputs, Norm, Values, with_options};
 use crate::guarded::Guarded;
 
 impl Case {
@@ -104,7 +104,7 @@ impl Case {
             mask: self.mask.map(|_| &mask.tensor),
             ..Forward::new(&x.tensor, &y.tensor)
         };
-        let wants_dresidual = self.residual && self.wants_dresidual;
+        let wants_dresidual = self.residual && self.dresidual == Dresidual::Wanted;
         let backward = Backward {
             gamma: self.gamma.then_some(&gamma.tensor),
             dx: Some(&dx.tensor),

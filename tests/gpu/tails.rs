@@ -10,7 +10,7 @@ use wgnorm::{
 
 use crate::device;
 use crate::family::plans;
-use crate::family_case::{Case, Norm};
+use crate::family_case::{Case, Dresidual, Norm};
 use crate::others::BINDS_16384;
 
 const TAILS: [(Activation, bool); 3] = [
@@ -150,14 +150,10 @@ fn the_gradient_by_a_residual_may_stay_unasked() {
         ([4, 5, 7, 7], 1),
     ] {
         let case = Case::new(batch(axis), shape).tailed(Activation::Relu, true);
-        let wants_dresidual = false;
+        let dresidual = Dresidual::Unasked;
         for plan in plans(device, &case) {
             let case = case.clone().planned(plan);
-            Case {
-                wants_dresidual,
-                ..case
-            }
-            .check(device);
+            Case { dresidual, ..case }.check(device);
         }
     }
 }
@@ -170,9 +166,11 @@ fn gains_of_elements_need_the_gradient_by_a_residual() {
         activation: Activation::Relu,
         ..LayerNormOptions::default()
     };
-    let zeros = |shape: [usize; 2]| device.upload(&vec![0.0_f32; 512], shape).unwrap();
-    let [x, dy, dx] = [(); 3].map(|()| zeros([8, 64]));
-    let state = zeros([1, 512]);
+    let shape = Shape::from([8, 64]);
+    let len = functional::state_len(device, &shape, &options).unwrap();
+    let zeros = |shape: Shape| device.upload(&vec![0.0_f32; shape.numel()], shape).unwrap();
+    let [x, dy, dx] = [(); 3].map(|()| zeros(shape.clone()));
+    let state = zeros(Shape::from([len]));
     let [gamma, beta] = [(); 2].map(|()| device.upload(&[1.0_f32; 64], [64]).unwrap());
     let dgamma = device.upload(&[0.0_f32; 64], [64]).unwrap();
     let backward = Backward {
