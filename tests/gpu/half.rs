@@ -129,13 +129,16 @@ fn every_mode() {
 fn in_place_in_one_buffer_and_with_any_choice_of_gradients() {
     let Some(device) = device() else { return };
     for (shape, axis) in SHAPES {
-        for case in all(device, shape, axis) {
+        for (i, case) in all(device, shape, axis).into_iter().enumerate() {
             for mode in [Mode::TRAIN, Mode::EVAL] {
                 let case = case.clone();
                 let run = Run::new(device, Case { mode, ..case });
                 places::in_place(&run);
                 places::one_buffer(&run);
-                places::choices_of_gradients(&run);
+                // Each choice has kernels of its own, whatever the type; f32 makes it of every plan.
+                if i == 0 {
+                    places::choices_of_gradients(&run);
+                }
             }
         }
     }
@@ -221,8 +224,8 @@ fn rows_of_every_length() {
 /// Samples of an odd number of elements begin within a word.
 #[test]
 fn groups_and_instances_channels_first_and_last() {
-    for (channels, groups) in [(1, 1), (6, 3), (9, 3), (8, 8)] {
-        for (height, width) in [(7, 7), (8, 8), (5, 3)] {
+    for (channels, groups) in [(1, 1), (6, 3), (9, 3)] {
+        for (height, width) in [(7, 7), (8, 8)] {
             for samples in [1, 4] {
                 let shapes = [
                     ([samples, channels, height, width], 1),
