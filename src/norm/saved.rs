@@ -63,8 +63,9 @@ pub struct Gradients {
     pub dresidual: Option<Tensor>,
 }
 
-/// Which gradients [`Norm::backward_wanted`](super::Norm::backward_wanted) computes; the others cost nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which gradients [`Norm::backward_wanted`](super::Norm::backward_wanted) computes, by default
+/// none; the others cost nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(
     clippy::struct_excessive_bools,
     reason = "they are independent and named where they are set"

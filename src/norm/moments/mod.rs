@@ -58,26 +58,11 @@
 //!     moments::finalize(&mut step, &total, None, Some(&state), &options)?;
 //!     for x in x {
 //!         let y = device.empty(x.shape(), DType::F32)?;
-//!         let forward = Forward {
-//!             x,
-//!             y: &y,
-//!             state: Some(&state),
-//!             gamma: None,
-//!             beta: None,
-//!             running: None,
-//!         };
+//!         let forward = Forward { state: Some(&state), ..Forward::new(x, &y) };
 //!         moments::normalize(&mut step, &forward, &options)?;
 //!     }
 //!
-//!     let backward = |i: usize| Backward {
-//!         x: x[i],
-//!         dy: dy[i],
-//!         state: &state,
-//!         gamma: None,
-//!         dx: None,
-//!         dgamma: None,
-//!         dbeta: None,
-//!     };
+//!     let backward = |i: usize| Backward::new(x[i], dy[i], &state);
 //!     for i in 0..2 {
 //!         let row = moments::Row::of(&sum_parts, i);
 //!         moments::partial_sums(&mut step, &backward(i), row, &options)?;
