@@ -2,7 +2,7 @@
 // y = act(((x - K) - d) * rstd * gamma + beta + residual).
 // Host half: src/kernels/normalize.rs. Lib: element_*, span_*, io_x*, io_y, io_residual*, columns, workgroup,
 // state, flags, slots, gains_slot, offsets_slot, running, corrections, moments, partial_moments, statistics,
-// tail, word_where, mask*, merge_tree, barrier_*.
+// gates_index, tail, word_where, mask*, merge_tree, barrier_*.
 //   x, y [rows][row_words]     read and written
 //   residual [rows][row_words]  read where there is one
 //   state                      partial moments read, saved statistics written; see SAVE, SAVED; gates written

@@ -1,9 +1,5 @@
 // Which elements of dy pass an activation that followed the norm: those with y > 0, and y is computed from
 // x again, as the forward did. Uses corrections.wgsl, gains_*.wgsl and offsets_*.wgsl.
-fn gate_index(group: u32, lane: u32) -> u32 {
-    return 0u;
-}
-
 fn gate_bits(i: u32) -> u32 {
     return 0u;
 }

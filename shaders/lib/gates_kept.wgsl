@@ -1,9 +1,5 @@
 // Which elements of dy pass an activation that followed the norm: those whose bits the forward kept, see
 // tail.wgsl, or all where it kept none. Uses flags.wgsl, state.wgsl and word_where.wgsl.
-fn gate_index(group: u32, lane: u32) -> u32 {
-    return params.gates + group * params.lane_gates * WORKGROUP + lane;
-}
-
 fn gate_bits(i: u32) -> u32 {
     if has(GATED) {
         return state[i];

@@ -27,8 +27,3 @@ fn gate_of(y: Word) -> u32 {
     let bits = select(vec4<u32>(0u), vec4<u32>(1u, 2u, 4u, 8u), word_split(y) > vec4<f32>(0.0));
     return (bits.x | bits.y) | (bits.z | bits.w);
 }
-
-// Where a lane of the workgroup of a slice keeps its first bits; its next ones lie WORKGROUP words on.
-fn gate_index(group: u32, lane: u32) -> u32 {
-    return params.gates + group * params.lane_gates * WORKGROUP + lane;
-}

@@ -1,8 +1,8 @@
 //! What the kernels that merge or finish what every channel has have in common: their uniform block,
 //! whose WGSL half is shaders/lib/channels.wgsl, and how they are launched.
 
-use super::Flags;
 use super::fold::{Fold, Launch};
+use super::{Flags, binding, present};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::plan::{Channels, Parts};
@@ -62,7 +62,6 @@ impl Merge<'_> {
     pub(super) fn prepare_with(
         &self,
         kernel: &Fold,
-        [source, merged]: [u32; 2],
         recorder: &Recorder<'_>,
         channels: &Channels,
     ) -> Result<Prepared> {
@@ -78,8 +77,10 @@ impl Merge<'_> {
             first_merged: self.row as u32 * channels.count,
             ..ChannelsParams::new(channels, groups, grid)
         };
-        let mut tensors = vec![(merged, self.merged)];
-        tensors.extend(self.source.map(|tensor| (source, tensor)));
+        let tensors = present(&[
+            (binding::OUTPUT, Some(self.merged)),
+            (binding::STATE, self.source),
+        ]);
         prepare(
             kernel,
             recorder,

@@ -40,6 +40,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "corrections",
             "moments",
             "statistics",
+            "gates_index",
             "tail"
         ],
         flags: FLAGS.and(Flags::ONE_ROW),
@@ -63,6 +64,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "corrections",
             "moments",
             "statistics",
+            "gates_index",
             "tail",
             "merge_tree",
         ],

@@ -73,8 +73,8 @@ impl Tail {
         };
         let gates: &[&str] = match self {
             _ if !reads_dy => &[],
-            Self::Recomputed => lib!("gates_from_x"),
-            _ => lib!("gates_kept"),
+            Self::Recomputed => lib!("gates_index", "gates_from_x"),
+            _ => lib!("gates_index", "gates_kept"),
         };
         [residual, gates].concat()
     }

@@ -21,6 +21,5 @@ pub(crate) fn prepare(
     recorder: &Recorder<'_>,
     channels: &Channels,
 ) -> Result<Prepared> {
-    let bindings = [binding::STATE, binding::OUTPUT];
-    merge.prepare_with(&KERNEL, bindings, recorder, channels)
+    merge.prepare_with(&KERNEL, recorder, channels)
 }

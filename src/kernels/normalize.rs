@@ -45,6 +45,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "moments",
             "partial_moments",
             "statistics",
+            "gates_index",
             "tail"
         ],
         flags: FLAGS,
@@ -67,6 +68,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "moments",
             "partial_moments",
             "statistics",
+            "gates_index",
             "tail",
             "merge_tree",
         ],

@@ -51,6 +51,19 @@ pub(super) fn vector(
     })
 }
 
+/// A tensor of `needed` f32 or more.
+pub(super) fn at_least((name, tensor): Argument<'_>, needed: usize) -> Result<()> {
+    tensor.expect_dtype(name, DType::F32)?;
+    if tensor.shape().numel() >= needed {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        name,
+        expected: format!("at least {needed} elements"),
+        got: tensor.shape().clone(),
+    })
+}
+
 /// All arguments must belong to the device that the commands are for.
 pub(super) fn one_device(device: &Device, arguments: &[Argument<'_>]) -> Result<()> {
     arguments

@@ -2,7 +2,7 @@
 //! a render loop. Nothing is submitted, polled or waited for, and once an operation was recorded,
 //! recording it again creates nothing on the device.
 //!
-#![doc = include_str!("embedding.md")]
+#![doc = include_str!("../gpu/embedding.md")]
 //!
 //! # Formulas
 //!

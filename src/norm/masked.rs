@@ -1,13 +1,14 @@
 //! Batch norm of what a mask calls valid: how many values a statistic is of is known only on the device,
 //! so that their moments are merged and finished by dispatches of their own.
 
+use super::checks;
 use super::functional::{self, Backward, Forward};
 use super::gradients::Step;
 use super::numbers::forward_numbers;
-use super::options::{Activation, Mode, RunningVariance, Statistics};
+use super::options::{Activation, Mode, Statistics};
 use super::planning::{bounded_state, of_any_type, plan};
 use super::spec::{Kind, NormOptions, Spec};
-use crate::gpu::{DType, Device, Prepared, Recorder, Tensor};
+use crate::gpu::{Device, Prepared, Recorder, Tensor};
 use crate::kernels::{
     Finish, Flags, Merge, Numbers, finish_moments::FinishMoments, mask_bits::MaskBits,
     merge_moments, moments::Moments, normalize::Normalize, saved_vectors,
@@ -120,15 +121,7 @@ impl Masked {
     }
 
     pub(super) fn check_state(&self, state: &Tensor) -> Result<()> {
-        state.expect_dtype("state", DType::F32)?;
-        if state.shape().numel() >= self.len() {
-            return Ok(());
-        }
-        Err(Error::Shape {
-            name: "state",
-            expected: format!("at least {} elements", self.len()),
-            got: state.shape().clone(),
-        })
+        checks::at_least(("state", state), self.len())
     }
 
     /// What any dispatch is told of an operation with a mask.
@@ -248,10 +241,7 @@ impl Masked {
             eps: spec.eps,
             old_weight: spec.weights.0,
             new_weight: spec.weights.1,
-            uncounted: match spec.running_variance {
-                RunningVariance::Unbiased => 1.0,
-                RunningVariance::Biased => 0.0,
-            },
+            uncounted: spec.running_variance.uncounted(),
         };
         let finished = FinishMoments {
             moments: &self.merged_moments(state),

@@ -1,7 +1,7 @@
 //! What an operation tells its kernels of the options: switches and numbers.
 
 use super::functional::{Backward, Forward};
-use super::options::{Activation, Mode, Momentum, RunningVariance, Statistics};
+use super::options::{Activation, Mode, Momentum, Statistics};
 use super::spec::{Kind, Spec};
 use crate::kernels::{Flags, Numbers};
 
@@ -16,10 +16,7 @@ pub(super) fn forward_numbers(
     // A forward by running statistics that also moves them has them saved by its first dispatch.
     let saves = tensors.state.is_some() && !(uses_running && mode.update_running);
     let n = spec.n() as f64;
-    let running_divisor = match spec.running_variance {
-        RunningVariance::Unbiased => n - 1.0,
-        RunningVariance::Biased => n,
-    };
+    let running_divisor = n - f64::from(spec.running_variance.uncounted());
     Numbers {
         flags: common_flags(spec)
             | Flags::HAS_GAMMA.when(tensors.gamma.is_some())

@@ -60,6 +60,16 @@ pub enum RunningVariance {
     Biased,
 }
 
+impl RunningVariance {
+    /// What is taken off the number of values that the squares are divided by.
+    pub(super) fn uncounted(self) -> f32 {
+        match self {
+            Self::Unbiased => 1.0,
+            Self::Biased => 0.0,
+        }
+    }
+}
+
 /// Which statistics normalize.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Statistics {

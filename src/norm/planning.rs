@@ -1,5 +1,6 @@
 //! What the planner says of an operation: its plans, and how long its state is.
 
+use super::checks;
 use super::options::{Activation, Momentum};
 use super::spec::{NormOptions, Spec};
 use crate::gpu::{DType, Device, Tensor};
@@ -161,14 +162,6 @@ pub(super) fn check_state(
     spec: &Spec,
 ) -> Result<u32> {
     let (vectors, gates) = state_words(device, shape, spec)?;
-    state.expect_dtype("state", DType::F32)?;
-    if state.shape().numel() >= vectors + gates {
-        return Ok(vectors as u32);
-    }
-    let expected = format!("at least {} elements", vectors + gates);
-    Err(Error::Shape {
-        name: "state",
-        expected,
-        got: state.shape().clone(),
-    })
+    checks::at_least(("state", state), vectors + gates)?;
+    Ok(vectors as u32)
 }

@@ -189,16 +189,14 @@ impl Case {
         if self.mode.statistics == Statistics::Batch {
             return expected(own, oracle.backward(x, dy), terms, [mean, var]);
         }
-        let [old_mean, old_var] = old;
-        let rstd = old_var.iter().map(|v| 1.0 / (v + options.eps).sqrt());
-        let forward = reference::Forward {
-            y: oracle.normalize(x, &old_mean, &old_var),
-            rstd: rstd.collect(),
-            mean: old_mean,
-            var: old_var,
-        };
-        let gradients = oracle.backward_frozen(x, dy, &forward.mean, &forward.var);
-        expected(forward, gradients, terms, [mean, var])
+        let y = oracle.normalize(x, &old[0], &old[1]);
+        let gradients = oracle.backward_frozen(x, dy, &old[0], &old[1]);
+        expected(
+            by_running(y, old, options.eps),
+            gradients,
+            terms,
+            [mean, var],
+        )
     }
 
     fn expected_masked(
@@ -221,16 +219,14 @@ impl Case {
         if self.mode.statistics == Statistics::Batch {
             return expected(own, oracle.backward(x, dy), terms, [mean, var]);
         }
-        let [old_mean, old_var] = old;
-        let rstd = old_var.iter().map(|v| 1.0 / (v + options.eps).sqrt());
-        let forward = reference::Forward {
-            y: oracle.normalize(x, &old_mean, &old_var),
-            rstd: rstd.collect(),
-            mean: old_mean,
-            var: old_var,
-        };
-        let gradients = oracle.backward_frozen(x, dy, &forward.mean, &forward.var);
-        expected(forward, gradients, terms, [mean, var])
+        let y = oracle.normalize(x, &old[0], &old[1]);
+        let gradients = oracle.backward_frozen(x, dy, &old[0], &old[1]);
+        expected(
+            by_running(y, old, options.eps),
+            gradients,
+            terms,
+            [mean, var],
+        )
     }
 
     fn expected_renorm(
@@ -274,6 +270,12 @@ fn batch_variance(options: &BatchNormOptions, var: &[f64], n: usize) -> Vec<f64>
         RunningVariance::Unbiased => reference::unbiased(var, n),
         RunningVariance::Biased => var.to_vec(),
     }
+}
+
+/// A forward by running statistics.
+fn by_running(y: Vec<f64>, [mean, var]: [Vec<f64>; 2], eps: f64) -> reference::Forward {
+    let rstd = var.iter().map(|v| 1.0 / (v + eps).sqrt()).collect();
+    reference::Forward { y, mean, var, rstd }
 }
 
 /// The case counts its fourth batch.

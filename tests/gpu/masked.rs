@@ -4,12 +4,13 @@
 use proptest::prelude::*;
 use wgnorm::{
     Activation, BatchNormOptions, DType, Device, DeviceClass, Mode, Momentum, PlanOptions,
-    RunningVariance, Statistics,
+    RunningVariance,
 };
 
 use crate::device;
 use crate::family::plans;
 use crate::family_case::{Case, Norm};
+use crate::modes::MODES;
 use crate::others::{BINDS_4096, BINDS_16384};
 
 const TAILS: [(Activation, bool); 4] = [
@@ -17,15 +18,6 @@ const TAILS: [(Activation, bool); 4] = [
     (Activation::Relu, false),
     (Activation::Relu, true),
     (Activation::None, true),
-];
-const MODES: [Mode; 4] = [
-    Mode::TRAIN,
-    Mode::EVAL,
-    Mode::RECOMPUTE,
-    Mode {
-        statistics: Statistics::Running,
-        update_running: true,
-    },
 ];
 
 fn masked(shape: &[usize], channel_axis: usize, share: f64) -> Case {

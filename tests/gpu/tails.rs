@@ -11,21 +11,13 @@ use wgnorm::{
 use crate::device;
 use crate::family::plans;
 use crate::family_case::{Case, Dresidual, Norm};
+use crate::modes::MODES;
 use crate::others::BINDS_16384;
 
 const TAILS: [(Activation, bool); 3] = [
     (Activation::Relu, false),
     (Activation::Relu, true),
     (Activation::None, true),
-];
-const MODES: [Mode; 4] = [
-    Mode::TRAIN,
-    Mode::EVAL,
-    Mode::RECOMPUTE,
-    Mode {
-        statistics: Statistics::Running,
-        update_running: true,
-    },
 ];
 
 fn batch(channel_axis: usize) -> Norm {

@@ -5,8 +5,8 @@ use super::step::Step;
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::kernels::{
-    Flags, Merge, Numbers, backward_dx::BackwardDx, backward_sums::BackwardSums,
-    finish_sums::FinishSums, merge_sums as add_sums,
+    Flags, Numbers, backward_dx::BackwardDx, backward_sums::BackwardSums, finish_sums::FinishSums,
+    merge_sums as add_sums,
 };
 use crate::norm::checks;
 use crate::norm::functional::Backward;
@@ -55,13 +55,7 @@ pub fn partial_sums<'a>(
         // Sums are two f32, the state's vectors four.
         parts = Parts::of_plan(&plan, step.numbers().saved).halved();
     }
-    let merge = Merge {
-        source: Some(state),
-        parts,
-        merged: out.tensor,
-        row: out.index,
-        keeps: false,
-    };
+    let merge = out.merge_of(state, parts);
     dispatches.push(add_sums::prepare(&merge, recorder, &step.channels)?);
     recorder.dispatch(dispatches);
     Ok(())

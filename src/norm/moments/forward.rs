@@ -1,15 +1,15 @@
 //! Moments, what merges them, and what is done with the statistics that they are.
 
 use super::rows::{Kind, Row, check_one_row, merge_rows, rows_of};
-use super::step::{Step, check_len, least_state};
+use super::step::{Step, least_state};
 use crate::gpu::{Recorder, Tensor};
 use crate::kernels::{
-    Finish, Flags, Merge, Numbers, finish_moments::FinishMoments, merge_moments, moments::Moments,
+    Finish, Flags, Numbers, finish_moments::FinishMoments, merge_moments, moments::Moments,
     normalize::Normalize,
 };
 use crate::norm::checks;
 use crate::norm::functional::{Forward, Running};
-use crate::norm::options::{Activation, BatchNormOptions, Momentum, RunningVariance};
+use crate::norm::options::{Activation, BatchNormOptions, Momentum};
 use crate::norm::spec::checked_eps;
 use crate::plan::{Channels, Parts};
 use crate::{Error, Result};
@@ -46,13 +46,7 @@ pub fn partial<'a>(
         dispatches.extend(moments.prepare(recorder, &plan, &step.numbers())?);
         parts = Parts::of_plan(&plan, step.numbers().saved);
     }
-    let merge = Merge {
-        source: Some(state),
-        parts,
-        merged: out.tensor,
-        row: out.index,
-        keeps: false,
-    };
+    let merge = out.merge_of(state, parts);
     dispatches.push(merge_moments::prepare(&merge, recorder, &step.channels)?);
     recorder.dispatch(dispatches);
     Ok(())
@@ -93,7 +87,7 @@ pub fn finalize(
     check_one_row(("moments", moments), count, Kind::Moments)?;
     let mut arguments = vec![("moments", moments)];
     if let Some(state) = state {
-        check_len(("state", state), least_state(count))?;
+        checks::at_least(("state", state), least_state(count))?;
         arguments.push(("state", state));
     }
     let tracked = running.and_then(|running| running.num_batches_tracked);
@@ -140,10 +134,7 @@ fn finish_by(options: &BatchNormOptions) -> Result<Finish> {
         eps: checked_eps(options.eps)?,
         old_weight,
         new_weight,
-        uncounted: match options.running_variance {
-            RunningVariance::Unbiased => 1.0,
-            RunningVariance::Biased => 0.0,
-        },
+        uncounted: options.running_variance.uncounted(),
     })
 }
 

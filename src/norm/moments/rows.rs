@@ -21,6 +21,17 @@ impl<'a> Row<'a> {
     pub fn of(tensor: &'a Tensor, index: usize) -> Self {
         Self { tensor, index }
     }
+
+    /// The merge of what a state has of each channel into this row.
+    pub(in crate::norm) fn merge_of(self, state: &'a Tensor, parts: Parts) -> Merge<'a> {
+        Merge {
+            source: Some(state),
+            parts,
+            merged: self.tensor,
+            row: self.index,
+            keeps: false,
+        }
+    }
 }
 
 /// The first row of a tensor, or all of one that has no more.

@@ -3,12 +3,13 @@
 use super::rows::{Kind, Row, check_row};
 use crate::gpu::{DType, Device, Recorder, Tensor};
 use crate::kernels::{Numbers, saved_vectors};
+use crate::norm::checks;
 use crate::norm::numbers::numbers;
 use crate::norm::options::BatchNormOptions;
 use crate::norm::planning::{bounded_state, of_any_type, plan};
 use crate::norm::spec::{Spec, Specify};
 use crate::plan::{Channels, Pass, Plan};
-use crate::{Error, Result, Shape, Strategy};
+use crate::{Result, Shape, Strategy};
 
 /// How many f32 the state needs for an x of this shape.
 ///
@@ -92,21 +93,10 @@ impl Step {
 
     pub(super) fn check_state(&self, state: &Tensor) -> Result<()> {
         let needed = self.state_len()?;
-        check_len(("state", state), needed)
+        checks::at_least(("state", state), needed)
     }
 
     pub(super) fn check_row(&self, (name, row): (&'static str, Row<'_>), kind: Kind) -> Result<()> {
         check_row(&self.device, (name, row), self.count(), kind)
     }
-}
-pub(super) fn check_len((name, tensor): (&'static str, &Tensor), needed: usize) -> Result<()> {
-    tensor.expect_dtype(name, DType::F32)?;
-    if tensor.shape().numel() >= needed {
-        return Ok(());
-    }
-    Err(Error::Shape {
-        name,
-        expected: format!("at least {needed} elements"),
-        got: tensor.shape().clone(),
-    })
 }
