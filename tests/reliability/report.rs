@@ -1,0 +1,72 @@
+//! The file that a run leaves, and the failure that it ends with.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use wgnorm::Device;
+
+use crate::effort::Effort;
+
+/// What has been counted so far.
+pub(crate) struct Report {
+    keys: Map<String, Value>,
+    seconds: Map<String, Value>,
+    violations: Vec<String>,
+}
+
+impl Report {
+    /// Begins with what was run on; keys of sections that do not run are absent.
+    pub(crate) fn begin(device: &Device, effort: &Effort) -> Self {
+        let info = device.wgpu_device().adapter_info();
+        let mut report = Self {
+            keys: Map::new(),
+            seconds: Map::new(),
+            violations: Vec::new(),
+        };
+        report.set("adapter", &info.name);
+        report.set("backend", &info.backend.to_string());
+        let driver = format!("{} {}", info.driver, info.driver_info);
+        report.set("driver", &driver.trim());
+        report.set("wgnorm", &env!("CARGO_PKG_VERSION"));
+        report.set("effort", effort);
+        report
+    }
+
+    /// Sets one key of the file.
+    pub(crate) fn set(&mut self, key: &str, value: &impl Serialize) {
+        let value = serde_json::to_value(value).unwrap();
+        self.keys.insert(key.to_owned(), value);
+    }
+
+    /// Notes that a promise was broken; the run goes on and fails at its end.
+    pub(crate) fn violation(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        eprintln!("VIOLATION: {what}");
+        self.violations.push(what);
+    }
+
+    /// Runs a section and keeps how long it took.
+    pub(crate) fn time(&mut self, name: &str, section: impl FnOnce(&mut Self)) {
+        let start = Instant::now();
+        section(self);
+        let seconds = start.elapsed().as_secs_f64();
+        println!("{name}: {seconds:.1} s");
+        self.seconds.insert(name.to_owned(), json!(seconds));
+    }
+
+    /// Writes the file, then fails if anything went wrong.
+    pub(crate) fn finish(mut self) {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/reliability.json");
+        let seconds = std::mem::take(&mut self.seconds);
+        self.set("seconds", &seconds);
+        let violations = std::mem::take(&mut self.violations);
+        self.set("violations", &violations);
+        let text = serde_json::to_string_pretty(&self.keys).unwrap() + "\n";
+        fs::write(&path, text).unwrap();
+        println!("wrote {}", path.display());
+        assert!(violations.is_empty(), "{}", violations.join("\n"));
+    }
+}
