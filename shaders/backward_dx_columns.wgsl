@@ -102,6 +102,39 @@ fn gradient_of(slice: Slice, word: u32) -> Gradient {
     );
 }
 
+fn write_words(
+    walk: Walk,
+    row: u32,
+    begin: u32,
+    end: u32,
+    gradient: ptr<function, array<Gradient, SPAN>>,
+    gates: ptr<function, array<u32, SPAN>>,
+    gate_shift: u32,
+) {
+    var x: array<Word, 4>;
+    var dy: array<Word, 4>;
+    for (var i = begin; i < end; i++) {
+        let word = word_of(walk, row, i);
+        x[i - begin] = load_x(word);
+        dy[i - begin] = load_dy(word);
+    }
+    for (var i = begin; i < end; i++) {
+        let g = (*gradient)[i % SPAN];
+        let centred = (x[i - begin] - g.k) - g.d;
+        let bits = (*gates)[i % SPAN] >> (gate_shift + i / SPAN * WIDTH);
+        var h = gated(dy[i - begin], centred, g.gate_scale, g.gate_shift, 0u, bits);
+        let mask = row_mask(walk, row_of(walk, row, i), i % SPAN);
+        store_dresidual(word_of(walk, row, i), valid(h, mask));
+        if has(GROUPED) {
+            h *= g.gain;
+        }
+        if has(WANT_DX) {
+            let value = g.scale * ((h - g.mean_dy) - centred * g.slope);
+            store_dx(word_of(walk, row, i), valid(value, mask));
+        }
+    }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn backward_dx_columns(
     @builtin(workgroup_id) group_id: vec3<u32>,
@@ -134,6 +167,7 @@ fn backward_dx_columns(
     var gate = gate_index(mirrored, lane);
     var gates: array<u32, SPAN>;
     var gate_shift = 0u;
+    let half = min(4u, PAIRS * SPAN);
     for (var row = walk.row_begin; row < walk.row_end; row += PAIRS * walk.row_step) {
         if gate_shift == 0u {
             for (var j = 0u; j < SPAN; j++) {
@@ -141,28 +175,8 @@ fn backward_dx_columns(
                 gate += WORKGROUP;
             }
         }
-        var x: array<Word, PAIRS * SPAN>;
-        var dy: array<Word, PAIRS * SPAN>;
-        for (var i = 0u; i < PAIRS * SPAN; i++) {
-            let word = word_of(walk, row, i);
-            x[i] = load_x(word);
-            dy[i] = load_dy(word);
-        }
-        for (var i = 0u; i < PAIRS * SPAN; i++) {
-            let g = gradient[i % SPAN];
-            let centred = (x[i] - g.k) - g.d;
-            let bits = gates[i % SPAN] >> (gate_shift + i / SPAN * WIDTH);
-            var h = gated(dy[i], centred, g.gate_scale, g.gate_shift, 0u, bits);
-            let mask = row_mask(walk, row_of(walk, row, i), i % SPAN);
-            store_dresidual(word_of(walk, row, i), valid(h, mask));
-            if has(GROUPED) {
-                h *= g.gain;
-            }
-            if has(WANT_DX) {
-                let value = g.scale * ((h - g.mean_dy) - centred * g.slope);
-                store_dx(word_of(walk, row, i), valid(value, mask));
-            }
-        }
+        write_words(walk, row, 0u, half, &gradient, &gates, gate_shift);
+        write_words(walk, row, half, PAIRS * SPAN, &gradient, &gates, gate_shift);
         gate_shift = (gate_shift + PAIRS * WIDTH) & 31u;
     }
 }

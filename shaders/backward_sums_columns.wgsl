@@ -52,12 +52,36 @@ fn statistics_of_columns(slice: Slice, walk: Walk) -> Statistics {
     return statistics;
 }
 
+// Adds words `begin` to `end` of those that a lane reads at once.
+fn add_words(
+    walk: Walk,
+    row: u32,
+    begin: u32,
+    end: u32,
+    columns: ptr<function, Statistics>,
+    gates: ptr<function, array<u32, SPAN>>,
+    gate_shift: u32,
+    part: ptr<function, Sums>,
+) {
+    for (var i = begin; i < end; i++) {
+        let j = i % SPAN;
+        let word = word_of(walk, row, i);
+        let x = load_x(word);
+        let valid_bits = row_mask(walk, row_of(walk, row, i), j);
+        let centred = valid((x - (*columns).k[j]) - (*columns).d[j], valid_bits);
+        let bits = (*gates)[j] >> (gate_shift + i / SPAN * WIDTH);
+        let own_dy = valid(load_dy(word), valid_bits);
+        let dy = gated(own_dy, centred, (*columns).scale[j], (*columns).shift[j], 0u, bits);
+        let is_own = is_new(walk, row, i);
+        (*part).dy[j] += select(Word(0.0), dy, is_own);
+        (*part).dy_x[j] += select(Word(0.0), dy * centred, is_own);
+    }
+}
+
 // The sums in three levels, as in moments_columns.wgsl.
 fn column_sums(walk: Walk, first_gate: u32, of_columns: Statistics) -> Sums {
-    var k = of_columns.k;
-    var d = of_columns.d;
-    var scale = of_columns.scale;
-    var shift = of_columns.shift;
+    var columns = of_columns;
+    let half = min(4u, PAIRS * SPAN);
     var gate = first_gate;
     var gates: array<u32, SPAN>;
     var gate_shift = 0u;
@@ -77,19 +101,8 @@ fn column_sums(walk: Walk, first_gate: u32, of_columns: Statistics) -> Sums {
                         gate += WORKGROUP;
                     }
                 }
-                for (var i = 0u; i < PAIRS * SPAN; i++) {
-                    let j = i % SPAN;
-                    let word = word_of(walk, row, i);
-                    let x = load_x(word);
-                    let valid_bits = row_mask(walk, row_of(walk, row, i), j);
-                    let centred = valid((x - k[j]) - d[j], valid_bits);
-                    let bits = gates[j] >> (gate_shift + i / SPAN * WIDTH);
-                    let own_dy = valid(load_dy(word), valid_bits);
-                    let dy = gated(own_dy, centred, scale[j], shift[j], 0u, bits);
-                    let is_own = is_new(walk, row, i);
-                    part.dy[j] += select(Word(0.0), dy, is_own);
-                    part.dy_x[j] += select(Word(0.0), dy * centred, is_own);
-                }
+                add_words(walk, row, 0u, half, &columns, &gates, gate_shift, &part);
+                add_words(walk, row, half, PAIRS * SPAN, &columns, &gates, gate_shift, &part);
                 gate_shift = (gate_shift + PAIRS * WIDTH) & 31u;
             }
             for (var j = 0u; j < SPAN; j++) {
