@@ -102,6 +102,7 @@ fn gradient_of(slice: Slice, word: u32) -> Gradient {
     );
 }
 
+// Writes words `begin` to `end`, four at the most, of those that a lane reads at once.
 fn write_words(
     walk: Walk,
     row: u32,
@@ -166,17 +167,19 @@ fn backward_dx_columns(
     }
     var gate = gate_index(mirrored, lane);
     var gates: array<u32, SPAN>;
-    var gate_shift = 0u;
     let half = min(4u, PAIRS * SPAN);
-    for (var row = walk.row_begin; row < walk.row_end; row += PAIRS * walk.row_step) {
-        if gate_shift == 0u {
-            for (var j = 0u; j < SPAN; j++) {
-                gates[j] = gate_bits(gate);
-                gate += WORKGROUP;
-            }
+    var row = walk.row_begin;
+    while row < walk.row_end {
+        for (var j = 0u; j < SPAN; j++) {
+            gates[j] = gate_bits(gate);
+            gate += WORKGROUP;
         }
-        write_words(walk, row, 0u, half, &gradient, &gates, gate_shift);
-        write_words(walk, row, half, PAIRS * SPAN, &gradient, &gates, gate_shift);
-        gate_shift = (gate_shift + PAIRS * WIDTH) & 31u;
+        var gate_shift = 0u;
+        let gated_end = gates_end(row, walk.row_step, walk.row_end);
+        for (; row < gated_end; row += PAIRS * walk.row_step) {
+            write_words(walk, row, 0u, half, &gradient, &gates, gate_shift);
+            write_words(walk, row, half, PAIRS * SPAN, &gradient, &gates, gate_shift);
+            gate_shift += PAIRS * WIDTH;
+        }
     }
 }

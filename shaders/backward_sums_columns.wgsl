@@ -84,7 +84,6 @@ fn column_sums(walk: Walk, first_gate: u32, of_columns: Statistics) -> Sums {
     let half = min(4u, PAIRS * SPAN);
     var gate = first_gate;
     var gates: array<u32, SPAN>;
-    var gate_shift = 0u;
     var sums: Sums;
     let step = walk.row_step;
     var row = walk.row_begin;
@@ -92,18 +91,20 @@ fn column_sums(walk: Walk, first_gate: u32, of_columns: Statistics) -> Sums {
         let long_end = min(row + 512u * step, walk.row_end);
         var long: Sums;
         while row < long_end {
-            let end = min(row + 16u * step, long_end);
+            let end = min(row + max(32u / WIDTH, 16u) * step, long_end);
             var part: Sums;
-            for (; row < end; row += PAIRS * step) {
-                if gate_shift == 0u {
-                    for (var j = 0u; j < SPAN; j++) {
-                        gates[j] = gate_bits(gate);
-                        gate += WORKGROUP;
-                    }
+            while row < end {
+                for (var j = 0u; j < SPAN; j++) {
+                    gates[j] = gate_bits(gate);
+                    gate += WORKGROUP;
                 }
-                add_words(walk, row, 0u, half, &columns, &gates, gate_shift, &part);
-                add_words(walk, row, half, PAIRS * SPAN, &columns, &gates, gate_shift, &part);
-                gate_shift = (gate_shift + PAIRS * WIDTH) & 31u;
+                var gate_shift = 0u;
+                let gated_end = gates_end(row, step, end);
+                for (; row < gated_end; row += PAIRS * step) {
+                    add_words(walk, row, 0u, half, &columns, &gates, gate_shift, &part);
+                    add_words(walk, row, half, PAIRS * SPAN, &columns, &gates, gate_shift, &part);
+                    gate_shift += PAIRS * WIDTH;
+                }
             }
             for (var j = 0u; j < SPAN; j++) {
                 long.dy[j] += part.dy[j];
