@@ -102,16 +102,17 @@ fn gradient_of(slice: Slice, word: u32) -> Gradient {
     );
 }
 
-// Writes words `begin` to `end`, four at the most, of those that a lane reads at once.
+// Writes four of the words that a lane reads at once: software drivers unroll no longer loops.
 fn write_words(
     walk: Walk,
     row: u32,
-    begin: u32,
-    end: u32,
+    four: u32,
     gradient: ptr<function, array<Gradient, SPAN>>,
     gates: ptr<function, array<u32, SPAN>>,
     gate_shift: u32,
 ) {
+    let begin = min(4u * four, PAIRS * SPAN);
+    let end = min(begin + 4u, PAIRS * SPAN);
     var x: array<Word, 4>;
     var dy: array<Word, 4>;
     for (var i = begin; i < end; i++) {
@@ -167,7 +168,6 @@ fn backward_dx_columns(
     }
     var gate = gate_index(mirrored, lane);
     var gates: array<u32, SPAN>;
-    let half = min(4u, PAIRS * SPAN);
     var row = walk.row_begin;
     while row < walk.row_end {
         for (var j = 0u; j < SPAN; j++) {
@@ -177,8 +177,10 @@ fn backward_dx_columns(
         var gate_shift = 0u;
         let gated_end = gates_end(row, walk.row_step, walk.row_end);
         for (; row < gated_end; row += PAIRS * walk.row_step) {
-            write_words(walk, row, 0u, half, &gradient, &gates, gate_shift);
-            write_words(walk, row, half, PAIRS * SPAN, &gradient, &gates, gate_shift);
+            write_words(walk, row, 0u, &gradient, &gates, gate_shift);
+            write_words(walk, row, 1u, &gradient, &gates, gate_shift);
+            write_words(walk, row, 2u, &gradient, &gates, gate_shift);
+            write_words(walk, row, 3u, &gradient, &gates, gate_shift);
             gate_shift += PAIRS * WIDTH;
         }
     }

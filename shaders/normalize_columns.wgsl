@@ -118,16 +118,17 @@ fn affine_of(slice: Slice, word: u32) -> Affine {
     return Affine(word_from(k), word_from(d), word_from(scale), word_from(shift));
 }
 
-// Writes words `begin` to `end`, four at the most, of those that a lane reads at once.
+// Writes four of the words that a lane reads at once: software drivers unroll no longer loops.
 fn write_words(
     walk: Walk,
     row: u32,
-    begin: u32,
-    end: u32,
+    four: u32,
     affine: ptr<function, array<Affine, SPAN>>,
     gates: ptr<function, array<u32, SPAN>>,
     gate_shift: u32,
 ) {
+    let begin = min(4u * four, ROWS * SPAN);
+    let end = min(begin + 4u, ROWS * SPAN);
     var x: array<Word, 4>;
     var residuals: array<Word, 4>;
     for (var i = begin; i < end; i++) {
@@ -173,15 +174,16 @@ fn normalize_columns(
         affine[j] = affine_of(slice, span_word(walk, j));
     }
     var gate = gate_index(mirrored, lane);
-    let half = min(4u, ROWS * SPAN);
     var row = walk.row_begin;
     while row < walk.row_end {
         var gates: array<u32, SPAN>;
         var gate_shift = 0u;
         let gated_end = gates_end(row, walk.row_step, walk.row_end);
         for (; row < gated_end; row += ROWS * walk.row_step) {
-            write_words(walk, row, 0u, half, &affine, &gates, gate_shift);
-            write_words(walk, row, half, ROWS * SPAN, &affine, &gates, gate_shift);
+            write_words(walk, row, 0u, &affine, &gates, gate_shift);
+            write_words(walk, row, 1u, &affine, &gates, gate_shift);
+            write_words(walk, row, 2u, &affine, &gates, gate_shift);
+            write_words(walk, row, 3u, &affine, &gates, gate_shift);
             gate_shift += ROWS * WIDTH;
         }
         if has(GATED) {

@@ -118,6 +118,11 @@ fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) 
             let y1 = valid(tailed(normalized(x1, own, next, c1, stride), r1), written_mask(c1, slice.slot));
             let y2 = valid(tailed(normalized(x2, own, next, c2, stride), r2), written_mask(c2, slice.slot));
             let y3 = valid(tailed(normalized(x3, own, next, c3, stride), r3), written_mask(c3, slice.slot));
+            if has(GATED) {
+                let pair = gate_of(y0) | (gate_of(y1) << WIDTH);
+                gates |= (pair | ((gate_of(y2) | (gate_of(y3) << WIDTH)) << (2u * WIDTH))) << gate_shift;
+                gate_shift += 4u * WIDTH;
+            }
             if writes(c0, stride) {
                 store_y(i0, y0);
             }
@@ -131,11 +136,6 @@ fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) 
                 store_y(i3, y3);
             }
             c0 = advance(c3, stride);
-            if has(GATED) {
-                let pair = gate_of(y0) | (gate_of(y1) << WIDTH);
-                gates |= (pair | ((gate_of(y2) | (gate_of(y3) << WIDTH)) << (2u * WIDTH))) << gate_shift;
-                gate_shift += 4u * WIDTH;
-            }
         }
         if has(GATED) {
             state[gate] = gates;

@@ -22,6 +22,7 @@ use super::{
     forward_resident, gain_sums, mask_bits, merge_moments, merge_sums, moments, normalize,
 };
 use crate::gpu::Program;
+use crate::plan::SPANS;
 
 /// A kernel of either kind, which most checks see alike.
 #[derive(Clone, Copy)]
@@ -169,7 +170,7 @@ fn forms(kernel: &Kernel) -> Vec<Form> {
         kernel.name.ends_with("_rows"),
     ) {
         (false, true) => vec![Form::Whole, Form::Ragged],
-        (false, false) => (1..=8).map(Form::Span).collect(),
+        (false, false) => SPANS.map(Form::Span).to_vec(),
         (true, true) => powers().map(Form::HeldRows).collect(),
         (true, false) => powers().map(Form::HeldColumns).collect(),
     }

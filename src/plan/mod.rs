@@ -17,7 +17,7 @@ mod windows;
 mod word;
 
 pub(crate) use channels::{Channels, Parts};
-pub(crate) use columns::Columns;
+pub(crate) use columns::{Columns, SPANS};
 pub(crate) use cut::{Cut, Geometry};
 pub(crate) use reduction::{Gains, Reduction};
 pub(crate) use rows::Rows;
