@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::budget::Budget;
 use super::groups::Groups;
 use super::limits::{BINDINGS, FEATURES};
 use super::pipeline::{Pipelines, layout_entry};
@@ -38,7 +39,8 @@ pub(super) struct Inner {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     limits: Limits,
-    pool: Arc<Pool>,
+    pub(super) budget: Arc<Budget>,
+    pub(super) pool: Arc<Pool>,
     /// Buffers that the host can map, for downloads.
     pub(super) staging: Pool,
     /// The layout of one storage buffer, to ask wgpu whether a buffer can be bound here at all.
@@ -150,6 +152,7 @@ impl Device {
                 device,
                 queue,
                 limits,
+                budget: Budget::unbounded(),
                 pool: Arc::default(),
                 staging: Pool::default(),
                 probe,
@@ -250,39 +253,6 @@ impl Device {
         })
     }
 
-    /// Frees the memory of tensors that are gone, which is otherwise kept for the next ones.
-    pub fn release_pooled_memory(&self) {
-        self.inner.pool.clear();
-        self.inner.staging.clear();
-    }
-
-    /// A new buffer; where memory is short, after freeing what the pools keep.
-    pub(super) fn create_memory(
-        &self,
-        label: &str,
-        size: u64,
-        usage: wgpu::BufferUsages,
-    ) -> Result<Arc<Memory>> {
-        let create = || {
-            self.scoped(label, size, || {
-                new_buffer(&self.inner.device, label, size, usage)
-            })
-        };
-        let buffer = match create() {
-            Err(Error::OutOfMemory { .. }) => {
-                self.release_pooled_memory();
-                create()
-            }
-            other => other,
-        };
-        Ok(self.remember(buffer?))
-    }
-
-    /// A buffer under an identity that bind groups are found by.
-    pub(super) fn remember(&self, buffer: wgpu::Buffer) -> Arc<Memory> {
-        Memory::new(buffer, Arc::downgrade(&self.inner.groups))
-    }
-
     /// Runs `create` in error scopes, see [`scope`](super::scope); what fails because the device
     /// is lost says so.
     pub(super) fn scoped<T>(
@@ -366,7 +336,7 @@ fn check_length(name: &'static str, shape: &Shape, got: usize) -> Result<()> {
     })
 }
 
-fn new_buffer(
+pub(super) fn new_buffer(
     device: &wgpu::Device,
     label: &str,
     size: u64,

@@ -150,7 +150,7 @@ impl Tensor {
                 size,
             });
         }
-        let storage = Storage::foreign(device.remember(buffer));
+        let storage = Storage::foreign(device.remember(buffer, None));
         let tensor = Self::new(device, storage, offset, shape, dtype);
         tensor.expect_usage("buffer", wgpu::BufferUsages::STORAGE)?;
         tensor.expect_bindable("buffer", device)?;
