@@ -233,6 +233,7 @@ impl Device {
         tensor.expect_device("tensor", self)?;
         tensor.expect_dtype("tensor", T::DTYPE)?;
         tensor.expect_usage("tensor", wgpu::BufferUsages::COPY_DST)?;
+        tensor.expect_unmapped("tensor")?;
         check_length("data", tensor.shape(), data.len())?;
         if data.is_empty() {
             return Ok(());
@@ -271,15 +272,24 @@ impl Device {
     /// Whether the device is lost, by its word or by trying: wgpu makes objects of a lost device
     /// without complaint, but a buffer that is fresh and cannot be mapped tells.
     pub(super) fn gone(&self) -> Option<Error> {
+        if cfg!(target_arch = "wasm32") {
+            // The answer would come too late.
+            return self.lost();
+        }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let tried = scoped(&self.inner.device, "wgnorm.alive", 4, || {
-            let buffer = new_buffer(&self.inner.device, "wgnorm.alive", 4, usage);
-            buffer.map_async(wgpu::MapMode::Read, .., |_| {});
+        let name = "wgnorm.alive";
+        let device = &self.inner.device;
+        // That there is no memory for it is no loss, and it could not be mapped then either.
+        let made = scoped(device, name, 4, || new_buffer(device, name, 4, usage));
+        let mapped = made.map(|buffer| {
+            scoped(device, name, 4, || {
+                buffer.map_async(wgpu::MapMode::Read, .., |_| {});
+            })
         });
-        self.lost().or(match tried {
-            Err(Error::Validation { message, .. }) => Some(Error::DeviceLost { reason: message }),
-            _ => None,
-        })
+        if let Ok(Err(Error::Validation { message, .. })) = mapped {
+            self.declare_lost(&message);
+        }
+        self.lost()
     }
 
     /// Why the device is lost, if it is known to be.
@@ -289,7 +299,7 @@ impl Device {
             .map(|reason| Error::DeviceLost { reason })
     }
 
-    #[cfg(not(target_arch = "wasm32"))]
+    /// Remembers a loss, so that everything from now on says so; what was told first stays.
     pub(super) fn declare_lost(&self, reason: &str) {
         lock(&self.inner.lost).get_or_insert_with(|| reason.to_owned());
     }

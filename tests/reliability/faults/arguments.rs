@@ -2,7 +2,8 @@
 
 use wgnorm::functional::{self, Backward, Forward, Running};
 use wgnorm::{
-    Activation, BatchNormOptions, DType, Device, Error, Mode, Recorder, Shape, Statistics, Tensor,
+    Activation, BatchNormOptions, DType, Device, Error, Mode, PlanOptions, Recorder, Shape,
+    Statistics, Strategy, Tensor,
 };
 
 use crate::guarded::Guarded;
@@ -118,8 +119,13 @@ impl<'d> Arguments<'d> {
     pub(super) fn of_batch(device: &'d Device, batch: usize) -> Self {
         let mut arguments = Self {
             device,
+            // Two dispatches: what the second one is refused must keep the first from running.
             options: BatchNormOptions {
                 activation: Activation::Relu,
+                plan: PlanOptions {
+                    strategy: Some(Strategy::SplitRows),
+                    class: None,
+                },
                 ..BatchNormOptions::default()
             },
             batch,

@@ -4,7 +4,7 @@ use wgnorm::{DType, Device, Error, Tensor, wgpu};
 
 use super::arguments::{Arguments, Operation};
 use super::child::quickly;
-use super::right::{RIGHT, either, expect_on_a_new_device};
+use super::right::{RIGHT, either_again, expect_on_a_new_device};
 
 const ALL: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
     .union(wgpu::BufferUsages::COPY_SRC)
@@ -23,9 +23,9 @@ fn buffer(device: &Device, size: u64, usage: wgpu::BufferUsages, mapped: bool) -
 /// Runs `spoil` for every argument of every operation on one device; each has to be refused, and
 /// nothing may have been written once the recorder that refused them is submitted.
 fn each(repetition: u64, spoil: impl Fn(&Arguments<'_>, Operation, &'static str)) {
-    let device = either(repetition);
-    RIGHT.expect_on(&device);
-    let arguments = Arguments::new(&device);
+    let device = either_again(repetition);
+    RIGHT.expect_on(device);
+    let arguments = Arguments::new(device);
     for operation in Operation::ALL {
         // Kernels are compiled before anybody looks at the clock.
         arguments
@@ -36,8 +36,7 @@ fn each(repetition: u64, spoil: impl Fn(&Arguments<'_>, Operation, &'static str)
         }
         arguments.expect_untouched();
     }
-    RIGHT.expect_on(&device);
-    drop(device);
+    RIGHT.expect_on(device);
     expect_on_a_new_device();
 }
 

@@ -7,7 +7,7 @@ use wgnorm::state::{Convention, StateFile};
 use wgnorm::{BatchNorm, BatchNormOptions, Device, Error, Norm};
 
 use super::child::quickly;
-use super::right::{RIGHT, either, expect_on_a_new_device};
+use super::right::{RIGHT, either_again, expect_on_a_new_device};
 use crate::mutants;
 
 /// A way in which a file goes bad.
@@ -25,17 +25,16 @@ pub(super) fn mutated(repetition: u64) {
 }
 
 fn spoilt(repetition: u64, mutations: &[Mutation]) {
-    let device = either(repetition);
-    RIGHT.expect_on(&device);
+    let device = either_again(repetition);
+    RIGHT.expect_on(device);
     let originals = mutants::originals();
     let mut random = Pcg64::seed_from_u64(repetition);
     for i in 0..FILES {
         let mut file = originals[i as usize % originals.len()].clone();
         mutations[i as usize % mutations.len()](&mut file, &mut random);
-        quickly("reading a bad file", || read(&device, &file));
+        quickly("reading a bad file", || read(device, &file));
     }
-    RIGHT.expect_on(&device);
-    drop(device);
+    RIGHT.expect_on(device);
     expect_on_a_new_device();
 }
 

@@ -74,7 +74,7 @@ pub(super) fn too_small(repetition: u64) {
 
 pub(super) fn bindings(repetition: u64) {
     // A state of so many channels does not fit the smaller ones.
-    let binding = 512 << (repetition % 4);
+    let binding = 1024 << (repetition % 4);
     let (small, queue) = open(|limits| limits.max_storage_buffer_binding_size = binding);
     let small = Device::from_wgpu(small, queue).unwrap();
     let many = Shape::from([4, binding as usize / 4]);

@@ -50,7 +50,7 @@ pub(super) fn open() -> (wgpu::Device, wgpu::Queue) {
     others::open(features, |_| {}).unwrap()
 }
 
-/// A device of our own for even repetitions, one of a caller's for odd ones.
+/// A new device of our own for even repetitions, one of a caller's for odd ones.
 pub(super) fn either(repetition: u64) -> Device {
     if repetition.is_multiple_of(2) {
         return Device::new().unwrap();
@@ -59,7 +59,16 @@ pub(super) fn either(repetition: u64) -> Device {
     Device::from_wgpu(device, queue).unwrap()
 }
 
-/// Every result of a lost device, but that of a step which nobody answers yet.
+/// The same for faults that the device survives, which meet one and the same device again.
+pub(super) fn either_again(repetition: u64) -> &'static Device {
+    static THEIRS: LazyLock<Device> = LazyLock::new(|| either(1));
+    if repetition.is_multiple_of(2) {
+        return device().unwrap();
+    }
+    &THEIRS
+}
+
+/// What asks a device that is lost, or was told of it before, says so.
 pub(super) fn expect_lost<T>(result: Result<T, Error>, what: &str) {
     match result {
         Err(Error::DeviceLost { .. }) => {}

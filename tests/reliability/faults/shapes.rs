@@ -8,7 +8,7 @@ use wgnorm::{
 };
 
 use super::child::quickly;
-use super::right::{RIGHT, either, expect_on_a_new_device};
+use super::right::{RIGHT, either_again, expect_on_a_new_device};
 
 const MAX: usize = usize::MAX;
 
@@ -35,15 +35,14 @@ fn huge() -> Vec<Shape> {
 }
 
 pub(super) fn overflow(repetition: u64) {
-    let device = either(repetition);
-    RIGHT.expect_on(&device);
+    let device = either_again(repetition);
+    RIGHT.expect_on(device);
     for shape in huge() {
-        quickly("tensors of a huge shape", || tensors(&device, &shape));
-        quickly("plans of a huge shape", || plans(&device, &shape));
+        quickly("tensors of a huge shape", || tensors(device, &shape));
+        quickly("plans of a huge shape", || plans(device, &shape));
     }
-    quickly("layers of huge shapes", || layers(&device));
-    RIGHT.expect_on(&device);
-    drop(device);
+    quickly("layers of huge shapes", || layers(device));
+    RIGHT.expect_on(device);
     expect_on_a_new_device();
 }
 

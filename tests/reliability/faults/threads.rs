@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use wgnorm::{BatchNorm, BatchNormOptions, Device, wgpu};
 
 use super::child::quickly;
-use super::right::{RIGHT, either, expect_on_a_new_device};
+use super::right::{RIGHT, either_again, expect_on_a_new_device};
 
 /// Unwinds without a word to the panic hook, which counts those of the library.
 fn give_up() -> ! {
@@ -37,19 +37,19 @@ fn panic_while_reading(device: &Device) {
 }
 
 pub(super) fn panic(repetition: u64) {
-    let device = either(repetition);
-    RIGHT.expect_on(&device);
-    let layer = BatchNorm::new(&device, 5, BatchNormOptions::default()).unwrap();
-    let before = layer.state(&device).unwrap();
+    let device = either_again(repetition);
+    RIGHT.expect_on(device);
+    let layer = BatchNorm::new(device, 5, BatchNormOptions::default()).unwrap();
+    let before = layer.state(device).unwrap();
     // Kernels are compiled before anybody looks at the clock.
     drop(catch_unwind(AssertUnwindSafe(|| {
-        panic_while_recording(&device, &layer, true);
+        panic_while_recording(device, &layer, true);
     })));
     quickly("recording beside threads that panic", || {
         std::thread::scope(|scope| {
             let panicking: Vec<_> = (0..6)
                 .map(|thread| {
-                    let (device, layer) = (&device, &layer);
+                    let (device, layer) = (device, &layer);
                     scope.spawn(move || match thread % 3 {
                         0 => panic_while_recording(device, layer, true),
                         1 => panic_while_recording(device, layer, false),
@@ -57,8 +57,8 @@ pub(super) fn panic(repetition: u64) {
                     })
                 })
                 .collect();
-            scope.spawn(|| RIGHT.expect_on(&device));
-            RIGHT.expect_on(&device);
+            scope.spawn(|| RIGHT.expect_on(device));
+            RIGHT.expect_on(device);
             for thread in panicking {
                 assert!(thread.join().is_err(), "a thread was to panic");
             }
@@ -66,11 +66,11 @@ pub(super) fn panic(repetition: u64) {
     });
     // Nothing of theirs was submitted, and no lock is poisoned.
     assert!(
-        layer.state(&device).unwrap() == before,
+        layer.state(device).unwrap() == before,
         "a panic has moved the layer"
     );
     device.release_pooled_memory();
-    RIGHT.expect_on(&device);
-    drop((layer, device));
+    RIGHT.expect_on(device);
+    drop(layer);
     expect_on_a_new_device();
 }

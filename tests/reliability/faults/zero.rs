@@ -9,19 +9,18 @@ use wgnorm::{
 };
 
 use super::child::quickly;
-use super::right::{RIGHT, either, expect_on_a_new_device};
+use super::right::{RIGHT, either_again, expect_on_a_new_device};
 
 pub(super) fn sizes(repetition: u64) {
-    let device = either(repetition);
-    RIGHT.expect_on(&device);
-    quickly("tensors without elements", || tensors(&device));
+    let device = either_again(repetition);
+    RIGHT.expect_on(device);
+    quickly("tensors without elements", || tensors(device));
     for shape in [[0, 3, 5], [4, 3, 0], [0, 3, 0]] {
-        quickly("a batch without elements", || batch(&device, shape));
+        quickly("a batch without elements", || batch(device, shape));
     }
-    quickly("layers without elements", || layers(&device));
-    quickly("norms of nothing", || refusals(&device));
-    RIGHT.expect_on(&device);
-    drop(device);
+    quickly("layers without elements", || layers(device));
+    quickly("norms of nothing", || refusals(device));
+    RIGHT.expect_on(device);
     expect_on_a_new_device();
 }
 
