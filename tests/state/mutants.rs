@@ -63,6 +63,7 @@ pub(crate) fn cut(file: &mut Vec<u8>, random: &mut Pcg64) {
 }
 
 /// Has some other bits in its header.
+#[allow(clippy::ptr_arg, reason = "all mutations have one type")]
 pub(crate) fn flip(file: &mut Vec<u8>, random: &mut Pcg64) {
     let end = header_end(file);
     for _ in 0..random.random_range(1..4) {
@@ -71,6 +72,7 @@ pub(crate) fn flip(file: &mut Vec<u8>, random: &mut Pcg64) {
 }
 
 /// Says that its header has another length.
+#[allow(clippy::ptr_arg, reason = "all mutations have one type")]
 pub(crate) fn lie(file: &mut Vec<u8>, random: &mut Pcg64) {
     let length = (header_end(file) - 8) as u64;
     let lie = match random.random_range(0..4) {
@@ -83,6 +85,7 @@ pub(crate) fn lie(file: &mut Vec<u8>, random: &mut Pcg64) {
 }
 
 /// Says that a tensor lies elsewhere or has another shape.
+#[allow(clippy::ptr_arg, reason = "all mutations have one type")]
 pub(crate) fn misplace(file: &mut Vec<u8>, random: &mut Pcg64) {
     let mark = ["\"data_offsets\":[", "\"shape\":["][random.random_range(0..2)];
     other_digits(file, random, mark);

@@ -92,7 +92,9 @@ pub(super) fn stay(_: u64) {
     calls.listen(&theirs);
     let device = Device::from_wgpu(theirs.clone(), queue).unwrap();
     RIGHT.expect_on(&device);
-    quickly("what this crate refuses", || refusals(&device));
+    quickly("what this crate refuses", || {
+        refusals(&device);
+    });
     assert_eq!(calls.counts(), [0, 0], "after errors that were returned");
     mistake(&theirs);
     assert_eq!(calls.counts(), [1, 0], "after a mistake of theirs");
@@ -100,7 +102,7 @@ pub(super) fn stay(_: u64) {
     // Their scope hears of their mistakes, and not of our refusals.
     let scope = theirs.push_error_scope(wgpu::ErrorFilter::Validation);
     quickly("what this crate refuses, in their scope", || {
-        refusals(&device)
+        refusals(&device);
     });
     assert!(pollster::block_on(scope.pop()).is_none());
     let scope = theirs.push_error_scope(wgpu::ErrorFilter::Validation);

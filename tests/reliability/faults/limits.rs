@@ -40,7 +40,7 @@ const SPOILT: [(&str, Spoil); 8] = [
 fn open(change: impl FnOnce(&mut wgpu::Limits)) -> (wgpu::Device, wgpu::Queue) {
     let features = crate::device().unwrap().wgpu_device().features();
     others::open(features, |descriptor| {
-        change(&mut descriptor.required_limits)
+        change(&mut descriptor.required_limits);
     })
     .unwrap()
 }

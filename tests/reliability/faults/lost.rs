@@ -60,7 +60,7 @@ impl Step {
 
     fn lose(&self) {
         quickly("destroying a device", || {
-            self.device.wgpu_device().destroy()
+            self.device.wgpu_device().destroy();
         });
     }
 

@@ -14,7 +14,7 @@ use super::child::{ORDER, Word};
 /// No operation may take longer.
 const QUICK: Duration = Duration::from_secs(2);
 /// Making devices and compiling kernels may, on a slow machine.
-const SLOW: Duration = Duration::from_mins(2);
+const SLOW: Duration = Duration::from_secs(100);
 /// How many repetitions one child runs.
 const PER_CHILD: u64 = 10;
 /// How many of a child's last lines are told.
