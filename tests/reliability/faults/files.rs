@@ -17,14 +17,18 @@ type Mutation = fn(&mut Vec<u8>, &mut Pcg64);
 const FILES: u64 = 50;
 
 pub(super) fn truncated(repetition: u64) {
-    spoilt(repetition, &[mutants::cut, mutants::lie]);
+    // None of these is a file any more.
+    spoilt(repetition, &[mutants::cut, mutants::lie], |_, bytes| {
+        let found = StateFile::parse(bytes).map(|_| ());
+        assert!(matches!(found, Err(Error::StateFile { .. })), "{found:?}");
+    });
 }
 
 pub(super) fn mutated(repetition: u64) {
-    spoilt(repetition, &[mutants::flip, mutants::misplace]);
+    spoilt(repetition, &[mutants::flip, mutants::misplace], read);
 }
 
-fn spoilt(repetition: u64, mutations: &[Mutation]) {
+fn spoilt(repetition: u64, mutations: &[Mutation], check: fn(&Device, &[u8])) {
     let device = either_again(repetition);
     RIGHT.expect_on(device);
     let originals = mutants::originals();
@@ -32,7 +36,7 @@ fn spoilt(repetition: u64, mutations: &[Mutation]) {
     for i in 0..FILES {
         let mut file = originals[i as usize % originals.len()].clone();
         mutations[i as usize % mutations.len()](&mut file, &mut random);
-        quickly("reading a bad file", || read(device, &file));
+        quickly("reading a bad file", || check(device, &file));
     }
     RIGHT.expect_on(device);
     expect_on_a_new_device();
@@ -43,8 +47,9 @@ fn spoilt(repetition: u64, mutations: &[Mutation]) {
 fn read(device: &Device, bytes: &[u8]) {
     let found = mutants::read_all(bytes);
     mutants::assert_sound(found.as_deref().unwrap_or_default());
-    let Ok(file) = StateFile::parse(bytes) else {
-        return;
+    let file = match StateFile::parse(bytes) {
+        Ok(file) => file,
+        Err(error) => return expect_typed(&error),
     };
     let layer = BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap();
     let mut before = layer.state(device).unwrap();
