@@ -3,6 +3,7 @@
 
 mod adapter;
 mod bind;
+mod budget;
 mod device;
 mod groups;
 mod limits;

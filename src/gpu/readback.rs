@@ -102,6 +102,7 @@ impl Device {
         tensor.expect_device("tensor", self)?;
         tensor.expect_dtype("tensor", T::DTYPE)?;
         tensor.expect_usage("tensor", wgpu::BufferUsages::COPY_SRC)?;
+        tensor.expect_unmapped("tensor")?;
         if let Some(lost) = self.lost() {
             return Err(lost);
         }
@@ -136,9 +137,8 @@ impl Device {
         });
         if let Err(error) = asked {
             // Nothing is wrong with this buffer, unless the device that made it had gone before.
-            return Err(Error::DeviceLost {
-                reason: error.to_string(),
-            });
+            let reason = error.to_string();
+            return Err(self.gone().unwrap_or(Error::DeviceLost { reason }));
         }
         Ok(Some(Readback {
             staging,
@@ -199,14 +199,14 @@ impl Device {
             None => Some("a readback was never answered".to_owned()),
         };
         if let Some(reason) = reason {
-            return Err(self.lost().unwrap_or(Error::DeviceLost { reason }));
+            return Err(self.gone().unwrap_or(Error::DeviceLost { reason }));
         }
         let bytes = ..tensor.bytes();
         let staging = &readback.staging.buffer;
         let view = staging.get_mapped_range(bytes).map_err(|error| {
             // Nobody else knows this buffer, so it can only have gone with its device.
             let reason = error.to_string();
-            self.lost().unwrap_or(Error::DeviceLost { reason })
+            self.gone().unwrap_or(Error::DeviceLost { reason })
         })?;
         let used = tensor.shape().numel() * size_of::<T>();
         let values = bytemuck::pod_collect_to_vec(&view[..used]);

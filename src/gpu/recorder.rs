@@ -141,6 +141,7 @@ impl<'e> Recorder<'e> {
     pub(crate) fn clear(&mut self, tensors: &[(&'static str, &Tensor)]) -> Result<()> {
         for (name, tensor) in tensors {
             tensor.expect_usage(name, wgpu::BufferUsages::COPY_DST)?;
+            tensor.expect_unmapped(name)?;
             tensor.expect_bindable(name, &self.device)?;
         }
         self.end_pass()?;

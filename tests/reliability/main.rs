@@ -11,8 +11,28 @@
     reason = "where bits have to be equal they are compared"
 )]
 
+#[path = "../gpu/bounds.rs"]
+#[allow(dead_code, reason = "only some of it is needed here")]
+mod bounds;
+#[path = "../gpu/case.rs"]
+#[allow(dead_code, reason = "only some of it is needed here")]
+mod case;
 mod effort;
+mod faults;
+#[path = "../gpu/guarded.rs"]
+#[allow(dead_code, reason = "only some of it is needed here")]
+mod guarded;
+#[cfg(feature = "safetensors")]
+#[path = "../state/mutants.rs"]
+#[allow(dead_code, reason = "only some of it is needed here")]
+mod mutants;
+#[path = "../gpu/others.rs"]
+#[allow(dead_code, reason = "only some of it is needed here")]
+mod others;
 mod report;
+#[path = "../gpu/stored.rs"]
+#[allow(dead_code, reason = "only some of it is needed here")]
+mod stored;
 
 use std::sync::LazyLock;
 
@@ -40,7 +60,7 @@ fn device() -> Option<&'static Device> {
 type Section = fn(&Device, &Effort, &mut Report);
 
 /// Every section by its name, in the order in which they run.
-const SECTIONS: [(&str, Section); 0] = [];
+const SECTIONS: [(&str, Section); 1] = [("faults", faults::run)];
 
 fn run(effort: &Effort) {
     let Some(device) = device() else { return };
