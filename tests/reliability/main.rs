@@ -11,8 +11,30 @@
     reason = "where bits have to be equal they are compared"
 )]
 
+#[path = "../gpu/bounds.rs"]
+#[allow(dead_code, reason = "the sections use some of what the tests share")]
+mod bounds;
+#[path = "../gpu/case.rs"]
+#[allow(dead_code, reason = "the sections use some of what the tests share")]
+mod case;
 mod effort;
+#[path = "../gpu/family_case.rs"]
+#[allow(dead_code, reason = "the sections use some of what the tests share")]
+mod family_case;
+#[path = "../gpu/family_oracle.rs"]
+#[allow(dead_code, reason = "the sections use some of what the tests share")]
+mod family_oracle;
+#[path = "../gpu/family_run.rs"]
+#[allow(dead_code, reason = "the sections use some of what the tests share")]
+mod family_run;
+#[path = "../gpu/guarded.rs"]
+#[allow(dead_code, reason = "the sections use some of what the tests share")]
+mod guarded;
+mod load;
 mod report;
+#[path = "../gpu/stored.rs"]
+#[allow(dead_code, reason = "the sections use some of what the tests share")]
+mod stored;
 
 use std::sync::LazyLock;
 
@@ -40,7 +62,7 @@ fn device() -> Option<&'static Device> {
 type Section = fn(&Device, &Effort, &mut Report);
 
 /// Every section by its name, in the order in which they run.
-const SECTIONS: [(&str, Section); 0] = [];
+const SECTIONS: [(&str, Section); 2] = [("threads", load::threads::run), ("soak", load::soak::run)];
 
 fn run(effort: &Effort) {
     let Some(device) = device() else { return };
