@@ -14,7 +14,8 @@ pub(super) enum Soak {
     TwentyShapes,
     /// One shape, but the caller only submits: it neither downloads nor polls.
     NeverPolled,
-    /// Forward and backward in the caller's encoder, whose tensors no pool takes back.
+    /// Forward and backward in the caller's encoder, whose tensors no pool takes back. Such a caller
+    /// submits itself, and sees to it that no more than two submissions are under way.
     CallersEncoder,
     /// As many submissions of a kernel in plain wgpu, to compare with.
     Control,
@@ -102,7 +103,7 @@ impl Training {
         gradients.unwrap().dgamma.unwrap()
     }
 
-    fn step_in_encoder(&self, step: u64) {
+    fn step_in_encoder(&self, step: u64) -> wgpu::SubmissionIndex {
         let [x, dy] = self.inputs(step);
         let descriptor = wgpu::CommandEncoderDescriptor::default();
         let gpu = self.device.wgpu_device();
@@ -112,7 +113,7 @@ impl Training {
         let gradients = self.layer.backward(&mut recorder, &x, &dy, &saved);
         drop(recorder);
         gradients.unwrap();
-        self.device.wgpu_queue().submit([encoder.finish()]);
+        self.device.wgpu_queue().submit([encoder.finish()])
     }
 }
 
@@ -139,21 +140,36 @@ fn most(samples: &[[(&'static str, i64); 9]]) -> Vec<i64> {
     (0..9).map(of).collect()
 }
 
+/// Waits for a submission, or for all.
+fn wait(device: &Device, submission_index: Option<wgpu::SubmissionIndex>) {
+    let ended = wgpu::PollType::Wait {
+        submission_index,
+        timeout: None,
+    };
+    device.wgpu_device().poll(ended).unwrap();
+}
+
 /// Goes on for so many steps, and says what has become more in them.
 pub(super) fn run(soak: Soak, steps: u64) -> Seen {
     let device = Device::new().unwrap();
     let training = Training::new(&device, soak);
     let control = Control::new(&device);
-    let step = |step| match soak {
+    let mut last = None;
+    let mut step = |step| match soak {
         Soak::OneShape | Soak::TwentyShapes => {
             let dgamma: Vec<f32> = device.download(&training.step(step)).unwrap();
             assert!(dgamma.iter().all(|value| value.is_finite()));
         }
         Soak::NeverPolled => drop(training.step(step)),
-        Soak::CallersEncoder => training.step_in_encoder(step),
+        Soak::CallersEncoder => {
+            let before = last.replace(training.step_in_encoder(step));
+            if before.is_some() {
+                wait(&device, before);
+            }
+        }
         Soak::Control => control.step(),
     };
-    (0..WARM_UP).for_each(step);
+    (0..WARM_UP).for_each(&mut step);
     let (mut bytes, mut counts) = (Vec::new(), Vec::new());
     for i in 0..steps {
         step(WARM_UP + i);
@@ -162,8 +178,7 @@ pub(super) fn run(soak: Soak, steps: u64) -> Seen {
             counts.push(objects(&device));
         }
     }
-    let done = wgpu::PollType::wait_indefinitely();
-    device.wgpu_device().poll(done).unwrap();
+    wait(&device, None);
     let before = most(&counts[..counts.len() / 10]);
     let more = objects(&device).into_iter().zip(before);
     let more = more.map(|((name, after), before)| (name.to_owned(), after - before));
