@@ -66,14 +66,15 @@ impl Injector {
                 heard.injected, self.expected
             ));
         }
-        let strangers = heard.strangers.into_iter();
+        let strangers = heard.strangers.into_iter().take(10);
         let strangers = strangers.map(|error| format!("reached the caller's handler: {error}"));
         self.problems.extend(strangers);
         self.problems
     }
 
     fn expect(&mut self, ok: bool, what: impl FnOnce() -> String) {
-        if !ok {
+        // The first few say what is wrong.
+        if !ok && self.problems.len() < 10 {
             self.problems.push(what());
         }
     }
@@ -133,7 +134,10 @@ impl Injector {
             Tensor::from_buffer(&own.device, buffer, 0, [4], DType::F32)
         });
         let typed = matches!(&refused, Err(Error::Validation { name, .. }) if name == "buffer");
-        self.expect(typed, || format!("a destroyed buffer: {refused:?}"));
+        let refused = refused.err();
+        self.expect(typed, || {
+            format!("a destroyed buffer was refused by {refused:?}")
+        });
         self.expect(caught.is_none(), || {
             format!("the caller's scope caught ours: {caught:?}")
         });

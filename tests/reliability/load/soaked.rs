@@ -12,7 +12,9 @@ pub(super) enum Soak {
     OneShape,
     /// The same over and over through 20 shapes.
     TwentyShapes,
-    /// One shape, but the caller only submits: it neither downloads nor polls.
+    /// One shape, but the caller only submits: it neither downloads nor polls. lavapipe makes such a
+    /// caller wait by itself; a driver that computes in the background does not, and it is there that
+    /// this grows by half a megabyte a step if nobody bounds how far the caller gets ahead.
     NeverPolled,
     /// Forward and backward in the caller's encoder, whose tensors no pool takes back. Such a caller
     /// submits itself, and sees to it that no more than two submissions are under way.
