@@ -10,7 +10,8 @@
 //!
 //! # A training step
 //!
-//! Operations are recorded and run when the recorder is submitted; only a download waits.
+//! Operations are recorded and run when the recorder is submitted; only a download waits
+//! for them, and a submission that is far ahead of the device.
 //!
 //! ```no_run
 //! use wgnorm::{BatchNorm, BatchNormOptions, Device};

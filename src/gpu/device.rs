@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::ahead::Ahead;
 use super::budget::Budget;
 use super::groups::Groups;
 use super::limits::{BINDINGS, FEATURES};
@@ -16,8 +17,8 @@ use crate::{Error, Result, Shape};
 /// A wgpu device and queue, with the pipelines, parameter blocks and pooled buffers of this crate.
 ///
 /// Cloning is cheap and shares everything. All methods take `&self` and may be called from any
-/// thread. Only [`download`](Self::download) and [`new`](Self::new) wait; both have async twins
-/// for where nobody may block.
+/// thread. Only [`download`](Self::download) and [`new`](Self::new) wait, both of which have async
+/// twins for where nobody may block, and a [`submit`](Recorder::submit) that is far ahead of the device.
 ///
 /// ```no_run
 /// # fn main() -> wgnorm::Result<()> {
@@ -52,6 +53,7 @@ pub(super) struct Inner {
     /// What an absent optional tensor is bound to: a range of its own for every binding number.
     placeholder: wgpu::Buffer,
     lost: Arc<Mutex<Option<String>>>,
+    pub(super) ahead: Mutex<Ahead<wgpu::SubmissionIndex>>,
 }
 
 /// The bytes that each binding number has in the placeholder buffer: the largest offset alignment
@@ -161,6 +163,7 @@ impl Device {
                 parameters: Mutex::default(),
                 placeholder,
                 lost,
+                ahead: Mutex::default(),
             }),
         })
     }
@@ -247,6 +250,7 @@ impl Device {
             padded = [bytes, &[0, 0]].concat();
             &padded
         };
+        lock(&self.inner.ahead).upload(bytes.len() as u64);
         self.scoped("writing a tensor", bytes.len() as u64, || {
             self.inner
                 .queue

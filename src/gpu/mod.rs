@@ -2,6 +2,7 @@
 //! one function that waits.
 
 mod adapter;
+mod ahead;
 mod bind;
 mod budget;
 mod device;

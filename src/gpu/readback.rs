@@ -1,4 +1,4 @@
-//! Bringing a tensor back: the only place that waits for the GPU.
+//! Bringing a tensor back, and waiting for the GPU, which happens nowhere else.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
+use super::device::lock;
 use super::pool::{Memory, Pool};
 use super::{Device, Element, Tensor};
 use crate::{Error, Result};
@@ -168,6 +169,21 @@ impl Device {
             // The work is done, and another thread that noticed first is about to run the callback.
             std::thread::sleep(std::time::Duration::from_micros(50));
         }
+    }
+
+    /// Takes note of a submission, and waits for an earlier one where too many are under way.
+    pub(super) fn follow(&self, submission: wgpu::SubmissionIndex) {
+        let due = lock(&self.inner.ahead).submit(submission);
+        #[cfg(not(target_arch = "wasm32"))]
+        if due.is_some() {
+            let slice = wgpu::PollType::Wait {
+                submission_index: due,
+                timeout: Some(SLICE),
+            };
+            while !self.poll(slice.clone()) && self.lost().is_none() {}
+        }
+        #[cfg(target_arch = "wasm32")]
+        drop(due);
     }
 
     /// Polls, and says whether the work that was asked for is done. wgpu panics when the driver

@@ -102,6 +102,10 @@ impl Recorder<'static> {
 
     /// Submits what was recorded to the device's queue and returns without waiting for it.
     ///
+    /// It does wait, except in a browser, for earlier ones where 64 of them, or what was uploaded for
+    /// them and is over 256 MiB, may still be under way: a loop that never downloads takes memory for
+    /// no more than that.
+    ///
     /// On a device that was lost without a word this may succeed; a download then says so.
     pub fn submit(mut self) -> Result<()> {
         const NAME: &str = "submitting a recorder";
@@ -113,11 +117,15 @@ impl Recorder<'static> {
                 message: message.to_owned(),
             });
         };
-        self.device
+        let submission = self
+            .device
             .scoped(NAME, 0, || {
-                self.device.wgpu_queue().submit([encoder.finish()]);
+                self.device.wgpu_queue().submit([encoder.finish()])
             })
-            .inspect_err(|_| self.device.distrust_groups())
+            .inspect_err(|_| self.device.distrust_groups())?;
+        drop(self.held);
+        self.device.follow(submission);
+        Ok(())
     }
 }
 

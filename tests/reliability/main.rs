@@ -11,27 +11,38 @@
     reason = "where bits have to be equal they are compared"
 )]
 
-#[path = "../gpu/bounds.rs"]
-#[allow(dead_code, reason = "only some of it is needed here")]
-mod bounds;
-#[path = "../gpu/case.rs"]
-#[allow(dead_code, reason = "only some of it is needed here")]
-mod case;
 mod effort;
 mod faults;
+mod load;
+mod report;
+
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/bounds.rs"]
+mod bounds;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/case.rs"]
+mod case;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/family_case.rs"]
+mod family_case;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/family_oracle.rs"]
+mod family_oracle;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/family_run.rs"]
+mod family_run;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/guarded.rs"]
-#[allow(dead_code, reason = "only some of it is needed here")]
 mod guarded;
 #[cfg(feature = "safetensors")]
+#[allow(dead_code, reason = "shared with the tests of state files")]
 #[path = "../state/mutants.rs"]
-#[allow(dead_code, reason = "only some of it is needed here")]
 mod mutants;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/others.rs"]
-#[allow(dead_code, reason = "only some of it is needed here")]
 mod others;
-mod report;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/stored.rs"]
-#[allow(dead_code, reason = "only some of it is needed here")]
 mod stored;
 
 use std::sync::LazyLock;
@@ -60,7 +71,11 @@ fn device() -> Option<&'static Device> {
 type Section = fn(&Device, &Effort, &mut Report);
 
 /// Every section by its name, in the order in which they run.
-const SECTIONS: [(&str, Section); 1] = [("faults", faults::run)];
+const SECTIONS: [(&str, Section); 3] = [
+    ("faults", faults::run),
+    ("threads", load::threads::run),
+    ("soak", load::soak::run),
+];
 
 fn run(effort: &Effort) {
     let Some(device) = device() else { return };
