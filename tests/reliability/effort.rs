@@ -39,7 +39,7 @@ impl Effort {
 
     /// What the ordinary suite has time for.
     pub(crate) const BRIEF: Self = Self {
-        random: 100,
+        random: 1500,
         exact: 20,
         reruns: 10,
         isolations: 8,

@@ -11,8 +11,45 @@
     reason = "where bits have to be equal they are compared"
 )]
 
+mod draw;
 mod effort;
+mod random;
+mod replayable;
 mod report;
+
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/bounds.rs"]
+mod bounds;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/case.rs"]
+mod case;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/family_case.rs"]
+mod family_case;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/family_check.rs"]
+mod family_check;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/family_oracle.rs"]
+mod family_oracle;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/family_run.rs"]
+mod family_run;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/guarded.rs"]
+mod guarded;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/integers.rs"]
+mod integers;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/plans.rs"]
+mod plans;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/spectral_case.rs"]
+mod spectral_case;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/stored.rs"]
+mod stored;
 
 use std::sync::LazyLock;
 
@@ -40,7 +77,7 @@ fn device() -> Option<&'static Device> {
 type Section = fn(&Device, &Effort, &mut Report);
 
 /// Every section by its name, in the order in which they run.
-const SECTIONS: [(&str, Section); 0] = [];
+const SECTIONS: [(&str, Section); 1] = [("random", random::run)];
 
 fn run(effort: &Effort) {
     let Some(device) = device() else { return };
