@@ -4,23 +4,14 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use wgnorm::{
-    Activation, BatchNormOptions, BatchRenormOptions, DType, Device, DeviceClass, Error,
-    GroupNormOptions, InstanceNormOptions, LayerNormOptions, Mode, Momentum, PlanOptions,
-    RmsNormOptions, RunningVariance, Statistics, Strategy, Wanted, WeightNormOptions,
+    BatchNormOptions, BatchRenormOptions, DType, Device, DeviceClass, Error, GroupNormOptions,
+    InstanceNormOptions, LayerNormOptions, Mode, Momentum, PlanOptions, RmsNormOptions,
+    WeightNormOptions,
 };
 
 use crate::family_case::{Case, Norm};
+use crate::flavour::{Flavour, MODES};
 use crate::spectral_case;
-
-const MODES: [Mode; 4] = [
-    Mode::TRAIN,
-    Mode::EVAL,
-    Mode::RECOMPUTE,
-    Mode {
-        statistics: Statistics::Running,
-        update_running: true,
-    },
-];
 
 /// A norm of a weight that iterates, or any other norm.
 #[derive(Clone, Debug)]
@@ -33,10 +24,11 @@ impl Drawn {
     /// The case of that number on a device, which has a say in which strategies apply.
     pub(crate) fn of(device: &Device, seed: u64) -> Self {
         let mut rng = Pcg64::seed_from_u64(seed);
-        if rng.random_ratio(1, 25) {
-            Self::Spectral(spectral(&mut rng, seed))
+        let flavour = Flavour::of(seed);
+        if flavour.is_spectral {
+            Self::Spectral(spectral(&mut rng, &flavour, seed))
         } else {
-            Self::Norm(norm_case(device, &mut rng, seed))
+            Self::Norm(norm_case(device, &mut rng, &flavour, seed))
         }
     }
 
@@ -65,26 +57,19 @@ impl Drawn {
 }
 
 /// A case of any norm of activations, or of a weight's length.
-pub(crate) fn norm_case(device: &Device, rng: &mut Pcg64, seed: u64) -> Case {
+fn norm_case(device: &Device, rng: &mut Pcg64, flavour: &Flavour, seed: u64) -> Case {
     let case = loop {
-        let case = draw(rng, seed);
+        let case = draw(rng, flavour, seed);
         if has_enough(&case) {
             break case;
         }
     };
-    let class = [None, Some(DeviceClass::Gpu), Some(DeviceClass::Cpu)][rng.random_range(0..3)];
-    let strategy = match rng.random_range(0..6) {
-        0 => Some(Strategy::SplitRows),
-        1 | 2 => Some(Strategy::SplitColumns),
-        3 => Some(Strategy::Resident),
-        _ => None,
-    };
-    let forced = case.clone().planned(PlanOptions { strategy, class });
+    let forced = case.clone().planned(flavour.plan);
     match forced.try_plan(device) {
         Ok(()) => forced,
         Err(Error::Strategy { .. }) => case.planned(PlanOptions {
             strategy: None,
-            class,
+            ..flavour.plan
         }),
         Err(error) => panic!("{forced:?}: {error}"),
     }
@@ -106,54 +91,40 @@ fn has_enough(case: &Case) -> bool {
     values >= if is_gated { 16 } else { 2 }
 }
 
-fn draw(rng: &mut Pcg64, seed: u64) -> Case {
+fn draw(rng: &mut Pcg64, flavour: &Flavour, seed: u64) -> Case {
     let rank = rng.random_range(2..=5);
     let dims = dimensions(rng, rank);
-    let norm = draw_norm(rng, &dims);
-    let mut case = Case {
+    let norm = draw_norm(rng, flavour, &dims);
+    let offset = draw_offset(rng, flavour.dtype);
+    let case = Case {
         seed,
-        gamma: rng.random_ratio(3, 4),
-        dtype: [DType::F32, DType::F32, DType::F16, DType::Bf16][rng.random_range(0..4)],
+        offset,
+        gamma: flavour.gamma,
+        wanted: flavour.wanted,
         ..Case::new(norm, dims)
     };
-    if matches!(case.norm, Norm::Weight(_)) {
-        case.dtype = DType::F32;
-        case.wanted.dgamma = rng.random_ratio(3, 4);
-        case.offset = draw_offset(rng, case.dtype);
-        return case;
-    }
-    case.offset = draw_offset(rng, case.dtype);
-    case.beta = rng.random_ratio(3, 4);
-    case.mode = match case.norm {
-        Norm::Batch(_) => MODES[rng.random_range(0..4)],
-        Norm::Instance(_) => MODES[rng.random_range(0..3)],
-        Norm::Renorm(_) => [Mode::TRAIN, Mode::RECOMPUTE][rng.random_range(0..2)],
+    let mode = match case.norm {
+        Norm::Weight(_) => return case,
+        Norm::Batch(_) => flavour.mode,
+        Norm::Instance(_) if flavour.mode == MODES[3] => Mode::TRAIN,
+        Norm::Instance(_) => flavour.mode,
+        Norm::Renorm(_) if flavour.mode.update_running => Mode::TRAIN,
         _ => Mode::RECOMPUTE,
     };
-    if matches!(case.norm, Norm::Batch(_)) && rng.random_ratio(1, 4) {
-        case.mask = Some(rng.random_range(0.1..1.0));
+    let share = rng.random_range(0.1..1.0);
+    let is_batch = matches!(case.norm, Norm::Batch(_));
+    let mut case = Case {
+        mode,
+        beta: flavour.beta,
+        dtype: flavour.dtype,
+        mask: (is_batch && flavour.masked).then_some(share),
+        ..case
     }
-    let activation = [Activation::None, Activation::Relu][rng.random_range(0..2)];
-    let mut case = case.tailed(activation, rng.random_ratio(1, 3));
-    case.wanted = draw_wanted(rng, &case);
+    .tailed(flavour.activation, flavour.residual);
+    // These sum the gradients of their gains from what passed.
+    let has_rows = matches!(case.norm, Norm::Layer(_) | Norm::Rms(_));
+    case.wanted.dresidual |= has_rows && case.residual && case.has_relu();
     case
-}
-
-/// Mostly all gradients, else any of them.
-fn draw_wanted(rng: &mut Pcg64, case: &Case) -> Wanted {
-    if rng.random_ratio(2, 3) {
-        return case.wanted;
-    }
-    let mut wanted = || rng.random_ratio(1, 2);
-    let gates_elements =
-        matches!(case.norm, Norm::Layer(_) | Norm::Rms(_)) && case.residual && case.has_relu();
-    Wanted {
-        dx: true,
-        dgamma: wanted(),
-        dbeta: wanted(),
-        // These sum the gradients of their gains from it.
-        dresidual: wanted() || gates_elements,
-    }
 }
 
 /// |mean| / std, so that what a type can hold still differs from element to element.
@@ -210,19 +181,21 @@ pub(crate) fn dimension(rng: &mut Pcg64, max: usize) -> usize {
     }
 }
 
-fn draw_norm(rng: &mut Pcg64, dims: &[usize]) -> Norm {
+fn draw_norm(rng: &mut Pcg64, flavour: &Flavour, dims: &[usize]) -> Norm {
     let rank = dims.len();
     let eps = [1e-5, 1e-5, 1e-3, 1.0][rng.random_range(0..4)];
+    let momentum = draw_momentum(rng, flavour);
+    let running_variance = flavour.variance;
     let normalized_dims = rng.random_range(1..=rank);
-    let channel_axis = rng.random_range(0..rank);
+    let any_axis = rng.random_range(0..rank);
     // Dimension 0 counts the samples.
-    let within_sample = rng.random_range(1..rank);
-    match rng.random_range(0..12) {
+    let axis_of_sample = rng.random_range(1..rank);
+    match flavour.norm {
         0..=4 => Norm::Batch(BatchNormOptions {
-            channel_axis,
+            channel_axis: any_axis,
             eps,
-            momentum: draw_momentum(rng),
-            running_variance: draw_variance(rng),
+            momentum,
+            running_variance,
             ..BatchNormOptions::default()
         }),
         5 | 6 => Norm::Layer(LayerNormOptions {
@@ -236,29 +209,29 @@ fn draw_norm(rng: &mut Pcg64, dims: &[usize]) -> Norm {
             ..RmsNormOptions::default()
         }),
         8 => Norm::Group(GroupNormOptions {
-            groups: divisor(rng, dims[within_sample]),
-            channel_axis: within_sample,
+            groups: divisor(rng, dims[axis_of_sample]),
+            channel_axis: axis_of_sample,
             eps,
             ..GroupNormOptions::default()
         }),
         9 => Norm::Instance(InstanceNormOptions {
-            channel_axis: within_sample,
+            channel_axis: axis_of_sample,
             eps,
-            momentum: draw_momentum(rng),
-            running_variance: draw_variance(rng),
+            momentum,
+            running_variance,
             ..InstanceNormOptions::default()
         }),
         10 => Norm::Renorm(BatchRenormOptions {
-            channel_axis,
+            channel_axis: any_axis,
             eps,
             r_max: rng.random_range(1.0..4.0),
             d_max: rng.random_range(0.0..6.0),
-            momentum: draw_momentum(rng),
-            running_variance: draw_variance(rng),
+            momentum,
+            running_variance,
             ..BatchRenormOptions::default()
         }),
         _ => Norm::Weight(WeightNormOptions {
-            dim: channel_axis,
+            dim: any_axis,
             ..WeightNormOptions::default()
         }),
     }
@@ -269,24 +242,20 @@ fn divisor(rng: &mut Pcg64, count: usize) -> usize {
     divisors[rng.random_range(0..divisors.len())]
 }
 
-fn draw_momentum(rng: &mut Pcg64) -> Momentum {
-    match rng.random_range(0..4) {
+fn draw_momentum(rng: &mut Pcg64, flavour: &Flavour) -> Momentum {
+    match rng.random_range(0..3) {
+        _ if flavour.cumulative => Momentum::Cumulative,
         0 => Momentum::NewWeight(rng.random_range(0.0..=1.0)),
         1 => Momentum::OldWeight(rng.random_range(0.0..=1.0)),
-        2 => Momentum::Cumulative,
         _ => Momentum::default(),
     }
 }
 
-fn draw_variance(rng: &mut Pcg64) -> RunningVariance {
-    [RunningVariance::Unbiased, RunningVariance::Biased][rng.random_range(0..2)]
-}
-
-fn spectral(rng: &mut Pcg64, seed: u64) -> spectral_case::Case {
+fn spectral(rng: &mut Pcg64, flavour: &Flavour, seed: u64) -> spectral_case::Case {
     let rank = rng.random_range(2..=4);
     let dims = dimensions(rng, rank);
     let dim = rng.random_range(0..rank);
-    let class = [DeviceClass::Gpu, DeviceClass::Cpu][rng.random_range(0..2)];
+    let class = flavour.plan.class.unwrap_or(DeviceClass::Gpu);
     let case = spectral_case::Case::new(dims, dim, rng.random_range(0..=3)).for_class(class);
     spectral_case::Case { seed, ..case }
 }

@@ -13,6 +13,7 @@
 
 mod draw;
 mod effort;
+mod flavour;
 mod random;
 mod replayable;
 mod report;
