@@ -23,12 +23,11 @@ pub(crate) enum Drawn {
 impl Drawn {
     /// The case of that number on a device, which has a say in which strategies apply.
     pub(crate) fn of(device: &Device, seed: u64) -> Self {
-        let mut rng = Pcg64::seed_from_u64(seed);
         let flavour = Flavour::of(seed);
         if flavour.is_spectral {
-            Self::Spectral(spectral(&mut rng, &flavour, seed))
+            Self::Spectral(spectral(&flavour, seed))
         } else {
-            Self::Norm(norm_case(device, &mut rng, &flavour, seed))
+            Self::Norm(norm_case(device, seed))
         }
     }
 
@@ -57,9 +56,11 @@ impl Drawn {
 }
 
 /// A case of any norm of activations, or of a weight's length.
-fn norm_case(device: &Device, rng: &mut Pcg64, flavour: &Flavour, seed: u64) -> Case {
+pub(crate) fn norm_case(device: &Device, seed: u64) -> Case {
+    let mut rng = Pcg64::seed_from_u64(seed);
+    let flavour = Flavour::of(seed);
     let case = loop {
-        let case = draw(rng, flavour, seed);
+        let case = draw(&mut rng, &flavour, seed);
         if has_enough(&case) {
             break case;
         }
@@ -75,8 +76,9 @@ fn norm_case(device: &Device, rng: &mut Pcg64, flavour: &Flavour, seed: u64) -> 
     }
 }
 
-/// Whether every statistic has a variance, and every gradient behind a gate the terms that its bound is
-/// for: one of fewer is held by its own rounding.
+/// Whether every statistic has a variance, every gradient behind a gate the terms that its bound is for,
+/// and y the elements that a residual does not cancel all at once: what has fewer is held by its own
+/// rounding.
 fn has_enough(case: &Case) -> bool {
     let values = match case.mask {
         Some(_) => case
@@ -88,7 +90,8 @@ fn has_enough(case: &Case) -> bool {
         None => case.values(),
     };
     let is_gated = case.has_relu() || case.mask.is_some();
-    values >= if is_gated { 16 } else { 2 }
+    let has_elements = !case.residual || case.shape.numel() >= 16;
+    has_elements && values >= if is_gated { 16 } else { 2 }
 }
 
 fn draw(rng: &mut Pcg64, flavour: &Flavour, seed: u64) -> Case {
@@ -251,9 +254,16 @@ fn draw_momentum(rng: &mut Pcg64, flavour: &Flavour) -> Momentum {
     }
 }
 
-fn spectral(rng: &mut Pcg64, flavour: &Flavour, seed: u64) -> spectral_case::Case {
+fn spectral(flavour: &Flavour, seed: u64) -> spectral_case::Case {
+    let rng = &mut Pcg64::seed_from_u64(seed);
     let rank = rng.random_range(2..=4);
-    let dims = dimensions(rng, rank);
+    // What a small weight's sigma is rounded to is seen in all of its elements.
+    let dims = loop {
+        let dims = dimensions(rng, rank);
+        if dims.iter().product::<usize>() >= 256 {
+            break dims;
+        }
+    };
     let dim = rng.random_range(0..rank);
     let class = flavour.plan.class.unwrap_or(DeviceClass::Gpu);
     let case = spectral_case::Case::new(dims, dim, rng.random_range(0..=3)).for_class(class);

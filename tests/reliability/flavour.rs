@@ -3,14 +3,49 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use wgnorm::{
-    Activation, DType, DeviceClass, Mode, PlanOptions, RunningVariance, Statistics, Strategy,
-    Wanted,
+    Activation, DType, Device, DeviceClass, Mode, PlanOptions, RunningVariance, Statistics,
+    Strategy, Wanted,
 };
 
 use crate::family_case::ALL_GRADIENTS;
 
-/// So many cases in a row have one, since most of the time would otherwise go into compiling.
-pub(crate) const CASES: u64 = 8;
+/// The low bits of a case's number, which tell cases of one flavour apart.
+const INDEX_BITS: u32 = 16;
+
+/// The numbers of so many cases, those of one flavour after each other: most of the time goes into compiling,
+/// which they do once together.
+pub(crate) fn numbers(cases: u64, flavours: u64) -> impl Iterator<Item = u64> {
+    let each = cases.div_ceil(flavours);
+    (0..cases).map(move |case| (case / each) << INDEX_BITS | case % each)
+}
+
+/// Devices that are made anew for every so many flavours, since a device keeps what it has compiled.
+pub(crate) struct Devices {
+    flavours: u64,
+    fresh: Option<(u64, Device)>,
+}
+
+impl Devices {
+    pub(crate) const fn new() -> Self {
+        Self {
+            flavours: 25,
+            fresh: None,
+        }
+    }
+
+    /// The device for the case of a number.
+    pub(crate) fn get(&mut self, number: u64) -> &Device {
+        let which = (number >> INDEX_BITS) / self.flavours;
+        if self.fresh.as_ref().is_none_or(|(have, _)| *have != which) {
+            // The one before goes first.
+            self.fresh = None;
+        }
+        let (_, device) = self
+            .fresh
+            .get_or_insert_with(|| (which, Device::new().unwrap()));
+        device
+    }
+}
 
 pub(crate) const MODES: [Mode; 4] = [
     Mode::TRAIN,
@@ -47,8 +82,8 @@ pub(crate) struct Flavour {
 
 impl Flavour {
     /// That of the case of a number.
-    pub(crate) fn of(seed: u64) -> Self {
-        let mut rng = Pcg64::seed_from_u64(seed / CASES);
+    pub(crate) fn of(number: u64) -> Self {
+        let mut rng = Pcg64::seed_from_u64(number >> INDEX_BITS);
         let rng = &mut rng;
         Self {
             is_spectral: rng.random_ratio(1, 25),

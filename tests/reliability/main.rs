@@ -11,12 +11,18 @@
     reason = "where bits have to be equal they are compared"
 )]
 
+mod conditioning;
 mod draw;
 mod effort;
+mod ema;
+mod exact;
 mod flavour;
+mod isolation;
+mod planning;
 mod random;
 mod replayable;
 mod report;
+mod rerun;
 
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/bounds.rs"]
@@ -24,6 +30,9 @@ mod bounds;
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/case.rs"]
 mod case;
+#[allow(dead_code, reason = "shared with the examples")]
+#[path = "../../examples/common/drawing.rs"]
+mod drawing;
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/family_case.rs"]
 mod family_case;
@@ -53,6 +62,7 @@ mod spectral_case;
 mod stored;
 
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 
 use wgnorm::{Device, Error};
 
@@ -78,7 +88,15 @@ fn device() -> Option<&'static Device> {
 type Section = fn(&Device, &Effort, &mut Report);
 
 /// Every section by its name, in the order in which they run.
-const SECTIONS: [(&str, Section); 1] = [("random", random::run)];
+const SECTIONS: [(&str, Section); 7] = [
+    ("random", random::run),
+    ("exact", exact::run),
+    ("rerun", rerun::run),
+    ("conditioning", conditioning::run),
+    ("nan_isolation", isolation::run),
+    ("ema_drift", ema::run),
+    ("plans", planning::run),
+];
 
 fn run(effort: &Effort) {
     let Some(device) = device() else { return };
@@ -92,6 +110,12 @@ fn run(effort: &Effort) {
         if wanted(name) {
             report.time(name, |report| section(device, effort, report));
         }
+    }
+    for (key, found) in [
+        ("canary_hits", &guarded::CANARY_HITS),
+        ("poison_left", &guarded::POISON_LEFT),
+    ] {
+        report.set(key, &found.load(Ordering::Relaxed));
     }
     report.finish();
 }
