@@ -42,8 +42,8 @@ impl Effort {
 
     /// What the ordinary suite has time for.
     pub(crate) const BRIEF: Self = Self {
-        random: 100,
-        flavours: 25,
+        random: 60,
+        flavours: 15,
         exact: 20,
         reruns: 10,
         isolations: 8,
