@@ -165,9 +165,12 @@ impl Case {
         };
         let saved = functional::statistics(&state, count);
         // What is not wanted is not bound either.
-        let output = |wanted: bool, gradient: &Guarded| match wanted {
-            true => gradient.output(device),
-            false => Vec::new(),
+        let output = |wanted: bool, gradient: &Guarded| {
+            if wanted {
+                gradient.output(device)
+            } else {
+                Vec::new()
+            }
         };
         Values {
             y: y.output(device),

@@ -17,28 +17,28 @@ mod picture;
 /// The tests' bound of y, at every decade.
 const BOUND: f64 = 3e-7;
 const SHAPE: [usize; 4] = [16, 8, 28, 28];
-const DECADES: i32 = 7;
+const DECADES: u32 = 7;
 
 /// |mean| / std is 10 to the `decade`.
 #[derive(Serialize)]
 struct Figures {
-    decade: i32,
+    decade: u32,
     /// The worst of both classes of device with every strategy that applies.
     y_l2: f64,
     naive_l2: f64,
 }
 
-/// What conditioning_torch.py measured, of the same distribution and in the same shape.
+/// What `conditioning_torch.py` measured, of the same distribution and in the same shape.
 #[derive(Deserialize, Serialize)]
 struct Torch {
-    torch: String,
+    version: String,
     device: String,
     shape: [usize; 4],
     y_l2: Vec<f64>,
 }
 
 pub(crate) fn run(device: &Device, _: &Effort, report: &mut Report) {
-    report.seeds("conditioning", &[0, DECADES as u64]);
+    report.seeds("conditioning", &[0, DECADES.into()]);
     let torch: Torch = serde_json::from_str(include_str!("conditioning_torch.json")).unwrap();
     assert_eq!(torch.shape, SHAPE, "PyTorch's figures are of another shape");
     let mut all = Vec::new();
@@ -63,10 +63,10 @@ pub(crate) fn run(device: &Device, _: &Effort, report: &mut Report) {
     report.set("conditioning_torch", &torch);
 }
 
-fn measure(device: &Device, decade: i32) -> Figures {
+fn measure(device: &Device, decade: u32) -> Figures {
     let case = Case {
-        offset: 10_f64.powi(decade),
-        seed: decade as u64,
+        offset: f64::from(10_u32.pow(decade)),
+        seed: decade.into(),
         ..Case::new(SHAPE, 1)
     };
     let inputs = case.inputs();

@@ -37,7 +37,7 @@ def y_l2(decade: int) -> float:
 
 def main() -> None:
     figures = {
-        "torch": torch.__version__,
+        "version": torch.__version__,
         "device": f"cpu, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         "shape": SHAPE,
         "y_l2": [float(f"{y_l2(decade):.3g}") for decade in range(8)],

@@ -108,9 +108,8 @@ fn draw(rng: &mut Pcg64, flavour: &Flavour, seed: u64) -> Case {
     };
     let mode = match case.norm {
         Norm::Weight(_) => return case,
-        Norm::Batch(_) => flavour.mode,
         Norm::Instance(_) if flavour.mode == MODES[3] => Mode::TRAIN,
-        Norm::Instance(_) => flavour.mode,
+        Norm::Batch(_) | Norm::Instance(_) => flavour.mode,
         Norm::Renorm(_) if flavour.mode.update_running => Mode::TRAIN,
         _ => Mode::RECOMPUTE,
     };
@@ -154,16 +153,11 @@ fn dimensions(rng: &mut Pcg64, rank: usize) -> Vec<usize> {
     let mut room = 1_usize << rng.random_range(3..=most);
     let is_even = rng.random_ratio(1, 2);
     let mut dims = Vec::with_capacity(rank);
-    for left in (1..=rank).rev() {
-        let share = (room as f64).powf(1.0 / left as f64) * 2.0;
-        let size = dimension(
-            rng,
-            if is_even {
-                room.min(share as usize)
-            } else {
-                room
-            },
-        );
+    for left in (1..=rank as u32).rev() {
+        // Either about the same for all, or whatever is left.
+        let bits = room.ilog2() / left + 1;
+        let most = if is_even { room.min(1 << bits) } else { room };
+        let size = dimension(rng, most);
         room = (room / size).max(1);
         dims.push(size);
     }

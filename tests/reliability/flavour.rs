@@ -16,7 +16,7 @@ const INDEX_BITS: u32 = 16;
 /// which they do once together.
 pub(crate) fn numbers(cases: u64, flavours: u64) -> impl Iterator<Item = u64> {
     let each = cases.div_ceil(flavours);
-    (0..cases).map(move |case| (case / each) << INDEX_BITS | case % each)
+    (0..cases).map(move |case| ((case / each) << INDEX_BITS) | (case % each))
 }
 
 /// Devices that are made anew for every so many flavours, since a device keeps what it has compiled.

@@ -19,6 +19,14 @@ struct Figures {
     leaks: u64,
 }
 
+/// The name of an output, what it is without the value and with it, and which elements may differ.
+type Output<'a> = (
+    &'static str,
+    &'a [f32],
+    &'a [f32],
+    &'a dyn Fn(usize) -> bool,
+);
+
 /// Which input has the value that is not finite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Source {
@@ -119,7 +127,7 @@ impl Poisoned {
             }
             None => true,
         };
-        let outputs: [(&str, &[f32], &[f32], &dyn Fn(usize) -> bool); 9] = [
+        let outputs: [Output<'_>; 9] = [
             ("y", &want.y, &got.y, &of_element),
             ("dx", &want.dx, &got.dx, &of_element),
             ("dresidual", &want.dresidual, &got.dresidual, &of_element),
@@ -140,7 +148,7 @@ impl Poisoned {
             ("dgamma", &want.dgamma, &got.dgamma, &of_parameter),
             ("dbeta", &want.dbeta, &got.dbeta, &of_parameter),
         ];
-        let differs = |(_, want, got, may): &(_, &[f32], &[f32], &dyn Fn(usize) -> bool)| {
+        let differs = |(_, want, got, may): &Output<'_>| {
             let pairs = want.iter().zip(*got).enumerate();
             pairs
                 .filter(|(i, _)| !may(*i))

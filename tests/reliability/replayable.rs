@@ -1,6 +1,7 @@
 //! A case as a file that the example `replay` runs, and with it any other implementation.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::fs;
 use std::path::PathBuf;
 
@@ -48,7 +49,7 @@ pub(crate) fn write(drawn: &Drawn, seed: u64) -> Result<String, String> {
 }
 
 impl File {
-    fn say(&mut self, key: &str, value: impl ToString) {
+    fn say(&mut self, key: &str, value: impl Display) {
         self.metadata.insert(key.to_owned(), value.to_string());
     }
 

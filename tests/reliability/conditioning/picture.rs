@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use plotters::prelude::RGBColor;
-
 use super::{DECADES, Figures, Torch};
 use crate::drawing::{Axis, HEAT, Outcome, canvas, chart, legend, line, power_of_ten};
 
@@ -29,14 +27,14 @@ pub(super) fn draw(figures: &[Figures], torch: &Torch) -> Outcome {
     };
     let mut chart = chart(&area, "training forward in f32", &x, &y)?;
     let pytorch = torch.y_l2.iter().enumerate();
-    let curves: [(String, RGBColor, Vec<(f64, f64)>); 3] = [
+    let curves = [
         (
             "E[x²] - E[x]² in f32".to_owned(),
             HEAT[5],
             points(figures.iter().map(|f| (f64::from(f.decade), f.naive_l2))),
         ),
         (
-            format!("PyTorch {}", torch.torch),
+            format!("PyTorch {}", torch.version),
             HEAT[3],
             points(pytorch.map(|(decade, &error)| (decade as f64, error))),
         ),
