@@ -46,7 +46,7 @@ struct Poisoned {
 
 pub(crate) fn run(_: &Device, effort: &Effort, report: &mut Report) {
     let mut figures = Figures::default();
-    let seeds: Vec<u64> = numbers(effort.isolations, effort.flavours.div_ceil(5)).collect();
+    let seeds: Vec<u64> = numbers(effort.isolations, effort.flavours).collect();
     report.seeds("nan_isolation", &seeds);
     let mut devices = Devices::new();
     for seed in seeds {

@@ -63,7 +63,7 @@ pub(crate) fn run(_: &Device, effort: &Effort, report: &mut Report) {
 }
 
 fn seeds(effort: &Effort) -> Vec<u64> {
-    numbers(effort.reruns, effort.flavours.div_ceil(5)).collect()
+    numbers(effort.reruns, effort.flavours.min(50)).collect()
 }
 
 fn outcome(device: &Device, drawn: &Drawn) -> Outcome {
