@@ -5,12 +5,12 @@ use proptest::prelude::*;
 use wgnorm::{
     Activation, BatchNormOptions, BatchRenormOptions, DType, Error, GroupNormOptions,
     InstanceNormOptions, LayerNormOptions, Mode, Momentum, RmsNormOptions, Shape, Statistics,
-    functional, functional::Backward,
+    Wanted, functional, functional::Backward,
 };
 
 use crate::device;
 use crate::family::plans;
-use crate::family_case::{Case, Dresidual, Norm};
+use crate::family_case::{ALL_GRADIENTS, Case, Norm};
 use crate::modes::MODES;
 use crate::others::BINDS_16384;
 
@@ -142,10 +142,13 @@ fn the_gradient_by_a_residual_may_stay_unasked() {
         ([4, 5, 7, 7], 1),
     ] {
         let case = Case::new(batch(axis), shape).tailed(Activation::Relu, true);
-        let dresidual = Dresidual::Unasked;
+        let wanted = Wanted {
+            dresidual: false,
+            ..ALL_GRADIENTS
+        };
         for plan in plans(device, &case) {
             let case = case.clone().planned(plan);
-            Case { dresidual, ..case }.check(device);
+            Case { wanted, ..case }.check(device);
         }
     }
 }

@@ -11,10 +11,20 @@
     reason = "where bits have to be equal they are compared"
 )]
 
+mod conditioning;
+mod draw;
 mod effort;
+mod ema;
+mod exact;
 mod faults;
+mod flavour;
+mod isolation;
 mod load;
+mod planning;
+mod random;
+mod replayable;
 mod report;
+mod rerun;
 
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/bounds.rs"]
@@ -22,9 +32,15 @@ mod bounds;
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/case.rs"]
 mod case;
+#[allow(dead_code, reason = "shared with the examples")]
+#[path = "../../examples/common/drawing.rs"]
+mod drawing;
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/family_case.rs"]
 mod family_case;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/family_check.rs"]
+mod family_check;
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/family_oracle.rs"]
 mod family_oracle;
@@ -34,6 +50,9 @@ mod family_run;
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/guarded.rs"]
 mod guarded;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/integers.rs"]
+mod integers;
 #[cfg(feature = "safetensors")]
 #[allow(dead_code, reason = "shared with the tests of state files")]
 #[path = "../state/mutants.rs"]
@@ -42,10 +61,17 @@ mod mutants;
 #[path = "../gpu/others.rs"]
 mod others;
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/plans.rs"]
+mod plans;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/spectral_case.rs"]
+mod spectral_case;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/stored.rs"]
 mod stored;
 
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 
 use wgnorm::{Device, Error};
 
@@ -71,7 +97,14 @@ fn device() -> Option<&'static Device> {
 type Section = fn(&Device, &Effort, &mut Report);
 
 /// Every section by its name, in the order in which they run.
-const SECTIONS: [(&str, Section); 3] = [
+const SECTIONS: [(&str, Section); 10] = [
+    ("random", random::run),
+    ("exact", exact::run),
+    ("rerun", rerun::run),
+    ("conditioning", conditioning::run),
+    ("nan_isolation", isolation::run),
+    ("ema_drift", ema::run),
+    ("plans", planning::run),
     ("faults", faults::run),
     ("threads", load::threads::run),
     ("soak", load::soak::run),
@@ -89,6 +122,12 @@ fn run(effort: &Effort) {
         if wanted(name) {
             report.time(name, |report| section(device, effort, report));
         }
+    }
+    for (key, found) in [
+        ("canary_hits", &guarded::CANARY_HITS),
+        ("poison_left", &guarded::POISON_LEFT),
+    ] {
+        report.set(key, &found.load(Ordering::Relaxed));
     }
     report.finish();
 }

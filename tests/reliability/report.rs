@@ -14,6 +14,7 @@ use crate::effort::Effort;
 pub(crate) struct Report {
     keys: Map<String, Value>,
     seconds: Map<String, Value>,
+    seeds: Map<String, Value>,
     violations: Vec<String>,
 }
 
@@ -24,6 +25,7 @@ impl Report {
         let mut report = Self {
             keys: Map::new(),
             seconds: Map::new(),
+            seeds: Map::new(),
             violations: Vec::new(),
         };
         report.set("adapter", &info.name);
@@ -31,6 +33,9 @@ impl Report {
         let driver = format!("{} {}", info.driver, info.driver_info);
         report.set("driver", &driver.trim());
         report.set("wgnorm", &env!("CARGO_PKG_VERSION"));
+        for name in ["wgpu", "naga"] {
+            report.set(name, &locked(name));
+        }
         report.set("effort", effort);
         report
     }
@@ -39,6 +44,12 @@ impl Report {
     pub(crate) fn set(&mut self, key: &str, value: &impl Serialize) {
         let value = serde_json::to_value(value).unwrap();
         self.keys.insert(key.to_owned(), value);
+    }
+
+    /// Notes what a section draws its cases from.
+    pub(crate) fn seeds(&mut self, section: &str, seeds: &[u64]) {
+        let value = json!({ "first": seeds.first(), "last": seeds.last() });
+        self.seeds.insert(section.to_owned(), value);
     }
 
     /// Notes that a promise was broken; the run goes on and fails at its end.
@@ -62,6 +73,8 @@ impl Report {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/reliability.json");
         let seconds = std::mem::take(&mut self.seconds);
         self.set("seconds", &seconds);
+        let seeds = std::mem::take(&mut self.seeds);
+        self.set("seeds", &seeds);
         let violations = std::mem::take(&mut self.violations);
         self.set("violations", &violations);
         let text = serde_json::to_string_pretty(&self.keys).unwrap() + "\n";
@@ -69,4 +82,12 @@ impl Report {
         println!("wrote {}", path.display());
         assert!(violations.is_empty(), "{}", violations.join("\n"));
     }
+}
+
+/// The version of a crate that this was built with.
+fn locked(name: &str) -> &'static str {
+    let lock = include_str!("../../Cargo.lock");
+    let entry = format!("name = \"{name}\"\nversion = \"");
+    let (_, rest) = lock.split_once(&entry).expect("a crate of Cargo.lock");
+    rest.split('"').next().unwrap_or(rest)
 }
