@@ -2,8 +2,9 @@
 //! target/reliability.json.
 //!
 //! `cargo test --release --test reliability -- --ignored` takes the full counts, the ordinary
-//! suite a short version of the same. Either writes the file first and fails afterwards, so that
-//! the figures of a failure are there to be read. `WGNORM_SECTIONS=exact,plans` runs only those.
+//! suite a short version of the same, which goes to target/reliability-brief.json. Either writes its
+//! file first and fails afterwards, so that the figures of a failure are there to be read.
+//! `WGNORM_SECTIONS=exact,plans` runs only those.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(
@@ -110,7 +111,7 @@ const SECTIONS: [(&str, Section); 10] = [
     ("soak", load::soak::run),
 ];
 
-fn run(effort: &Effort) {
+fn run(effort: &Effort, file: &str) {
     let Some(device) = device() else { return };
     let wanted = std::env::var("WGNORM_SECTIONS").ok();
     let wanted = |name: &str| {
@@ -129,16 +130,16 @@ fn run(effort: &Effort) {
     ] {
         report.set(key, &found.load(Ordering::Relaxed));
     }
-    report.finish();
+    report.finish(file);
 }
 
 #[test]
 #[ignore = "the full counts take half an hour"]
 fn in_full() {
-    run(&Effort::FULL);
+    run(&Effort::FULL, "reliability.json");
 }
 
 #[test]
 fn in_brief() {
-    run(&Effort::BRIEF);
+    run(&Effort::BRIEF, "reliability-brief.json");
 }

@@ -1,6 +1,7 @@
 //! The file that a run leaves, and the failure that it ends with.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -59,18 +60,27 @@ impl Report {
         self.violations.push(what);
     }
 
-    /// Runs a section and keeps how long it took.
+    /// Runs a section and keeps how long it took. One that panics does not take the others' figures along.
     pub(crate) fn time(&mut self, name: &str, section: impl FnOnce(&mut Self)) {
         let start = Instant::now();
-        section(self);
+        if catch_unwind(AssertUnwindSafe(|| section(self))).is_err() {
+            self.violation(format!("{name} panicked"));
+        }
         let seconds = start.elapsed().as_secs_f64();
         println!("{name}: {seconds:.1} s");
         self.seconds.insert(name.to_owned(), json!(seconds));
     }
 
     /// Writes the file, then fails if anything went wrong.
-    pub(crate) fn finish(mut self) {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/reliability.json");
+    pub(crate) fn finish(mut self, file: &str) {
+        let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target");
+        let path = target.join(file);
+        // `scripts/mutants` counts those, in a run of its own.
+        let mutants = fs::read_to_string(target.join("reliability.json")).ok();
+        let mutants = mutants.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        if let Some(counted) = mutants.as_ref().and_then(|report| report.get("mutants")) {
+            self.set("mutants", counted);
+        }
         let seconds = std::mem::take(&mut self.seconds);
         self.set("seconds", &seconds);
         let seeds = std::mem::take(&mut self.seeds);

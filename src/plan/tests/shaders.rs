@@ -264,6 +264,10 @@ fn the_twins_of_columns_know_their_shaders() {
              before + slice.index * all_columns() + slice.first_column + i);",
         ],
     );
+}
+
+#[test]
+fn the_twins_of_columns_know_their_loops() {
     for (source, part) in [
         (
             shader!("moments_columns"),
