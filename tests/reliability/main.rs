@@ -13,6 +13,9 @@
 
 mod effort;
 mod report;
+mod shaders;
+#[path = "../../src/kernels/contract/targets.rs"]
+mod targets;
 
 use std::sync::LazyLock;
 
@@ -40,7 +43,7 @@ fn device() -> Option<&'static Device> {
 type Section = fn(&Device, &Effort, &mut Report);
 
 /// Every section by its name, in the order in which they run.
-const SECTIONS: [(&str, Section); 0] = [];
+const SECTIONS: [(&str, Section); 1] = [("shaders", shaders::run)];
 
 fn run(effort: &Effort) {
     let Some(device) = device() else { return };
