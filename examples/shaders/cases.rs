@@ -140,7 +140,9 @@ pub(crate) fn each(
             let recorded = recorded.chain(rows(device, plan, around)?);
             recorded.flatten().try_for_each(&mut take)?;
         }
-        let others = masked(device, plan)?.into_iter().chain(weights(device, plan)?);
+        let others = masked(device, plan)?
+            .into_iter()
+            .chain(weights(device, plan)?);
         others.flatten().try_for_each(&mut take)?;
     }
     Ok(())
@@ -168,7 +170,11 @@ fn channels(device: &Device, plan: PlanOptions, around: Around) -> Result<Vec<Op
                 ..BatchNormOptions::default()
             };
             let norm = BatchNorm::new(device, count, options)?;
-            let name = name(if mode == Mode::TRAIN { "batch" } else { "batch eval" });
+            let name = name(if mode == Mode::TRAIN {
+                "batch"
+            } else {
+                "batch eval"
+            });
             cases.push(record(device, name, |recorder| {
                 step(recorder, &norm, (shape, around), mode, None)
             })?);
@@ -245,7 +251,9 @@ fn masked(device: &Device, plan: PlanOptions) -> Result<Vec<Option<Case>>> {
     for (dims, channel_axis) in [([6, 10, 49], 1), ([9, 33, 12], 2)] {
         let shape = &Shape::from(dims);
         let positions = shape.numel() / dims[channel_axis];
-        let mask: Vec<u32> = (0..positions as u32).map(|i| u32::from(i % 5 > 0)).collect();
+        let mask: Vec<u32> = (0..positions as u32)
+            .map(|i| u32::from(i % 5 > 0))
+            .collect();
         let mut dims_of_mask = dims.to_vec();
         dims_of_mask.remove(channel_axis);
         let mask = device.upload(&mask, dims_of_mask)?;
@@ -295,7 +303,11 @@ fn weights(device: &Device, plan: PlanOptions) -> Result<Vec<Option<Case>>> {
             let norm = SpectralNorm::new(recorder, &weight, options)?;
             let (w, saved) = norm.forward_train(recorder, &weight)?;
             let dweight = norm.backward(recorder, &weight, &dw, &saved)?;
-            Ok(vec![("w", w), ("dweight", dweight), ("u", norm.u().clone())])
+            Ok(vec![
+                ("w", w),
+                ("dweight", dweight),
+                ("u", norm.u().clone()),
+            ])
         })?);
     }
     Ok(cases)

@@ -66,12 +66,21 @@ impl Entry {
             file: file.to_owned(),
             entry_point: shader.kernel,
             bindings: bindings(shader)?,
-            sizes: shader.sizes.iter().cloned().map(BTreeMap::from_iter).collect(),
+            sizes: shader
+                .sizes
+                .iter()
+                .cloned()
+                .map(BTreeMap::from_iter)
+                .collect(),
             switches: switches.map(|(constant, bits)| Switches {
                 constant,
                 bits: bits.into_iter().collect(),
             }),
-            needs: needs.iter().filter(|need| need.0).map(|need| need.1).collect(),
+            needs: needs
+                .iter()
+                .filter(|need| need.0)
+                .map(|need| need.1)
+                .collect(),
         })
     }
 }

@@ -9,17 +9,18 @@ import { openDevice } from './device.mjs';
 import { replayAll } from './replay.mjs';
 
 const [dir, ...flags] = process.argv.slice(2);
-if (!dir || flags.some((flag) => !/^--(every=[1-9]\d*|no-cases)$/.test(flag))) {
-  console.error('usage: node check.mjs DIR [--every=N] [--no-cases]');
+if (!dir || flags.some((flag) => !/^--(every=[1-9]\d*|from=\d+|backend=\w+|no-cases)$/.test(flag))) {
+  console.error('usage: node check.mjs DIR [--every=N [--from=K]] [--backend=NAME] [--no-cases]');
   process.exit(2);
 }
-const every = Number(flags.find((flag) => flag.startsWith('--every='))?.slice(8) ?? 1);
+const option = (name) => flags.find((flag) => flag.startsWith(`--${name}=`))?.split('=')[1];
+const [every, from] = [Number(option('every') ?? 1), Number(option('from') ?? 0)];
 const json = async (name) => JSON.parse(await readFile(path.join(dir, name), 'utf8'));
 
-const { device, adapter } = await openDevice();
+const { device, adapter } = await openDevice(option('backend'));
 console.error(`on ${adapter}`);
 const manifest = await json('manifest.json');
-const shaders = manifest.shaders.filter((_, i) => i % every === 0);
+const shaders = manifest.shaders.filter((_, i) => i % every === from);
 const summary = { adapter, ...(await compileAll(device, dir, shaders)) };
 if (!flags.includes('--no-cases') && existsSync(path.join(dir, 'cases.json'))) {
   const bytes = await open(path.join(dir, 'cases.bin'));

@@ -3,21 +3,20 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { compiled, layoutOf, scoped } from './device.mjs';
 
-// Sums of switches: none, all, and two that depend on the shader, so that many are tried in all.
+// Sums of switches: none, all, and two halves that are others for each shader.
 function choices(switches, number) {
   if (!switches) return [{}];
   const bits = Object.values(switches.bits);
-  const some = (odd) => bits.filter((_, i) => ((number * 2654435761) >>> (i % 31)) % 2 === odd);
-  const sets = [[], bits, some(0), some(1)];
-  const sums = new Set(sets.map((set) => set.reduce((sum, bit) => sum + bit, 0)));
-  return [...sums].map((sum) => ({ [switches.constant]: sum }));
+  const hash = Math.imul(number, 2654435761);
+  const half = (odd) => bits.filter((_, i) => ((hash >>> (i + 8)) & 1) === odd);
+  const sets = [[], bits, half(0), half(1)];
+  return sets.map((set) => ({ [switches.constant]: set.reduce((sum, bit) => sum + bit, 0) }));
 }
 
-// The first sizes take all choices of switches, the others their own.
+// Every size that occurs, each with one of the choices of switches.
 function overrides(shader, number) {
   const sets = choices(shader.switches, number);
-  return shader.sizes.flatMap((size, i) =>
-    sets.filter((_, j) => i === 0 || j === i).map((set) => ({ ...size, ...set })));
+  return shader.sizes.map((size, i) => ({ ...size, ...sets[(number + i) % sets.length] }));
 }
 
 export async function compileAll(device, dir, shaders) {

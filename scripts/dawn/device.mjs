@@ -3,8 +3,12 @@ import { create, globals } from 'webgpu';
 
 Object.assign(globalThis, globals);
 
-export async function openDevice() {
-  const gpu = create([]);
+// Dawn answers for as long as somebody holds this.
+let gpu;
+
+// On the named backend of Dawn, or on whatever it finds.
+export async function openDevice(backend) {
+  gpu = create(backend ? [`backend=${backend}`] : []);
   const adapter = await gpu.requestAdapter();
   if (!adapter) throw new Error('no adapter: point VK_DRIVER_FILES at a Vulkan driver');
   const requiredFeatures = ['subgroups'].filter((name) => adapter.features.has(name));

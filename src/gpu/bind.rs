@@ -74,7 +74,11 @@ impl Device {
     /// Says which tensor it was that wgpu refused to bind.
     fn blame(&self, pipeline: &Pipeline, tensors: &Tensors<'_>, error: Error) -> Error {
         let refused = tensors.iter().find_map(|(number, tensor)| {
-            let binding = pipeline.program.bindings.iter().find(|b| b.number == *number)?;
+            let binding = pipeline
+                .program
+                .bindings
+                .iter()
+                .find(|b| b.number == *number)?;
             tensor.expect_bindable(binding.name, self).err()
         });
         refused.unwrap_or(error)
@@ -125,7 +129,11 @@ fn key(pipeline: &Pipeline, parameters: &Memory, tensors: &Tensors<'_>) -> Resul
 /// a browser does not.
 fn disjoint(pipeline: &Pipeline, tensors: &Tensors<'_>) -> bool {
     let is_written = |number| {
-        let binding = pipeline.program.bindings.iter().find(|b| b.number == number);
+        let binding = pipeline
+            .program
+            .bindings
+            .iter()
+            .find(|b| b.number == number);
         binding.is_some_and(|b| b.access == Access::ReadWrite)
     };
     tensors.iter().enumerate().all(|(i, (a, first))| {

@@ -190,8 +190,7 @@ impl<'e> Recorder<'e> {
             .map(|(_, tensor)| Arc::clone(tensor.storage()));
         let storages = storages.collect();
         let traced = self.trace.as_ref().map(|_| {
-            let traced =
-                Dispatched::new(&self.device, &pipeline, d.parameters, &tensors, d.grid);
+            let traced = Dispatched::new(&self.device, &pipeline, d.parameters, &tensors, d.grid);
             Box::new(traced)
         });
         Ok(Prepared {

@@ -180,8 +180,8 @@ impl Kernel {
 }
 
 impl Places {
-    fn is_contradiction(&self) -> bool {
-        let Self { x, dy, tail } = *self;
+    fn is_contradiction(self) -> bool {
+        let Self { x, dy, tail } = self;
         let twice = x == Place::Output && dy == Place::Output;
         // A residual in the place of x counts as none of its own.
         let residual = x == Place::Output && tail == Tail::Residual(Place::Output);
@@ -199,9 +199,9 @@ impl Fold {
 
 fn folds() -> impl Iterator<Item = (Io, u32)> {
     let sizes = [DeviceClass::Gpu, DeviceClass::Cpu].map(|class| Tuning::of(class).workgroup);
-    sizes.into_iter().flat_map(|size| {
-        choices::reduces(size).map(move |reduce| (Io { reduce, ..NEUTRAL }, size))
-    })
+    sizes
+        .into_iter()
+        .flat_map(|size| choices::reduces(size).map(move |reduce| (Io { reduce, ..NEUTRAL }, size)))
 }
 
 impl MatrixKernel {

@@ -12,8 +12,8 @@ mod targets;
 
 use std::collections::HashSet;
 
-use super::channels::ChannelsParams;
 use super::catalogue::{Subject, subjects};
+use super::channels::ChannelsParams;
 use super::io::{Linked, Place, Tail};
 use super::matrix::MatrixParams;
 use super::params::FoldParams;

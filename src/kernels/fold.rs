@@ -83,7 +83,11 @@ impl Fold {
                 workgroup: launch.workgroup,
             },
             program: || {
-                debug_assert!(Self::links(launch.reduce, launch.workgroup), "{}", self.name);
+                debug_assert!(
+                    Self::links(launch.reduce, launch.workgroup),
+                    "{}",
+                    self.name
+                );
                 self.program(launch.reduce, launch.workgroup, flags)
             },
             parameters: launch.parameters,

@@ -38,8 +38,8 @@ pub(crate) use channels::{Finish, Merge, saved_vectors};
 pub(crate) use flags::Flags;
 use io::{Io, Linked, Output, Place, Tail};
 pub(crate) use params::Numbers;
-pub use shader::{Shader, all};
 use params::{ColumnsParams, RowsParams};
+pub use shader::{Shader, all};
 
 use crate::Result;
 use crate::gpu::{Binding, Dispatch, PipelineKey, Prepared, Program, Recorder, Tensor};

@@ -39,7 +39,7 @@ impl Effort {
         thread_ops: 500,
         soak_steps: 10_000,
         shader_step: 1,
-        overrides: 4,
+        overrides: 2,
     };
 
     /// What the ordinary suite has time for.
@@ -53,7 +53,7 @@ impl Effort {
         faults: 2,
         thread_ops: 20,
         soak_steps: 300,
-        shader_step: 23,
+        shader_step: 31,
         overrides: 1,
     };
 }

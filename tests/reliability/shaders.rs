@@ -32,11 +32,7 @@ type Constants = Vec<(&'static str, f64)>;
 pub(crate) fn run(_: &Device, effort: &Effort, report: &mut Report) {
     let all: Vec<Shader> = shaders::all().collect();
     // Shaders of one kind follow each other, so that every so many are of all kinds.
-    let taken: Vec<(usize, &Shader)> = all
-        .iter()
-        .enumerate()
-        .step_by(effort.shader_step)
-        .collect();
+    let taken: Vec<(usize, &Shader)> = all.iter().enumerate().step_by(effort.shader_step).collect();
     let validator = Validator::found();
     let (next, programs) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let errors = Mutex::new(Vec::new());
@@ -64,7 +60,9 @@ pub(crate) fn run(_: &Device, effort: &Effort, report: &mut Report) {
         errors: errors.len(),
     };
     report.set("shaders", &counts);
-    errors.into_iter().for_each(|error| report.violation(error));
+    for error in errors {
+        report.violation(error);
+    }
 }
 
 /// Sets of values for the override constants: every size that occurs, the first of them with so many
@@ -122,28 +120,29 @@ fn defects(shader: &Shader, sets: &[Constants], validator: Option<Validator>) ->
 
 /// The program `spirv-val` of SPIRV-Tools.
 #[derive(Clone, Copy)]
-struct Validator;
+struct Validator {
+    name: &'static str,
+}
 
 impl Validator {
-    const NAME: &'static str = "spirv-val";
-
     /// None where it is not installed, which it says.
     fn found() -> Option<Self> {
-        let version = Command::new(Self::NAME).arg("--version").output();
+        let name = "spirv-val";
+        let version = Command::new(name).arg("--version").output();
         if version.is_err() {
-            println!("no {}, so nobody validates the SPIR-V", Self::NAME);
+            println!("no {name}, so nobody validates the SPIR-V");
         }
-        version.is_ok().then_some(Self)
+        version.is_ok().then_some(Self { name })
     }
 
     fn check(self, words: &[u32]) -> Result<(), String> {
-        let mut child = Command::new(Self::NAME)
+        let mut child = Command::new(self.name)
             .args(["--target-env", "vulkan1.1", "-"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|error| format!("{}: {error}", Self::NAME))?;
+            .map_err(|error| format!("{}: {error}", self.name))?;
         let bytes: &[u8] = bytemuck::cast_slice(words);
         // It is dropped here, so that the program reads to the end.
         let sent = child.stdin.take().unwrap().write_all(bytes);
@@ -151,7 +150,42 @@ impl Validator {
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         match sent {
             Ok(()) if output.status.success() => Ok(()),
-            _ => Err(format!("{}: {said}", Self::NAME)),
+            _ => Err(format!("{}: {said}", self.name)),
         }
+    }
+}
+
+#[test]
+fn spoiled_shaders_are_found() {
+    let validator = Validator::found();
+    let shader = shaders::all().next().unwrap();
+    let sets = overrides(&shader, 0, 4);
+    assert!(sets.len() >= 4, "{sets:?}");
+    assert_eq!(defects(&shader, &sets, validator), [""; 0]);
+    for (from, to) in [
+        ("params.eps", "params.nothing"),
+        ("override WORKGROUP", "const WORKGROUP"),
+        ("fn moments_rows", "fn moments"),
+    ] {
+        assert!(shader.source.contains(from), "nothing to spoil: {from}");
+        let spoiled = Shader {
+            source: shader.source.replace(from, to),
+            ..shader.clone()
+        };
+        let found = defects(&spoiled, &sets, validator);
+        assert!(!found.is_empty(), "nobody minds {to}");
+    }
+    if let Some(validator) = validator {
+        let needs = Needs {
+            int64: false,
+            subgroups: false,
+        };
+        let parsed = Parsed::new(&shader.source, needs).unwrap();
+        let program = parsed.with(shader.kernel, &sets[0]).unwrap();
+        let mut words = program.spirv(shader.kernel).unwrap();
+        assert_eq!(validator.check(&words), Ok(()));
+        // The last instruction is the end of the function.
+        words.pop();
+        assert!(validator.check(&words).is_err());
     }
 }

@@ -75,11 +75,13 @@ fn reductions() -> Vec<Reduction> {
 fn devices() -> Vec<Limits> {
     let mut devices = Vec::new();
     for (class, int64) in [(Gpu, true), (Cpu, false), (Cpu, true)] {
-        devices.extend([None, Some((8, 8)), Some((4, 128))].map(|subgroups| Limits {
-            int64,
-            subgroups,
-            ..limits(class)
-        }));
+        devices.extend(
+            [None, Some((8, 8)), Some((4, 128))].map(|subgroups| Limits {
+                int64,
+                subgroups,
+                ..limits(class)
+            }),
+        );
     }
     devices
 }
@@ -134,5 +136,10 @@ fn plans_make_every_choice_and_no_other() {
         }
     }
     let lines: Vec<String> = unmade.iter().map(|choice| format!("{choice:?}")).collect();
-    assert!(lines.is_empty(), "{} unmade:\n{}", lines.len(), lines.join("\n"));
+    assert!(
+        lines.is_empty(),
+        "{} unmade:\n{}",
+        lines.len(),
+        lines.join("\n")
+    );
 }
