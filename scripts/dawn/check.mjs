@@ -9,8 +9,8 @@ import { openDevice } from './device.mjs';
 import { replayAll } from './replay.mjs';
 
 const [dir, ...flags] = process.argv.slice(2);
-if (!dir || flags.some((flag) => !/^--(every=[1-9]\d*|from=\d+|backend=\w+|no-cases)$/.test(flag))) {
-  console.error('usage: node check.mjs DIR [--every=N [--from=K]] [--backend=NAME] [--no-cases]');
+if (!dir || flags.some((flag) => !/^--(every=[1-9]\d*|from=\d+|backend=\w+|no-shaders|no-cases)$/.test(flag))) {
+  console.error('usage: node check.mjs DIR [--every=N [--from=K]] [--backend=NAME] [--no-shaders] [--no-cases]');
   process.exit(2);
 }
 const option = (name) => flags.find((flag) => flag.startsWith(`--${name}=`))?.split('=')[1];
@@ -20,11 +20,12 @@ const json = async (name) => JSON.parse(await readFile(path.join(dir, name), 'ut
 const { device, adapter } = await openDevice(option('backend'));
 console.error(`on ${adapter}`);
 const manifest = await json('manifest.json');
-const shaders = manifest.shaders.filter((_, i) => i % every === from);
+const taken = (list) => list.filter((_, i) => i % every === from);
+const shaders = flags.includes('--no-shaders') ? [] : taken(manifest.shaders);
 const summary = { adapter, ...(await compileAll(device, dir, shaders)) };
 if (!flags.includes('--no-cases') && existsSync(path.join(dir, 'cases.json'))) {
   const bytes = await open(path.join(dir, 'cases.bin'));
-  Object.assign(summary, await replayAll(device, dir, await json('cases.json'), bytes));
+  Object.assign(summary, await replayAll(device, dir, taken(await json('cases.json')), bytes));
   await bytes.close();
 }
 console.log(JSON.stringify(summary));

@@ -12,6 +12,7 @@ export async function replayAll(device, dir, cases, bytes) {
   const counts = { cases: 0, dispatches: 0, sameBits: 0, worst: {}, different: 0 };
   for (const one of cases) {
     counts.cases += 1;
+    if (counts.cases % 50 === 0) console.error(`${counts.cases} cases`);
     counts.dispatches += one.dispatches.length;
     try {
       const verdict = await replay(device, dir, one, bytes, pipelines);
