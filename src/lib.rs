@@ -120,6 +120,7 @@ mod shape;
 
 pub mod folding;
 pub mod reference;
+pub mod shaders;
 pub mod state;
 
 #[doc = include_str!("derivation.md")]

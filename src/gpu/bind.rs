@@ -58,7 +58,7 @@ impl Device {
             binding: 0,
             resource: parameters.buffer.as_entire_binding(),
         }];
-        entries.extend(pipeline.bindings.iter().map(|binding| {
+        entries.extend(pipeline.program.bindings.iter().map(|binding| {
             let tensor = find(tensors, binding);
             let range = tensor.map_or_else(|| self.nothing(binding.number), Tensor::range);
             wgpu::BindGroupEntry {
@@ -79,14 +79,18 @@ impl Device {
     /// Says which tensor it was that wgpu refused to bind.
     fn blame(&self, pipeline: &Pipeline, tensors: &Tensors<'_>, error: Error) -> Error {
         let refused = tensors.iter().find_map(|(number, tensor)| {
-            let binding = pipeline.bindings.iter().find(|b| b.number == *number)?;
+            let binding = pipeline
+                .program
+                .bindings
+                .iter()
+                .find(|b| b.number == *number)?;
             tensor.expect_bindable(binding.argument(), self).err()
         });
         refused.unwrap_or(error)
     }
 
     /// What an absent tensor is bound to.
-    fn nothing(&self, number: u32) -> wgpu::BufferBinding<'_> {
+    pub(super) fn nothing(&self, number: u32) -> wgpu::BufferBinding<'_> {
         wgpu::BufferBinding {
             buffer: self.placeholder(),
             offset: u64::from(number) * PLACEHOLDER_BYTES,
@@ -103,13 +107,13 @@ fn find<'a>(tensors: &Tensors<'a>, binding: &Binding) -> Option<&'a Tensor> {
 /// The key of what will be bound. Also refuses mapped buffers, each time: whether a buffer is mapped
 /// is no part of its identity.
 fn key(pipeline: &Pipeline, parameters: &Memory, tensors: &Tensors<'_>) -> Result<GroupKey> {
-    let mut bound = Vec::with_capacity(1 + pipeline.bindings.len());
+    let mut bound = Vec::with_capacity(1 + pipeline.program.bindings.len());
     bound.push(Some(Bound {
         memory: parameters.id,
         offset: 0,
         bytes: parameters.buffer.size(),
     }));
-    for binding in &pipeline.bindings {
+    for binding in &pipeline.program.bindings {
         let tensor = find(tensors, binding);
         if let Some(tensor) = tensor {
             tensor.expect_unmapped(binding.argument())?;
@@ -130,7 +134,11 @@ fn key(pipeline: &Pipeline, parameters: &Memory, tensors: &Tensors<'_>) -> Resul
 /// a browser does not.
 fn disjoint(pipeline: &Pipeline, tensors: &Tensors<'_>) -> bool {
     let is_written = |number| {
-        let binding = pipeline.bindings.iter().find(|b| b.number == number);
+        let binding = pipeline
+            .program
+            .bindings
+            .iter()
+            .find(|b| b.number == number);
         binding.is_some_and(|b| b.access == Access::ReadWrite)
     };
     tensors.iter().enumerate().all(|(i, (a, first))| {

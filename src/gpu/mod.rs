@@ -14,10 +14,13 @@ mod readback;
 mod recorder;
 mod scope;
 mod tensor;
+mod trace;
 
 pub use device::Device;
 pub use limits::{DeviceClass, Limits};
-pub(crate) use pipeline::{Access, Binding, PipelineKey, Program};
+pub use pipeline::{Access, Binding};
+pub(crate) use pipeline::{PipelineKey, Program};
 pub use recorder::Recorder;
 pub(crate) use recorder::{Dispatch, Prepared};
 pub use tensor::{DType, Element, Tensor};
+pub use trace::{Bound, Dispatched};

@@ -16,7 +16,7 @@ pub(super) type Pipelines = Mutex<HashMap<PipelineKey, Slot>>;
 
 /// How a kernel uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
+pub enum Access {
     /// Declared `read`.
     Read,
     /// Declared `read_write`.
@@ -25,10 +25,13 @@ pub(crate) enum Access {
 
 /// A storage buffer that a kernel declares, at its number and under its WGSL name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Binding {
-    pub(crate) number: u32,
-    pub(crate) name: &'static str,
-    pub(crate) access: Access,
+pub struct Binding {
+    /// Its number.
+    pub number: u32,
+    /// Its name.
+    pub name: &'static str,
+    /// How it is declared.
+    pub access: Access,
 }
 
 impl Binding {
@@ -67,7 +70,7 @@ pub(super) struct Pipeline {
     pub(super) label: String,
     pub(super) compiled: wgpu::ComputePipeline,
     pub(super) layout: wgpu::BindGroupLayout,
-    pub(super) bindings: Vec<Binding>,
+    pub(super) program: Program,
 }
 
 impl Device {
@@ -131,7 +134,7 @@ impl Pipeline {
             label: label.to_owned(),
             compiled,
             layout,
-            bindings: program.bindings,
+            program,
         }
     }
 }

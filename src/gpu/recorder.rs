@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pipeline::{Pipeline, PipelineKey, Program};
 use super::pool::Storage;
-use super::{Device, Tensor};
+use super::{Device, Dispatched, Tensor};
 use crate::{Error, Result};
 
 /// Takes the commands of operations in order, in an encoder of its own or in the caller's.
@@ -21,6 +21,8 @@ pub struct Recorder<'e> {
     /// Keeps pooled buffers out of the pool until the commands that use them are submitted: a
     /// write to a new tensor in one of them would otherwise come before those commands.
     held: Vec<Arc<Storage>>,
+    /// What was dispatched, once somebody wants to know.
+    trace: Option<Vec<Dispatched>>,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,7 @@ pub(crate) struct Prepared {
     group: wgpu::BindGroup,
     storages: Vec<Arc<Storage>>,
     grid: [u32; 2],
+    traced: Option<Box<Dispatched>>,
 }
 
 impl Recorder<'static> {
@@ -97,6 +100,7 @@ impl Recorder<'static> {
             pass: None,
             encoder: Encoder::Own(encoder),
             held: Vec::new(),
+            trace: None,
         }
     }
 
@@ -136,6 +140,7 @@ impl<'e> Recorder<'e> {
             pass: None,
             encoder: Encoder::Caller(encoder),
             held: Vec::new(),
+            trace: None,
         }
     }
 
@@ -143,6 +148,21 @@ impl<'e> Recorder<'e> {
     #[must_use]
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Keeps from here on what every operation dispatches, for [`traced`](Self::traced).
+    ///
+    /// The memory of what is bound is not used again for other tensors, so this is for looking into an
+    /// operation, not for a training loop.
+    pub fn trace(&mut self) {
+        self.trace.get_or_insert_default();
+    }
+
+    /// The dispatches since [`trace`](Self::trace), in order. Tensors that are only filled with zeros,
+    /// as for an empty x, take none.
+    #[must_use]
+    pub fn traced(&self) -> &[Dispatched] {
+        self.trace.as_deref().unwrap_or_default()
     }
 
     /// Fills tensors with zero bytes, all or none of them.
@@ -177,11 +197,17 @@ impl<'e> Recorder<'e> {
         let storages = tensors
             .iter()
             .map(|(_, tensor)| Arc::clone(tensor.storage()));
+        let storages = storages.collect();
+        let traced = self.trace.as_ref().map(|_| {
+            let traced = Dispatched::new(&self.device, &pipeline, d.parameters, &tensors, d.grid);
+            Box::new(traced)
+        });
         Ok(Prepared {
-            storages: storages.collect(),
+            storages,
             pipeline,
             group,
             grid: d.grid,
+            traced,
         })
     }
 
@@ -203,6 +229,9 @@ impl<'e> Recorder<'e> {
                     commands: Some(commands.forget_lifetime()),
                 }
             });
+            if let (Some(trace), Some(traced)) = (&mut self.trace, dispatch.traced) {
+                trace.push(*traced);
+            }
             if let Some(commands) = &mut pass.commands {
                 commands.set_pipeline(&dispatch.pipeline.compiled);
                 commands.set_bind_group(0, &dispatch.group, &[]);

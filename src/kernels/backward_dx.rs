@@ -7,7 +7,7 @@ use super::{
 };
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
-use crate::plan::Plan;
+use crate::plan::{Plan, Walk};
 
 const BINDINGS: &[(u32, &str)] = &[
     (binding::STATE, "state"),
@@ -33,6 +33,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "backward_dx_rows",
         body: body!("backward_dx_rows"),
+        walks: &[Walk::Rows],
         lib: lib![
             "rows",
             "workgroup",
@@ -51,6 +52,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     columns: Kernel {
         name: "backward_dx_columns",
         body: body!("backward_dx_columns"),
+        walks: &[Walk::Columns, Walk::Across],
         lib: lib![
             "columns",
             "workgroup",

@@ -6,7 +6,7 @@ use super::io::Linked;
 use super::{Flags, Kernel, Kernels, Numbers, Output, binding, body, lib};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder};
-use crate::plan::Plan;
+use crate::plan::{Plan, Walk};
 
 const BINDINGS: &[(u32, &str)] = &[
     (binding::STATE, "state"),
@@ -30,6 +30,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "backward_resident_rows",
         body: body!("backward_resident_rows"),
+        walks: &[Walk::HeldRows],
         lib: lib![
             "rows",
             "rows_held",
@@ -49,6 +50,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     columns: Kernel {
         name: "backward_resident_columns",
         body: body!("backward_resident_columns"),
+        walks: &[Walk::HeldColumns],
         lib: lib![
             "columns",
             "workgroup",

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
-use crate::plan::Plan;
+use crate::plan::{Plan, Walk};
 
 const BINDINGS: &[(u32, &str)] = &[(binding::STATE, "state")];
 
@@ -22,6 +22,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "backward_sums_rows",
         body: body!("backward_sums_rows"),
+        walks: &[Walk::Rows],
         lib: lib![
             "rows",
             "workgroup",
@@ -39,6 +40,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     columns: Kernel {
         name: "backward_sums_columns",
         body: body!("backward_sums_columns"),
+        walks: &[Walk::Columns],
         lib: lib![
             "columns",
             "workgroup",

@@ -8,33 +8,19 @@ mod flags;
 mod headers;
 mod matrix;
 mod reflection;
+mod targets;
 
 use std::collections::HashSet;
 
+use super::catalogue::{Subject, subjects};
 use super::channels::ChannelsParams;
-use super::fold::Fold;
 use super::io::{Linked, Place, Tail};
-use super::matrix::{MatrixKernel, MatrixParams};
+use super::matrix::MatrixParams;
 use super::params::FoldParams;
-use super::{
-    ColumnsParams, Flags, Form, Half, Io, Kernel, Output, Reduce, RowsParams, Word, backward_dx,
-    backward_resident, backward_sums, finish_moments, finish_sums, fold_statistics, fold_sums,
-    forward_resident, gain_sums, mask_bits, merge_moments, merge_sums, moments, normalize,
-};
+use super::{ColumnsParams, Flags, Form, Io, Kernel, Reduce, RowsParams, Word};
 use crate::gpu::Program;
-use crate::plan::SPANS;
 
-/// A kernel of either kind, which most checks see alike.
-#[derive(Clone, Copy)]
-enum Subject {
-    /// It walks over activations.
-    Walk(&'static Kernel),
-    /// It folds or finishes what channels have. Of a choice of snippets it sees how lanes add up.
-    Fold(&'static Fold),
-    /// It multiplies a weight.
-    Matrix(&'static MatrixKernel),
-}
-
+/// What only the contract asks of a kernel.
 impl Subject {
     fn name(self) -> &'static str {
         match self {
@@ -54,18 +40,14 @@ impl Subject {
 
     fn flags(self) -> Flags {
         match self {
-            Self::Walk(kernel) => kernel.flags,
-            Self::Fold(fold) => fold.flags,
             Self::Matrix(_) => Flags::default(),
+            _ => Flags(self.switches()),
         }
     }
 
-    fn program(self, io: Io) -> Program {
-        match self {
-            Self::Walk(kernel) => kernel.program(io, workgroup(io), kernel.flags),
-            Self::Fold(fold) => fold.program(io.reduce, workgroup(io), fold.flags),
-            Self::Matrix(kernel) => kernel.program(io, workgroup(io), kernel.asks_fixed),
-        }
+    /// The program with all switches on, for a workgroup that goes with the choice.
+    fn linked(self, io: Io) -> Program {
+        self.program(io, workgroup(io), self.switches())
     }
 
     /// The fields of its uniform block, and the size of that.
@@ -83,228 +65,51 @@ impl Subject {
         }
     }
 
+    /// Choices of snippets that hold each snippet, and each with those that it has to do with.
     fn variants(self) -> Vec<Io> {
-        match self {
-            Self::Walk(kernel) => variants(kernel),
-            Self::Matrix(kernel) => matrix::variants(kernel),
-            Self::Fold(_) => REDUCES.map(|reduce| Io { reduce, ..NEUTRAL }).to_vec(),
+        let mut variants: Vec<Io> = self.choices().into_iter().map(|(io, _)| io).collect();
+        if let Self::Walk(_) = self {
+            let first = variants[0].form;
+            variants.retain(|io| is_sampled(io, first));
         }
+        let mut seen = HashSet::new();
+        variants.retain(|&io| seen.insert(io));
+        variants
     }
 }
 
-/// The words of weights, and those of activations.
-const FLOATS: [Word; 3] = [Word::F32, Word::F32x4, Word::U64x2];
-const WORDS: [Word; 11] = [
-    FLOATS[0],
-    FLOATS[1],
-    FLOATS[2],
-    Word::U32(Half::F16),
-    Word::U32(Half::Bf16),
-    Word::U32x2(Half::F16),
-    Word::U32x2(Half::Bf16),
-    Word::U64(Half::F16),
-    Word::U64(Half::Bf16),
-    Word::Single(Half::F16),
-    Word::Single(Half::Bf16),
-];
-const REDUCES: [Reduce; 3] = [Reduce::Shared, Reduce::Subgroups, Reduce::OneSubgroup];
+/// All forms, words and ways to add up with tensors of their own, all places of the tensors with the first
+/// form, and what follows a norm with every form and word and wherever a residual can lie.
+fn is_sampled(io: &Io, first: Form) -> bool {
+    let own = io.x == Place::Own && matches!(io.dy, Place::Own | Place::Absent);
+    let plain = io.form == first && io.reduce == Reduce::Shared;
+    let reads_no_x = io.x == Place::Absent && io.dy == Place::Own;
+    match io.tail {
+        Tail::Plain => own || plain,
+        Tail::Recomputed | Tail::Residual(Place::Own) if own => io.reduce == Reduce::Shared,
+        Tail::Residual(place) => {
+            let one = own || reads_no_x && place == Place::Own;
+            one && plain && io.word == Word::F32
+        }
+        Tail::Recomputed => false,
+    }
+}
 
-/// The choice of snippets that asks for nothing.
-const NEUTRAL: Io = Io {
-    word: Word::F32,
-    form: Form::Whole,
-    keeps_ends: false,
-    reduce: Reduce::Shared,
-    element_gains: false,
-    x: Place::Absent,
-    dy: Place::Absent,
-    tail: Tail::Plain,
-};
-
-/// The workgroups of a GPU, or those of a software driver: one subgroup, or several words for each lane.
+/// The workgroups of a GPU, or those of a software driver: one subgroup, several words for each lane, or
+/// words of 64-bit integers.
 fn workgroup(io: Io) -> u32 {
     match (io.reduce, io.form) {
         (Reduce::OneSubgroup, _) | (_, Form::Span(2..)) => 8,
+        _ if io.word.is_int64() => 8,
         _ => 256,
     }
 }
 
-fn kernels() -> Vec<&'static Kernel> {
-    [
-        &moments::KERNELS,
-        &normalize::KERNELS,
-        &backward_sums::KERNELS,
-        &backward_dx::KERNELS,
-        &forward_resident::KERNELS,
-        &backward_resident::KERNELS,
-    ]
-    .into_iter()
-    .flat_map(|kernels| [&kernels.rows, &kernels.columns])
-    .chain([&gain_sums::KERNEL])
-    .collect()
-}
-
-fn subjects() -> Vec<Subject> {
-    let folds = [
-        &fold_statistics::KERNEL,
-        &fold_sums::KERNEL,
-        &merge_moments::KERNEL,
-        &finish_moments::KERNEL,
-        &merge_sums::KERNEL,
-        &finish_sums::KERNEL,
-        &mask_bits::KERNEL,
-    ];
-    let walks = kernels().into_iter().map(Subject::Walk);
-    let matrices = matrix::kernels().map(Subject::Matrix);
-    walks
-        .chain(folds.map(Subject::Fold))
-        .chain(matrices)
-        .collect()
-}
-
-/// How the planner lets words lie for a kernel.
-fn forms(kernel: &Kernel) -> Vec<Form> {
-    let powers = || (0..=5).map(|power| 1 << power);
-    match (
-        kernel.name.contains("resident"),
-        kernel.name.ends_with("_rows"),
-    ) {
-        (false, true) => vec![Form::Whole, Form::Ragged],
-        (false, false) => SPANS.map(Form::Span).to_vec(),
-        (true, true) => powers().map(Form::HeldRows).collect(),
-        (true, false) => powers().map(Form::HeldColumns).collect(),
-    }
-}
-
-/// Every choice of snippets that the host half can ask for: all forms and words with tensors of their
-/// own, and all places of the tensors with the first form; both with each kind of gains.
-fn variants(kernel: &Kernel) -> Vec<Io> {
-    let forms = forms(kernel);
-    let own = Io {
-        form: forms[0],
-        x: Place::Own,
-        dy: if kernel.reads_dy {
-            Place::Own
-        } else {
-            Place::Absent
-        },
-        ..NEUTRAL
-    };
-    let mut variants = Vec::new();
-    for (x, dy) in places(kernel) {
-        variants.extend(WORDS.map(|word| Io { word, x, dy, ..own }));
-    }
-    for &form in &forms {
-        for word in WORDS {
-            variants.extend(REDUCES.map(|reduce| Io {
-                word,
-                form,
-                reduce,
-                ..own
-            }));
-        }
-    }
-    variants.extend(tailed(kernel, &forms, own));
-    variants.retain(|io| is_planned(kernel, io));
-    let ends = variants.iter().copied().filter(may_keep_ends);
-    let ends = ends.map(|io| Io {
-        keeps_ends: true,
-        ..io
-    });
-    variants.extend(ends.collect::<Vec<_>>());
-    if kernel.gains != Linked::Nothing {
-        let rows = variants.iter().copied().filter(may_have_element_gains);
-        let elements = rows.map(|io| Io {
-            element_gains: true,
-            ..io
-        });
-        variants.extend(elements.collect::<Vec<_>>());
-    }
-    variants.dedup();
-    variants
-}
-
-/// What a tail links, with every form and word, and wherever a residual can lie.
-fn tailed(kernel: &Kernel, forms: &[Form], own: Io) -> Vec<Io> {
-    let tails = match (kernel.output, kernel.reads_dy) {
-        (Output::Y, _) => vec![Tail::Residual(Place::Own)],
-        (Output::Dx, _) => vec![Tail::Recomputed, Tail::Residual(Place::Own)],
-        (Output::None, true) => vec![Tail::Recomputed],
-        (Output::None, false) => vec![],
-    };
-    let mut variants = Vec::new();
-    for tail in tails {
-        for &form in forms {
-            variants.extend(WORDS.map(|word| Io {
-                word,
-                form,
-                tail,
-                ..own
-            }));
-        }
-    }
-    if kernel.name.starts_with("backward_dx") {
-        variants.push(Io {
-            x: Place::Absent,
-            tail: Tail::Residual(Place::Own),
-            ..own
-        });
-    }
-    if kernel.output == Output::Y {
-        let places = [Place::Shared, Place::Output, Place::Absent];
-        variants.extend(places.map(|place| Io {
-            tail: Tail::Residual(place),
-            ..own
-        }));
-    }
-    variants
-}
-
-/// Whether the planner has such words for the kernel. Half a u32 cannot be written, so that only sums
-/// across rows take such words.
-fn is_planned(kernel: &Kernel, io: &Io) -> bool {
-    let across = matches!(kernel.name, "gain_sums_columns" | "backward_dx_columns");
-    match io.word {
-        // One element cannot straddle two slots.
-        Word::F32 => io.form != Form::Ragged,
-        Word::Single(_) => across && io.x != Place::Output && io.dy != Place::Output,
-        _ => true,
-    }
-}
-
-/// Whether batch entries may begin within a word.
-fn may_keep_ends(io: &Io) -> bool {
-    io.form == Form::Ragged && matches!(io.word, Word::U32(_))
-}
-
-/// Whether the planner lets elements of a slot have gains of their own there.
-fn may_have_element_gains(io: &Io) -> bool {
-    match io.form {
-        Form::Whole | Form::HeldRows(_) => true,
-        Form::Ragged => matches!(io.word, Word::U32(_)) && !io.keeps_ends,
-        _ => false,
-    }
-}
-
-/// Where x and dy can lie.
-fn places(kernel: &Kernel) -> Vec<(Place, Place)> {
-    let mut places = vec![Place::Own, Place::Shared];
-    if kernel.output != Output::None {
-        places.push(Place::Output);
-    }
-    let dys = if kernel.reads_dy {
-        places.clone()
-    } else {
-        vec![Place::Absent]
-    };
-    if kernel.name.starts_with("backward_dx") {
-        // Through running statistics dx does not depend on x.
-        places.push(Place::Absent);
-    }
-    let pairs = places
-        .iter()
-        .flat_map(|&x| dys.iter().map(move |&dy| (x, dy)));
-    pairs.collect()
+fn kernels() -> impl Iterator<Item = &'static Kernel> {
+    subjects().into_iter().filter_map(|subject| match subject {
+        Subject::Walk(kernel) => Some(kernel),
+        _ => None,
+    })
 }
 
 /// Runs a check over every variant of every kernel and fails with all that it found.
@@ -335,11 +140,11 @@ fn spoiled(source: &str, from: &str, to: &str) -> String {
 }
 
 #[test]
-fn every_variant_has_a_number_of_its_own() {
-    for kernel in kernels() {
-        let variants: HashSet<_> = variants(kernel).into_iter().collect();
-        let numbers: HashSet<_> = variants.iter().map(|io| io.variant()).collect();
-        assert_eq!(numbers.len(), variants.len(), "{}", kernel.name);
+fn every_choice_has_a_number_of_its_own() {
+    for subject in subjects() {
+        let choices: HashSet<_> = subject.choices().into_iter().map(|(io, _)| io).collect();
+        let numbers: HashSet<_> = choices.iter().map(|io| io.variant()).collect();
+        assert_eq!(numbers.len(), choices.len(), "{}", subject.name());
     }
 }
 
@@ -347,25 +152,18 @@ fn every_variant_has_a_number_of_its_own() {
 fn only_rows_have_gains_of_their_elements() {
     for kernel in kernels() {
         let links = |io: &Io| {
-            let program = kernel.program(*io, workgroup(*io), kernel.flags);
-            let text = program.sources.concat();
+            let text = Subject::Walk(kernel).linked(*io).sources.concat();
             text.contains("const ELEMENT_GAINS: bool = true;")
         };
-        let variants = variants(kernel);
+        let variants = Subject::Walk(kernel).variants();
         let linked: Vec<_> = variants.iter().filter(|io| links(io)).collect();
         let rows = kernel.name.ends_with("_rows");
         let expected = rows && kernel.gains != Linked::Nothing;
         assert_eq!(!linked.is_empty(), expected, "{}", kernel.name);
         assert!(linked.iter().all(|io| io.element_gains), "{}", kernel.name);
-        for word in WORDS {
-            let has_word = linked.iter().any(|io| io.word == word);
-            let is_planned = variants.iter().any(|io| io.word == word);
-            assert_eq!(
-                has_word,
-                expected && is_planned,
-                "{} of {word:?}",
-                kernel.name
-            );
+        for io in &variants {
+            let has_word = linked.iter().any(|linked| linked.word == io.word);
+            assert_eq!(has_word, expected, "{} of {:?}", kernel.name, io.word);
         }
     }
 }

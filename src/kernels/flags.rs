@@ -52,7 +52,7 @@ impl Flags {
         self.0 & other.0 != 0
     }
 
-    #[cfg(test)]
+    /// Every switch under its name in the shaders.
     pub(crate) const NAMED: [(&str, Self); 21] = [
         ("HAS_GAMMA", Self::HAS_GAMMA),
         ("HAS_BETA", Self::HAS_BETA),

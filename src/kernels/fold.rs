@@ -82,7 +82,14 @@ impl Fold {
                 flags: flags.0,
                 workgroup: launch.workgroup,
             },
-            program: || self.program(launch.reduce, launch.workgroup, flags),
+            program: || {
+                debug_assert!(
+                    Self::links(launch.reduce, launch.workgroup),
+                    "{}",
+                    self.name
+                );
+                self.program(launch.reduce, launch.workgroup, flags)
+            },
             parameters: launch.parameters,
             tensors,
             activations: &[],

@@ -6,7 +6,7 @@ use super::normalize::Normalize;
 use super::{Flags, Kernel, Kernels, Numbers, Output, binding, body, lib};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
-use crate::plan::Plan;
+use crate::plan::{Plan, Walk};
 
 const BINDINGS: &[(u32, &str)] = &[
     (binding::STATE, "state"),
@@ -29,6 +29,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "forward_resident_rows",
         body: body!("forward_resident_rows"),
+        walks: &[Walk::HeldRows],
         lib: lib![
             "rows",
             "rows_held",
@@ -52,6 +53,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     columns: Kernel {
         name: "forward_resident_columns",
         body: body!("forward_resident_columns"),
+        walks: &[Walk::HeldColumns],
         lib: lib![
             "columns",
             "columns_pivot",

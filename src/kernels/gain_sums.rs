@@ -5,11 +5,12 @@ use super::io::{Linked, Place, Tail};
 use super::{Flags, Kernel, Numbers, Output, Places, Tensors, binding, body, lib, present};
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
-use crate::plan::Plan;
+use crate::plan::{Plan, Walk};
 
 pub(super) static KERNEL: Kernel = Kernel {
     name: "gain_sums_columns",
     body: body!("gain_sums_columns"),
+    walks: &[Walk::Across],
     lib: lib![
         "columns",
         "workgroup",

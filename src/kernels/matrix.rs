@@ -182,7 +182,10 @@ impl MatrixKernel {
                 flags: u32::from(call.fixed),
                 workgroup: plan.workgroup,
             },
-            program: || self.program(io, plan.workgroup, call.fixed),
+            program: || {
+                debug_assert!(self.links(io, plan.workgroup), "{}: {io:?}", self.name);
+                self.program(io, plan.workgroup, call.fixed)
+            },
             parameters: bytemuck::bytes_of(&params),
             tensors: &call.bound(),
             activations: &[],

@@ -10,6 +10,7 @@ mod params;
 pub(crate) mod backward_dx;
 pub(crate) mod backward_resident;
 pub(crate) mod backward_sums;
+mod catalogue;
 mod channels;
 pub(crate) mod finish_moments;
 pub(crate) mod finish_sums;
@@ -28,6 +29,7 @@ pub(crate) mod merge_moments;
 pub(crate) mod merge_sums;
 pub(crate) mod moments;
 pub(crate) mod normalize;
+mod shader;
 
 #[cfg(test)]
 mod contract;
@@ -37,10 +39,11 @@ pub(crate) use flags::Flags;
 use io::{Io, Linked, Output, Place, Tail};
 pub(crate) use params::Numbers;
 use params::{ColumnsParams, RowsParams};
+pub use shader::{Shader, all};
 
 use crate::Result;
 use crate::gpu::{Binding, Dispatch, PipelineKey, Prepared, Program, Recorder, Tensor};
-use crate::plan::{Cut, Form, Gains, Geometry, Half, Plan, Reduce, Word};
+use crate::plan::{Cut, Form, Gains, Geometry, Half, Plan, Reduce, Walk, Word};
 
 /// Binding numbers, the same in every kernel that has the binding.
 mod binding {
@@ -64,6 +67,7 @@ struct Kernel {
     /// The stem of the shader and its entry point.
     name: &'static str,
     body: &'static str,
+    walks: &'static [Walk],
     /// The lib snippets besides element and io.
     lib: &'static [&'static str],
     /// The switches that it looks at.
@@ -168,7 +172,7 @@ impl Kernel {
 }
 
 /// Where the activations of a dispatch are.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Places {
     x: Place,
     dy: Place,
@@ -274,7 +278,10 @@ impl Kernel {
                 flags: flags.0,
                 workgroup: plan.workgroup,
             },
-            program: || self.program(io, plan.workgroup, flags),
+            program: || {
+                debug_assert!(self.links(io, plan.workgroup), "{}: {io:?}", self.name);
+                self.program(io, plan.workgroup, flags)
+            },
             parameters,
             tensors: tensors.others,
             activations: tensors.activations,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
-use crate::plan::Plan;
+use crate::plan::{Plan, Walk};
 
 const BINDINGS: &[(u32, &str)] = &[
     (binding::STATE, "state"),
@@ -26,6 +26,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "moments_rows",
         body: body!("moments_rows"),
+        walks: &[Walk::Rows],
         lib: lib![
             "rows",
             "rows_pivot",
@@ -48,6 +49,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     columns: Kernel {
         name: "moments_columns",
         body: body!("moments_columns"),
+        walks: &[Walk::Columns],
         lib: lib![
             "columns",
             "columns_pivot",

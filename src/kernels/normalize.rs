@@ -7,7 +7,7 @@ use super::{
 };
 use crate::Result;
 use crate::gpu::{Prepared, Recorder, Tensor};
-use crate::plan::Plan;
+use crate::plan::{Plan, Walk};
 
 const BINDINGS: &[(u32, &str)] = &[
     (binding::STATE, "state"),
@@ -34,6 +34,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     rows: Kernel {
         name: "normalize_rows",
         body: body!("normalize_rows"),
+        walks: &[Walk::Rows],
         lib: lib![
             "rows",
             "workgroup",
@@ -57,6 +58,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     columns: Kernel {
         name: "normalize_columns",
         body: body!("normalize_columns"),
+        walks: &[Walk::Columns],
         lib: lib![
             "columns",
             "workgroup",

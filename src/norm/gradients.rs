@@ -6,7 +6,7 @@ use super::numbers::{backward_numbers, is_gated, recomputes};
 use super::options::{Activation, Statistics};
 use super::planning::{gain_plan, gated_pass, plan};
 use super::spec::Spec;
-use crate::gpu::{Prepared, Recorder};
+use crate::gpu::{Prepared, Recorder, Tensor};
 use crate::kernels::{
     Flags, Numbers, backward_dx::BackwardDx, backward_resident, backward_sums::BackwardSums,
     fold_sums::FoldSums, gain_sums::GainSums,
@@ -171,8 +171,9 @@ impl Step<'_> {
     /// First reduces dy to what passed the activation, which is the gradient by the residual and takes
     /// its place in all that follows.
     fn gated_first(&self, tensors: &Backward<'_>, gated: &Plan) -> Result<Vec<Prepared>> {
-        // The gradients of gains of elements are summed when dx is written already.
-        let in_dx = tensors.dx.filter(|_| gated.gains != Gains::Elements);
+        // The gradients of gains of elements are summed when dx is written already, and what follows reads x.
+        let apart = |dx: &&Tensor| gated.gains != Gains::Elements && !dx.same_place(tensors.x);
+        let in_dx = tensors.dx.filter(apart);
         let Some(dresidual) = tensors.dresidual.or(in_dx) else {
             let reason = "other gradients are computed from it";
             return Err(Error::Missing {

@@ -177,10 +177,12 @@ impl Cutter<'_> {
 
     fn tiles(&self, columns: usize) -> Tiles {
         let fits = columns.next_power_of_two().min(self.lanes());
-        let (lanes, span) = match self.tuning.class {
-            DeviceClass::Gpu => (fits.min(GPU_TILE_LANES), 1),
-            DeviceClass::Cpu => (fits, columns.div_ceil(fits).min(CPU_SPAN)),
+        let lanes = match self.tuning.class {
+            DeviceClass::Gpu => fits.min(GPU_TILE_LANES),
+            DeviceClass::Cpu => fits,
         };
+        let most = spans(self.tuning.class) as usize;
+        let span = columns.div_ceil(lanes).min(most);
         Tiles {
             count: columns.div_ceil(lanes * span) as u32,
             lanes: lanes as u32,
@@ -256,6 +258,21 @@ impl Runs {
     /// Where the second ones begin among them.
     pub(crate) fn column_sums_at(&self) -> u32 {
         (self.column_sums[0] - self.row_sums[0]) as u32
+    }
+}
+
+/// The wide words of each class of device.
+pub(crate) const WORDS: [(DeviceClass, Word); 3] = [
+    (DeviceClass::Gpu, Word::F32x4),
+    (DeviceClass::Cpu, Word::F32x4),
+    (DeviceClass::Cpu, Word::U64x2),
+];
+
+/// The most words of a row for each lane.
+pub(crate) fn spans(class: DeviceClass) -> u32 {
+    match class {
+        DeviceClass::Gpu => 1,
+        DeviceClass::Cpu => CPU_SPAN as u32,
     }
 }
 

@@ -4,6 +4,7 @@
 //! A strategy is a module here, or a geometry that two of them share, and its shaders.
 
 mod channels;
+pub(crate) mod choices;
 mod columns;
 mod cut;
 mod layout;
@@ -17,16 +18,16 @@ mod windows;
 mod word;
 
 pub(crate) use channels::{Channels, Parts};
+pub(crate) use choices::{Choice, Walk};
 pub(crate) use columns::{Columns, SPANS};
 pub(crate) use cut::{Cut, Geometry};
 pub(crate) use reduction::{Gains, Reduction};
 pub(crate) use rows::Rows;
-pub(crate) use tuning::UNIT;
+pub(crate) use tuning::{Tuning, UNIT};
 pub(crate) use word::{Half, Word};
 
 use cut::fold;
 use layout::Chooser;
-use tuning::Tuning;
 use windows::Room;
 use word::Words;
 

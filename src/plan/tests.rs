@@ -2,6 +2,7 @@
 //! uniform blocks that the kernels get. `rows` and `columns` know shaders/lib and the loops of
 //! shaders/*.wgsl by heart; whoever changes one of these changes its twin there.
 
+mod choices;
 mod columns;
 mod fuzz;
 mod halves;

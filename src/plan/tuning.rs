@@ -51,7 +51,7 @@ pub(crate) const MAX_FOLDED: usize = 49_152;
 pub(crate) const UNIT: usize = 32;
 
 impl Tuning {
-    pub(super) fn of(class: DeviceClass) -> Self {
+    pub(crate) fn of(class: DeviceClass) -> Self {
         match class {
             DeviceClass::Gpu => Self {
                 class,

@@ -54,7 +54,6 @@ impl Word {
     }
 
     /// Whether a device needs 64-bit integers for it.
-    #[cfg(test)]
     pub(crate) const fn is_int64(self) -> bool {
         matches!(self, Self::U64x2 | Self::U64(_))
     }
@@ -62,13 +61,13 @@ impl Word {
 
 /// The words that an element type can be seen in.
 #[derive(Clone, Copy)]
-pub(super) struct Words {
+pub(crate) struct Words {
     /// Four elements.
-    pub(super) wide: Word,
+    pub(crate) wide: Word,
     /// As few as a kernel can write.
-    pub(super) narrow: Word,
+    pub(crate) narrow: Word,
     /// One element.
-    pub(super) single: Word,
+    pub(crate) single: Word,
 }
 
 impl Words {

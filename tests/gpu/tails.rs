@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 use wgnorm::{
     Activation, BatchNormOptions, BatchRenormOptions, DType, Error, GroupNormOptions,
-    InstanceNormOptions, LayerNormOptions, Mode, Momentum, RmsNormOptions, Shape, Statistics,
-    Wanted, functional, functional::Backward,
+    InstanceNormOptions, LayerNormOptions, Mode, Momentum, PlanOptions, RmsNormOptions, Shape,
+    Statistics, Wanted, functional, functional::Backward,
 };
 
 use crate::device;
@@ -309,4 +309,63 @@ proptest! {
             check_all(&case);
         }
     }
+}
+
+/// Where lanes that ask for gates go through other words than those that kept them, a first dispatch
+/// reduces dy; in the place of x it would take from the next one what that reads.
+#[test]
+fn gated_gradients_never_take_the_place_of_x() {
+    let Some(device) = device() else { return };
+    let shape = Shape::from([4, 3, 5, 5]);
+    let options = BatchNormOptions {
+        activation: Activation::Relu,
+        plan: PlanOptions {
+            strategy: Some(wgnorm::Strategy::SplitRows),
+            class: None,
+        },
+        ..BatchNormOptions::default()
+    };
+    let wave = |step: f32| -> Vec<f32> { (0..300).map(|i| (step * i as f32).sin()).collect() };
+    let [x, dy, residual] = [1.1, 0.7, 0.3].map(|step| device.upload(&wave(step), &shape).unwrap());
+    let y = device.empty(&shape, DType::F32).unwrap();
+    let len = functional::state_len(device, &shape, &options).unwrap();
+    let state = device.empty([len], DType::F32).unwrap();
+    let forward = functional::Forward {
+        state: Some(&state),
+        residual: Some(&residual),
+        ..functional::Forward::new(&x, &y)
+    };
+    let backward = Backward {
+        dx: Some(&x),
+        residual: true,
+        ..Backward::new(&x, &dy, &state)
+    };
+    let mut step = device.recorder();
+    functional::forward(&mut step, &forward, &options, Mode::RECOMPUTE).unwrap();
+    let refused = functional::backward(&mut step, &backward, &options, Statistics::Batch);
+    assert!(
+        matches!(
+            refused,
+            Err(Error::Missing {
+                name: "dresidual",
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
+    let dresidual = device.empty(&shape, DType::F32).unwrap();
+    let with = Backward {
+        dresidual: Some(&dresidual),
+        ..backward
+    };
+    let apart = device.empty(&shape, DType::F32).unwrap();
+    let elsewhere = Backward {
+        dx: Some(&apart),
+        ..with
+    };
+    functional::backward(&mut step, &elsewhere, &options, Statistics::Batch).unwrap();
+    functional::backward(&mut step, &with, &options, Statistics::Batch).unwrap();
+    step.submit().unwrap();
+    let bits = |tensor| device.download::<f32>(tensor).unwrap();
+    assert_eq!(bits(&x), bits(&apart));
 }

@@ -23,6 +23,9 @@ pub(crate) struct Effort {
     pub(crate) thread_ops: u64,
     /// Steps of each soak.
     pub(crate) soak_steps: u64,
+    /// Of how many shaders one is compiled, and with how many sets of override values.
+    pub(crate) shader_step: usize,
+    pub(crate) overrides: usize,
 }
 
 impl Effort {
@@ -38,6 +41,8 @@ impl Effort {
         faults: 50,
         thread_ops: 500,
         soak_steps: 10_000,
+        shader_step: 1,
+        overrides: 2,
     };
 
     /// What the ordinary suite has time for.
@@ -52,5 +57,7 @@ impl Effort {
         faults: 2,
         thread_ops: 20,
         soak_steps: 300,
+        shader_step: 31,
+        overrides: 1,
     };
 }

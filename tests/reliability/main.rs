@@ -26,6 +26,7 @@ mod random;
 mod replayable;
 mod report;
 mod rerun;
+mod shaders;
 
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/bounds.rs"]
@@ -70,6 +71,8 @@ mod spectral_case;
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/stored.rs"]
 mod stored;
+#[path = "../../src/kernels/contract/targets.rs"]
+mod targets;
 
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
@@ -98,7 +101,7 @@ fn device() -> Option<&'static Device> {
 type Section = fn(&Device, &Effort, &mut Report);
 
 /// Every section by its name, in the order in which they run.
-const SECTIONS: [(&str, Section); 10] = [
+const SECTIONS: [(&str, Section); 11] = [
     ("random", random::run),
     ("exact", exact::run),
     ("rerun", rerun::run),
@@ -106,6 +109,7 @@ const SECTIONS: [(&str, Section); 10] = [
     ("nan_isolation", isolation::run),
     ("ema_drift", ema::run),
     ("plans", planning::run),
+    ("shaders", shaders::run),
     ("faults", faults::run),
     ("threads", load::threads::run),
     ("soak", load::soak::run),

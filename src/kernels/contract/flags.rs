@@ -68,7 +68,7 @@ fn defects(subject: Subject, sources: &[String]) -> Vec<String> {
 fn sources(subject: Subject) -> Vec<String> {
     let variants = subject.variants().into_iter();
     let sources: BTreeSet<_> = variants
-        .map(|io| subject.program(io).sources.concat())
+        .map(|io| subject.linked(io).sources.concat())
         .collect();
     sources.into_iter().collect()
 }

@@ -30,7 +30,7 @@ fn shaders(folder: &str) -> BTreeMap<String, String> {
 fn linked(subject: Subject, lib: &BTreeMap<String, String>) -> BTreeSet<String> {
     let variants = subject.variants().into_iter();
     let sources: BTreeSet<_> = variants
-        .flat_map(|io| subject.program(io).sources)
+        .flat_map(|io| subject.linked(io).sources)
         .filter(|source| *source != subject.body())
         .collect();
     sources
@@ -106,7 +106,7 @@ fn defects(
 
     let variants = subject.variants().into_iter();
     let bound: BTreeSet<&str> = variants
-        .flat_map(|io| subject.program(io).bindings)
+        .flat_map(|io| subject.linked(io).bindings)
         .map(|binding| binding.name)
         .collect();
     let words: BTreeSet<&str> = header

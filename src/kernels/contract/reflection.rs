@@ -1,39 +1,19 @@
 //! What naga reads in a composed shader: entry point, bindings, parameters, constants.
 
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{
-    AddressSpace, Expression, GlobalVariable, Handle, Literal, Module, ScalarKind, ShaderStage,
+    AddressSpace, Expression, GlobalVariable, Handle, Literal, ScalarKind, ShaderStage,
     StorageAccess, TypeInner,
 };
 
 use super::super::{Flags, Form, Io, Reduce, backward_sums, fold_sums, moments};
+use super::targets::{Needs, Parsed};
 use super::{Subject, assert_found, for_every_variant, matrix, spoiled};
 use crate::gpu::{Access, Program};
 
 /// What WebGPU grants without asking for more.
 const MAX_STORAGE_BUFFERS: usize = 8;
 
-/// A parsed and validated shader.
-pub(super) struct Shader {
-    pub(super) module: Module,
-    pub(super) info: ModuleInfo,
-}
-
-impl Shader {
-    /// Accepts what WebGPU has without optional features, and what this choice of snippets needs.
-    pub(super) fn new(source: &str, io: Io) -> Result<Self, String> {
-        let mut capabilities = Capabilities::empty();
-        capabilities.set(Capabilities::SHADER_INT64, io.word.is_int64());
-        let subgroups = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
-        capabilities.set(subgroups, io.reduce != Reduce::Shared);
-        let module =
-            naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
-        let info = Validator::new(ValidationFlags::all(), capabilities)
-            .validate(&module)
-            .map_err(|error| error.emit_to_string(source))?;
-        Ok(Self { module, info })
-    }
-
+impl Parsed {
     /// Storage and uniform variables with their names.
     fn resources(&self) -> impl Iterator<Item = (Handle<GlobalVariable>, &GlobalVariable, &str)> {
         self.module
@@ -65,9 +45,17 @@ fn name_of(name: Option<&String>) -> &str {
     name.map_or("(nameless)", String::as_str)
 }
 
+/// What a choice of snippets needs beyond what WebGPU has without optional features.
+pub(super) fn needs(io: Io) -> Needs {
+    Needs {
+        int64: io.word.is_int64(),
+        subgroups: io.reduce != Reduce::Shared,
+    }
+}
+
 /// All that the shader and its host half disagree about.
 pub(super) fn defects(subject: Subject, io: Io, program: &Program, source: &str) -> Vec<String> {
-    let shader = match Shader::new(source, io) {
+    let shader = match Parsed::new(source, needs(io)) {
         Ok(shader) => shader,
         Err(error) => return vec![error],
     };
@@ -79,7 +67,7 @@ pub(super) fn defects(subject: Subject, io: Io, program: &Program, source: &str)
     found
 }
 
-fn check_entry_point(shader: &Shader, program: &Program, found: &mut Vec<String>) {
+fn check_entry_point(shader: &Parsed, program: &Program, found: &mut Vec<String>) {
     let [entry] = &shader.module.entry_points[..] else {
         found.push(format!(
             "{} entry points instead of one",
@@ -96,7 +84,7 @@ fn check_entry_point(shader: &Shader, program: &Program, found: &mut Vec<String>
 }
 
 /// Compares the sets of (binding, name, access), and looks for bindings that nobody uses.
-fn check_bindings(shader: &Shader, program: &Program, found: &mut Vec<String>) {
+fn check_bindings(shader: &Parsed, program: &Program, found: &mut Vec<String>) {
     let mut expected = vec![(0, "params", AddressSpace::Uniform)];
     expected.extend(program.bindings.iter().map(|binding| {
         let access = match binding.access {
@@ -136,7 +124,7 @@ fn check_bindings(shader: &Shader, program: &Program, found: &mut Vec<String>) {
 }
 
 /// Compares names, order, types and offsets of the uniform's fields.
-fn check_parameters(subject: Subject, shader: &Shader, found: &mut Vec<String>) {
+fn check_parameters(subject: Subject, shader: &Parsed, found: &mut Vec<String>) {
     let (fields, size) = subject.parameters();
     let Some((_, params, _)) = shader.resources().find(|(.., name)| *name == "params") else {
         found.push("no params".into());
@@ -180,7 +168,7 @@ const DERIVED: [&str; 4] = ["ROWS", "PAIRS", "ENTRIES", "CHUNK"];
 fn check_constants(
     subject: Subject,
     io: Io,
-    shader: &Shader,
+    shader: &Parsed,
     program: &Program,
     found: &mut Vec<String>,
 ) {
@@ -233,7 +221,7 @@ fn constants_of(io: Io) -> Vec<(&'static str, u32)> {
 #[test]
 fn shaders_and_host_halves_agree() {
     for_every_variant(|subject, io| {
-        let program = subject.program(io);
+        let program = subject.linked(io);
         defects(subject, io, &program, &program.sources.concat())
     });
 }
@@ -242,7 +230,7 @@ fn shaders_and_host_halves_agree() {
 fn spoiled_shaders_are_found() {
     let subject = Subject::Walk(&moments::KERNELS.rows);
     let io = subject.variants()[0];
-    let program = subject.program(io);
+    let program = subject.linked(io);
     for (from, to, expected) in [
         // The entry point.
         ("fn moments_rows", "fn moment_rows", "called moment_rows"),
@@ -358,7 +346,7 @@ fn spoiled_gains_and_folds_are_found() {
             "no override FLAGS",
         ),
     ] {
-        let program = subject.program(io);
+        let program = subject.linked(io);
         let source = spoiled(&program.sources.concat(), from, to);
         assert_found(&defects(subject, io, &program, &source), expected);
     }
