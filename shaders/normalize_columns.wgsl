@@ -176,7 +176,7 @@ fn normalize_columns(
     var gate = gate_index(mirrored, lane);
     var row = walk.row_begin;
     while row < walk.row_end {
-        var gates: array<u32, SPAN>;
+        var gates = array<u32, SPAN>();
         var gate_shift = 0u;
         let gated_end = gates_end(row, walk.row_step, walk.row_end);
         for (; row < gated_end; row += ROWS * walk.row_step) {
