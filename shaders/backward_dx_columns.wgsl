@@ -141,8 +141,8 @@ fn backward_dx_columns(
                 gate += WORKGROUP;
             }
         }
-        var x: array<Word, PAIRS * SPAN>;
-        var dy: array<Word, PAIRS * SPAN>;
+        var x = array<Word, PAIRS * SPAN>();
+        var dy = array<Word, PAIRS * SPAN>();
         for (var i = 0u; i < PAIRS * SPAN; i++) {
             let word = word_of(walk, row, i);
             x[i] = load_x(word);

@@ -28,11 +28,11 @@ struct Statistics {
 fn statistics_of_columns(slice: Slice, walk: Walk) -> Statistics {
     var statistics: Statistics;
     for (var j = 0u; j < SPAN; j++) {
-        var ks: array<f32, 4>;
-        var ds: array<f32, 4>;
-        var rstds: array<f32, 4>;
-        var scales: array<f32, 4>;
-        var shifts: array<f32, 4>;
+        var ks = array<f32, 4>();
+        var ds = array<f32, 4>();
+        var rstds = array<f32, 4>();
+        var scales = array<f32, 4>();
+        var shifts = array<f32, 4>();
         for (var c = 0u; c < WIDTH; c++) {
             let slot = slot_of(slice, span_word(walk, j) * WIDTH + c);
             let saved = state_at(saved_index(statistic_of(slot)));
@@ -66,10 +66,10 @@ fn column_sums(walk: Walk, first_gate: u32, of_columns: Statistics) -> Sums {
     var row = walk.row_begin;
     while row < walk.row_end {
         let long_end = min(row + 512u * step, walk.row_end);
-        var long: Sums;
+        var long = Sums();
         while row < long_end {
             let end = min(row + 16u * step, long_end);
-            var part: Sums;
+            var part = Sums();
             for (; row < end; row += PAIRS * step) {
                 if gate_shift == 0u {
                     for (var j = 0u; j < SPAN; j++) {

@@ -26,8 +26,8 @@ struct Affine {
 fn affine_of(slice: Slice, walk: Walk) -> Affine {
     var affine: Affine;
     for (var j = 0u; j < SPAN; j++) {
-        var gains: array<f32, 4>;
-        var offsets: array<f32, 4>;
+        var gains = array<f32, 4>();
+        var offsets = array<f32, 4>();
         for (var c = 0u; c < WIDTH; c++) {
             let slot = slot_of(slice, span_word(walk, j) * WIDTH + c);
             let of_xhat = gate_affine(slot, vec4<f32>(0.0, 0.0, 1.0, 0.0));
@@ -49,10 +49,10 @@ fn column_sums(walk: Walk, of_columns: Affine) -> Sums {
     var row = walk.row_begin;
     while row < walk.row_end {
         let long_end = min(row + 512u * step, walk.row_end);
-        var long: Sums;
+        var long = Sums();
         while row < long_end {
             let end = min(row + 16u * step, long_end);
-            var part: Sums;
+            var part = Sums();
             for (; row < end; row += PAIRS * step) {
                 for (var i = 0u; i < PAIRS * SPAN; i++) {
                     let j = i % SPAN;

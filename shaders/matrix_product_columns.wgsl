@@ -21,10 +21,10 @@ fn lane_sums(share: Share, tile: u32, lane: u32) -> array<Word, SPAN> {
     var sums: array<Word, SPAN>;
     while row < share.end {
         let long_end = min(row + 1024u * step, share.end);
-        var long: array<Word, SPAN>;
+        var long = array<Word, SPAN>();
         while row < long_end {
             let end = min(row + 32u * step, long_end);
-            var part: array<Word, SPAN>;
+            var part = array<Word, SPAN>();
             for (; row < end; row += ROWS * step) {
                 for (var k = 0u; k < ROWS; k++) {
                     let exists = row + k * step < end;

@@ -19,10 +19,10 @@ fn lane_sums(share: Share, first_row: u32, lane: u32) -> vec4<f32> {
     var sums: array<Word, ROWS>;
     while c.at < share.end {
         let long_end = min(c.at + 1024u * WORKGROUP, share.end);
-        var long: array<Word, ROWS>;
+        var long = array<Word, ROWS>();
         while c.at < long_end {
             let end = min(c.at + 32u * WORKGROUP, long_end);
-            var part: array<Word, ROWS>;
+            var part = array<Word, ROWS>();
             while c.at < end {
                 let factor = unpack(column_vector[c.at]);
                 let at = c.block + c.word;

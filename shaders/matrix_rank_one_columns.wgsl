@@ -39,7 +39,7 @@ fn matrix_rank_one_columns(@builtin(workgroup_id) group_id: vec3<u32>, here: Inv
     let share = share_of(slice);
     let end = share.end;
     for (var row = share.begin + here.lane / params.tile_lanes; row < end; row += ROWS * step) {
-        var loaded: array<Word, ROWS * SPAN>;
+        var loaded = array<Word, ROWS * SPAN>();
         for (var i = 0u; i < ROWS * SPAN; i++) {
             let at = row + i / SPAN * step;
             loaded[i] = load_dy(starts[i % SPAN] + select(row, at, at < end) * row_words);

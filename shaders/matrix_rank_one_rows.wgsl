@@ -37,7 +37,7 @@ fn matrix_rank_one_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invoca
     for (var c = cursor_at(share.begin + here.lane); c.at < end; c = advance(c, stride)) {
         let column = unpack(column_vector[c.at]);
         let at = c.block + c.word;
-        var loaded: array<Word, ROWS>;
+        var loaded = array<Word, ROWS>();
         for (var k = 0u; k < ROWS; k++) {
             loaded[k] = load_dy(starts[k] + at);
         }

@@ -24,10 +24,10 @@ fn column_sums(walk: Walk, k: array<Word, SPAN>) -> Sums {
     var row = walk.row_begin;
     while row < walk.row_end {
         let long_end = min(row + 512u * step, walk.row_end);
-        var long: Sums;
+        var long = Sums();
         while row < long_end {
             let end = min(row + 16u * step, long_end);
-            var part: Sums;
+            var part = Sums();
             for (; row < end; row += ROWS * step) {
                 // Nothing is stored here, so a compiler can have all of these loads in flight.
                 for (var i = 0u; i < ROWS * SPAN; i++) {
@@ -70,7 +70,7 @@ fn moments_columns(
     let walk = walk_of(slice, lane);
     var k: array<Word, SPAN>;
     for (var j = 0u; j < SPAN; j++) {
-        var ks: array<f32, 4>;
+        var ks = array<f32, 4>();
         for (var c = 0u; c < WIDTH; c++) {
             ks[c] = pivots[merged_column(slice, span_word(walk, j), c)];
         }

@@ -148,8 +148,8 @@ fn normalize_columns(
     var gate_shift = 0u;
     var gate = gate_index(mirrored, lane);
     for (var row = walk.row_begin; row < walk.row_end; row += ROWS * walk.row_step) {
-        var x: array<Word, ROWS * SPAN>;
-        var residuals: array<Word, ROWS * SPAN>;
+        var x = array<Word, ROWS * SPAN>();
+        var residuals = array<Word, ROWS * SPAN>();
         for (var i = 0u; i < ROWS * SPAN; i++) {
             x[i] = load_x(word_of(walk, row, i));
             residuals[i] = load_residual(word_of(walk, row, i));
