@@ -6,6 +6,7 @@
 mod backends;
 mod flags;
 mod headers;
+mod loops;
 mod matrix;
 mod reflection;
 mod targets;
