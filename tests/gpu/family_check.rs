@@ -97,26 +97,34 @@ impl Case {
         } else if wanted.dx {
             hold_rounded(self, "dx", (&got.dx, &want.dx, &terms.dx), self.dtype);
         }
-        let [mut dgamma, mut worst_gain, mut dbeta] = [0.0; 3];
+        let [mut dgamma, mut worst_gain, mut dbeta, mut worst_offset] = [0.0; 4];
         if wanted.dgamma {
             dgamma = l2(&got.dgamma, &want.dgamma, &terms.dgamma);
             worst_gain = worst(&got.dgamma, &want.dgamma, &gains);
         }
         if wanted.dbeta {
-            dbeta = worst(&got.dbeta, &want.dbeta, &terms.dbeta);
+            dbeta = l2(&got.dbeta, &want.dbeta, &terms.dbeta);
+            worst_offset = worst(&got.dbeta, &want.dbeta, &terms.dbeta);
         }
         let errors = [
             ("dx", (dx, L2)),
             ("dgamma", (dgamma, SUM)),
             ("dgamma's worst", (worst_gain, SUM_L2)),
             ("dbeta", (dbeta, SUM)),
+            ("dbeta's worst", (worst_offset, one_of(got.dbeta.len()))),
         ];
         hold_all(self, &errors);
         Errors {
             dx,
             dgamma,
-            dbeta,
+            dbeta: worst_offset,
             ..Errors::default()
         }
     }
+}
+
+/// The bound of each of so many sums: the worst of thousands lies further out, where 17 roundings of one
+/// sum happen to agree (2.1e-7 was seen of 1,950).
+fn one_of(sums: usize) -> f64 {
+    if sums > 1000 { 5e-7 } else { SUM }
 }
