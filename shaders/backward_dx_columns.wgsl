@@ -102,6 +102,41 @@ fn gradient_of(slice: Slice, word: u32) -> Gradient {
     );
 }
 
+// Writes four of the words that a lane reads at once: software drivers unroll no longer loops.
+fn write_words(
+    walk: Walk,
+    row: u32,
+    four: u32,
+    gradient: ptr<function, array<Gradient, SPAN>>,
+    gates: ptr<function, array<u32, SPAN>>,
+    gate_shift: u32,
+) {
+    let begin = min(4u * four, PAIRS * SPAN);
+    let end = min(begin + 4u, PAIRS * SPAN);
+    var x: array<Word, 4>;
+    var dy: array<Word, 4>;
+    for (var i = begin; i < end; i++) {
+        let word = word_of(walk, row, i);
+        x[i - begin] = load_x(word);
+        dy[i - begin] = load_dy(word);
+    }
+    for (var i = begin; i < end; i++) {
+        let g = (*gradient)[i % SPAN];
+        let centred = (x[i - begin] - g.k) - g.d;
+        let bits = (*gates)[i % SPAN] >> (gate_shift + i / SPAN * WIDTH);
+        var h = gated(dy[i - begin], centred, g.gate_scale, g.gate_shift, 0u, bits);
+        let mask = row_mask(walk, row_of(walk, row, i), i % SPAN);
+        store_dresidual(word_of(walk, row, i), valid(h, mask));
+        if has(GROUPED) {
+            h *= g.gain;
+        }
+        if has(WANT_DX) {
+            let value = g.scale * ((h - g.mean_dy) - centred * g.slope);
+            store_dx(word_of(walk, row, i), valid(value, mask));
+        }
+    }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn backward_dx_columns(
     @builtin(workgroup_id) group_id: vec3<u32>,
@@ -133,36 +168,20 @@ fn backward_dx_columns(
     }
     var gate = gate_index(mirrored, lane);
     var gates: array<u32, SPAN>;
-    var gate_shift = 0u;
-    for (var row = walk.row_begin; row < walk.row_end; row += PAIRS * walk.row_step) {
-        if gate_shift == 0u {
-            for (var j = 0u; j < SPAN; j++) {
-                gates[j] = gate_bits(gate);
-                gate += WORKGROUP;
-            }
+    var row = walk.row_begin;
+    while row < walk.row_end {
+        for (var j = 0u; j < SPAN; j++) {
+            gates[j] = gate_bits(gate);
+            gate += WORKGROUP;
         }
-        var x = array<Word, PAIRS * SPAN>();
-        var dy = array<Word, PAIRS * SPAN>();
-        for (var i = 0u; i < PAIRS * SPAN; i++) {
-            let word = word_of(walk, row, i);
-            x[i] = load_x(word);
-            dy[i] = load_dy(word);
+        var gate_shift = 0u;
+        let gated_end = gates_end(row, walk.row_step, walk.row_end);
+        for (; row < gated_end; row += PAIRS * walk.row_step) {
+            write_words(walk, row, 0u, &gradient, &gates, gate_shift);
+            write_words(walk, row, 1u, &gradient, &gates, gate_shift);
+            write_words(walk, row, 2u, &gradient, &gates, gate_shift);
+            write_words(walk, row, 3u, &gradient, &gates, gate_shift);
+            gate_shift += PAIRS * WIDTH;
         }
-        for (var i = 0u; i < PAIRS * SPAN; i++) {
-            let g = gradient[i % SPAN];
-            let centred = (x[i] - g.k) - g.d;
-            let bits = gates[i % SPAN] >> (gate_shift + i / SPAN * WIDTH);
-            var h = gated(dy[i], centred, g.gate_scale, g.gate_shift, 0u, bits);
-            let mask = row_mask(walk, row_of(walk, row, i), i % SPAN);
-            store_dresidual(word_of(walk, row, i), valid(h, mask));
-            if has(GROUPED) {
-                h *= g.gain;
-            }
-            if has(WANT_DX) {
-                let value = g.scale * ((h - g.mean_dy) - centred * g.slope);
-                store_dx(word_of(walk, row, i), valid(value, mask));
-            }
-        }
-        gate_shift = (gate_shift + PAIRS * WIDTH) & 31u;
     }
 }

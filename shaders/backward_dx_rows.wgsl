@@ -134,28 +134,28 @@ fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation
     let end = stride.end;
     var c0 = cursor_at(slice, slice.begin + lane);
     var gate = gate_index(mirrored, lane);
-    var gates = 0u;
-    var gate_shift = 0u;
     while c0.at < end {
-        let c1 = advance(c0, stride);
-        let i0 = written_word(c0);
-        let i1 = select(i0, written_word(c1), c1.at < end);
-        let x0 = centred(load_x(i0), own, next, c0, stride);
-        let x1 = centred(load_x(i1), own, next, c1, stride);
-        if gate_shift == 0u {
-            gates = gate_bits(gate);
-            gate += WORKGROUP;
+        let gates = gate_bits(gate);
+        var gate_shift = 0u;
+        let gated_end = gates_end(c0.at, WORKGROUP, end);
+        while c0.at < gated_end {
+            let c1 = advance(c0, stride);
+            let i0 = written_word(c0);
+            let i1 = select(i0, written_word(c1), c1.at < end);
+            let x0 = centred(load_x(i0), own, next, c0, stride);
+            let x1 = centred(load_x(i1), own, next, c1, stride);
+            let bits1 = gates >> (gate_shift + WIDTH);
+            let dy0 = passed(load_dy(i0), x0, own, next, c0, stride, gates >> gate_shift);
+            let dy1 = passed(load_dy(i1), x1, own, next, c1, stride, bits1);
+            gate_shift += 2u * WIDTH;
+            if writes(c0, stride) {
+                store_word(i0, x0, dy0, own, next, c0, stride, written_mask(c0, slice.slot));
+            }
+            if writes(c1, stride) {
+                store_word(i1, x1, dy1, own, next, c1, stride, written_mask(c1, slice.slot));
+            }
+            c0 = advance(c1, stride);
         }
-        let bits1 = gates >> (gate_shift + WIDTH);
-        let dy0 = passed(load_dy(i0), x0, own, next, c0, stride, gates >> gate_shift);
-        let dy1 = passed(load_dy(i1), x1, own, next, c1, stride, bits1);
-        gate_shift = (gate_shift + 2u * WIDTH) & 31u;
-        if writes(c0, stride) {
-            store_word(i0, x0, dy0, own, next, c0, stride, written_mask(c0, slice.slot));
-        }
-        if writes(c1, stride) {
-            store_word(i1, x1, dy1, own, next, c1, stride, written_mask(c1, slice.slot));
-        }
-        c0 = advance(c1, stride);
+        gate += WORKGROUP;
     }
 }

@@ -16,8 +16,6 @@ fn lane_sums(slice: Slice, here: Invocation, group: u32, saved: vec4<f32>) -> ve
     let scale = Word(affine.x);
     let shift = Word(affine.y);
     var gate = gate_index(group, here.lane);
-    var gates = 0u;
-    var gate_shift = 0u;
     var sum_dy = Word(0.0);
     var sum_dy_x = Word(0.0);
     var stride = stride_of(slice);
@@ -31,28 +29,30 @@ fn lane_sums(slice: Slice, here: Invocation, group: u32, saved: vec4<f32>) -> ve
             var part_dy = Word(0.0);
             var part_dy_x = Word(0.0);
             while c0.at < stride.end {
-                let c1 = advance(c0, stride);
-                let i0 = word_of(c0);
-                let i1 = select(i0, word_of(c1), c1.at < stride.end);
-                let x0 = load_x(i0);
-                let x1 = load_x(i1);
-                let m0 = read_mask(c0, slice.slot);
-                let m1 = read_mask(c1, slice.slot);
-                let centred0 = valid((x0 - k) - d, m0);
-                let centred1 = valid((x1 - k) - d, m1);
-                if gate_shift == 0u {
-                    gates = gate_bits(gate);
-                    gate += WORKGROUP;
+                let gates = gate_bits(gate);
+                var gate_shift = 0u;
+                let gated_end = gates_end(c0.at, WORKGROUP, stride.end);
+                while c0.at < gated_end {
+                    let c1 = advance(c0, stride);
+                    let i0 = word_of(c0);
+                    let i1 = select(i0, word_of(c1), c1.at < stride.end);
+                    let x0 = load_x(i0);
+                    let x1 = load_x(i1);
+                    let m0 = read_mask(c0, slice.slot);
+                    let m1 = read_mask(c1, slice.slot);
+                    let centred0 = valid((x0 - k) - d, m0);
+                    let centred1 = valid((x1 - k) - d, m1);
+                    let passed0 = gated(load_dy(i0), centred0, scale, shift, read_gains(c0), gates >> gate_shift);
+                    let bits1 = gates >> (gate_shift + WIDTH);
+                    let passed1 = gated(load_dy(i1), centred1, scale, shift, read_gains(c1), bits1);
+                    gate_shift += 2u * WIDTH;
+                    let dy0 = gained(valid(passed0, m0), read_gains(c0));
+                    let dy1 = gained(valid(passed1, m1), read_gains(c1));
+                    part_dy += members(dy0, c0, stride) + members(dy1, c1, stride);
+                    part_dy_x += members(dy0 * centred0, c0, stride) + members(dy1 * centred1, c1, stride);
+                    c0 = advance(c1, stride);
                 }
-                let passed0 = gated(load_dy(i0), centred0, scale, shift, read_gains(c0), gates >> gate_shift);
-                let bits1 = gates >> (gate_shift + WIDTH);
-                let passed1 = gated(load_dy(i1), centred1, scale, shift, read_gains(c1), bits1);
-                gate_shift = (gate_shift + 2u * WIDTH) & 31u;
-                let dy0 = gained(valid(passed0, m0), read_gains(c0));
-                let dy1 = gained(valid(passed1, m1), read_gains(c1));
-                part_dy += members(dy0, c0, stride) + members(dy1, c1, stride);
-                part_dy_x += members(dy0 * centred0, c0, stride) + members(dy1 * centred1, c1, stride);
-                c0 = advance(c1, stride);
+                gate += WORKGROUP;
             }
             long_dy += part_dy;
             long_dy_x += part_dy_x;

@@ -40,6 +40,30 @@ fn affine_of(slice: Slice, walk: Walk) -> Affine {
     return affine;
 }
 
+// Adds four of the words that a lane reads at once: software drivers unroll no longer loops.
+fn add_words(
+    walk: Walk,
+    row: u32,
+    four: u32,
+    first_saved: u32,
+    affine: ptr<function, Affine>,
+    part: ptr<function, Sums>,
+) {
+    let begin = min(4u * four, PAIRS * SPAN);
+    let end = min(begin + 4u, PAIRS * SPAN);
+    for (var i = begin; i < end; i++) {
+        let j = i % SPAN;
+        let saved = state_at(first_saved + row_of(walk, row, i));
+        let word = word_of(walk, row, i);
+        let x = load_x(word);
+        let is_own = is_new(walk, row, i);
+        let xhat = ((x - saved.x) - saved.y) * saved.z;
+        let dy = gated(load_dy(word), xhat, (*affine).gain[j], (*affine).offset[j], 0u, 0u);
+        (*part).dy[j] += select(Word(0.0), dy, is_own);
+        (*part).dy_x[j] += select(Word(0.0), dy * xhat, is_own);
+    }
+}
+
 // The sums in three levels, as in moments_columns.wgsl.
 fn column_sums(walk: Walk, of_columns: Affine) -> Sums {
     var affine = of_columns;
@@ -54,17 +78,10 @@ fn column_sums(walk: Walk, of_columns: Affine) -> Sums {
             let end = min(row + 16u * step, long_end);
             var part = Sums();
             for (; row < end; row += PAIRS * step) {
-                for (var i = 0u; i < PAIRS * SPAN; i++) {
-                    let j = i % SPAN;
-                    let saved = state_at(first_saved + row_of(walk, row, i));
-                    let word = word_of(walk, row, i);
-                    let x = load_x(word);
-                    let is_own = is_new(walk, row, i);
-                    let xhat = ((x - saved.x) - saved.y) * saved.z;
-                    let dy = gated(load_dy(word), xhat, affine.gain[j], affine.offset[j], 0u, 0u);
-                    part.dy[j] += select(Word(0.0), dy, is_own);
-                    part.dy_x[j] += select(Word(0.0), dy * xhat, is_own);
-                }
+                add_words(walk, row, 0u, first_saved, &affine, &part);
+                add_words(walk, row, 1u, first_saved, &affine, &part);
+                add_words(walk, row, 2u, first_saved, &affine, &part);
+                add_words(walk, row, 3u, first_saved, &affine, &part);
             }
             for (var j = 0u; j < SPAN; j++) {
                 long.dy[j] += part.dy[j];

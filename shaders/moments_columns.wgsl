@@ -15,6 +15,31 @@ struct Sums {
     n: array<Word, SPAN>, // valid elements
 }
 
+// Adds four of the words that a lane reads at once: software drivers unroll no longer loops. Nothing is
+// stored here, so a compiler can have all of these loads in flight.
+fn add_words(
+    walk: Walk,
+    row: u32,
+    four: u32,
+    k: ptr<function, array<Word, SPAN>>,
+    part: ptr<function, Sums>,
+) {
+    let begin = min(4u * four, ROWS * SPAN);
+    let end = min(begin + 4u, ROWS * SPAN);
+    for (var i = begin; i < end; i++) {
+        let j = i % SPAN;
+        let x = load_x(word_of(walk, row, i));
+        let is_own = is_new(walk, row, i);
+        let bits = row_mask(walk, row_of(walk, row, i), j);
+        let d = select(Word(0.0), valid(x - (*k)[j], bits), is_own);
+        if has(MASKED) {
+            (*part).n[j] += select(Word(0.0), valid(Word(1.0), bits), is_own);
+        }
+        (*part).s[j] += d;
+        (*part).q[j] += d * d;
+    }
+}
+
 // Sums of 16 rows, and of 32 such sums, stay apart from the total: that keeps the rounding of long sums
 // small.
 fn column_sums(walk: Walk, k: array<Word, SPAN>) -> Sums {
@@ -29,28 +54,25 @@ fn column_sums(walk: Walk, k: array<Word, SPAN>) -> Sums {
             let end = min(row + 16u * step, long_end);
             var part = Sums();
             for (; row < end; row += ROWS * step) {
-                // Nothing is stored here, so a compiler can have all of these loads in flight.
-                for (var i = 0u; i < ROWS * SPAN; i++) {
-                    let j = i % SPAN;
-                    let x = load_x(word_of(walk, row, i));
-                    let is_own = is_new(walk, row, i);
-                    let bits = row_mask(walk, row_of(walk, row, i), j);
-                    let d = select(Word(0.0), valid(x - ks[j], bits), is_own);
-                    if has(MASKED) {
-                        sums.n[j] += select(Word(0.0), valid(Word(1.0), bits), is_own);
-                    }
-                    part.s[j] += d;
-                    part.q[j] += d * d;
-                }
+                add_words(walk, row, 0u, &ks, &part);
+                add_words(walk, row, 1u, &ks, &part);
+                add_words(walk, row, 2u, &ks, &part);
+                add_words(walk, row, 3u, &ks, &part);
             }
             for (var j = 0u; j < SPAN; j++) {
                 long.s[j] += part.s[j];
                 long.q[j] += part.q[j];
+                if has(MASKED) {
+                    long.n[j] += part.n[j];
+                }
             }
         }
         for (var j = 0u; j < SPAN; j++) {
             sums.s[j] += long.s[j];
             sums.q[j] += long.q[j];
+            if has(MASKED) {
+                sums.n[j] += long.n[j];
+            }
         }
     }
     return sums;

@@ -118,6 +118,35 @@ fn affine_of(slice: Slice, word: u32) -> Affine {
     return Affine(word_from(k), word_from(d), word_from(scale), word_from(shift));
 }
 
+// Writes four of the words that a lane reads at once: software drivers unroll no longer loops.
+fn write_words(
+    walk: Walk,
+    row: u32,
+    four: u32,
+    affine: ptr<function, array<Affine, SPAN>>,
+    gates: ptr<function, array<u32, SPAN>>,
+    gate_shift: u32,
+) {
+    let begin = min(4u * four, ROWS * SPAN);
+    let end = min(begin + 4u, ROWS * SPAN);
+    var x: array<Word, 4>;
+    var residuals: array<Word, 4>;
+    for (var i = begin; i < end; i++) {
+        x[i - begin] = load_x(word_of(walk, row, i));
+        residuals[i - begin] = load_residual(word_of(walk, row, i));
+    }
+    for (var i = begin; i < end; i++) {
+        let a = (*affine)[i % SPAN];
+        let normalized = ((x[i - begin] - a.k) - a.d) * a.scale + a.shift;
+        let v = tailed(normalized, residuals[i - begin]);
+        let y = valid(v, row_mask(walk, row_of(walk, row, i), i % SPAN));
+        store_y(word_of(walk, row, i), y);
+        if has(GATED) {
+            (*gates)[i % SPAN] |= gate_of(y) << (gate_shift + i / SPAN * WIDTH);
+        }
+    }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn normalize_columns(
     @builtin(workgroup_id) group_id: vec3<u32>,
@@ -144,34 +173,23 @@ fn normalize_columns(
     for (var j = 0u; j < SPAN; j++) {
         affine[j] = affine_of(slice, span_word(walk, j));
     }
-    var gates: array<u32, SPAN>;
-    var gate_shift = 0u;
     var gate = gate_index(mirrored, lane);
-    for (var row = walk.row_begin; row < walk.row_end; row += ROWS * walk.row_step) {
-        var x = array<Word, ROWS * SPAN>();
-        var residuals = array<Word, ROWS * SPAN>();
-        for (var i = 0u; i < ROWS * SPAN; i++) {
-            x[i] = load_x(word_of(walk, row, i));
-            residuals[i] = load_residual(word_of(walk, row, i));
-        }
-        for (var i = 0u; i < ROWS * SPAN; i++) {
-            let a = affine[i % SPAN];
-            let v = tailed(((x[i] - a.k) - a.d) * a.scale + a.shift, residuals[i]);
-            let y = valid(v, row_mask(walk, row_of(walk, row, i), i % SPAN));
-            store_y(word_of(walk, row, i), y);
-            if has(GATED) {
-                gates[i % SPAN] |= gate_of(y) << (gate_shift + i / SPAN * WIDTH);
-            }
+    var row = walk.row_begin;
+    while row < walk.row_end {
+        var gates = array<u32, SPAN>();
+        var gate_shift = 0u;
+        let gated_end = gates_end(row, walk.row_step, walk.row_end);
+        for (; row < gated_end; row += ROWS * walk.row_step) {
+            write_words(walk, row, 0u, &affine, &gates, gate_shift);
+            write_words(walk, row, 1u, &affine, &gates, gate_shift);
+            write_words(walk, row, 2u, &affine, &gates, gate_shift);
+            write_words(walk, row, 3u, &affine, &gates, gate_shift);
+            gate_shift += ROWS * WIDTH;
         }
         if has(GATED) {
-            gate_shift += ROWS * WIDTH;
-            if gate_shift == 32u || row + ROWS * walk.row_step >= walk.row_end {
-                for (var j = 0u; j < SPAN; j++) {
-                    state[gate] = gates[j];
-                    gate += WORKGROUP;
-                    gates[j] = 0u;
-                }
-                gate_shift = 0u;
+            for (var j = 0u; j < SPAN; j++) {
+                state[gate] = gates[j];
+                gate += WORKGROUP;
             }
         }
     }

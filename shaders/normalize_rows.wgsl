@@ -93,52 +93,53 @@ fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) 
     let stride = stride_of(slice);
     let end = stride.end;
     var c0 = cursor_at(slice, slice.begin + lane);
-    var gates = 0u;
-    var gate_shift = 0u;
     var gate = gate_index(mirrored, lane);
     while c0.at < end {
-        let c1 = advance(c0, stride);
-        let c2 = advance(c1, stride);
-        let c3 = advance(c2, stride);
-        let i0 = written_word(c0);
-        let i1 = select(i0, written_word(c1), c1.at < end);
-        let i2 = select(i0, written_word(c2), c2.at < end);
-        let i3 = select(i0, written_word(c3), c3.at < end);
-        let x0 = load_x(i0);
-        let x1 = load_x(i1);
-        let x2 = load_x(i2);
-        let x3 = load_x(i3);
-        let r0 = load_residual(i0);
-        let r1 = load_residual(i1);
-        let r2 = load_residual(i2);
-        let r3 = load_residual(i3);
-        let y0 = valid(tailed(normalized(x0, own, next, c0, stride), r0), written_mask(c0, slice.slot));
-        let y1 = valid(tailed(normalized(x1, own, next, c1, stride), r1), written_mask(c1, slice.slot));
-        let y2 = valid(tailed(normalized(x2, own, next, c2, stride), r2), written_mask(c2, slice.slot));
-        let y3 = valid(tailed(normalized(x3, own, next, c3, stride), r3), written_mask(c3, slice.slot));
-        if writes(c0, stride) {
-            store_y(i0, y0);
-        }
-        if writes(c1, stride) {
-            store_y(i1, y1);
-        }
-        if writes(c2, stride) {
-            store_y(i2, y2);
-        }
-        if writes(c3, stride) {
-            store_y(i3, y3);
-        }
-        c0 = advance(c3, stride);
-        if has(GATED) {
-            let pair = gate_of(y0) | (gate_of(y1) << WIDTH);
-            gates |= (pair | ((gate_of(y2) | (gate_of(y3) << WIDTH)) << (2u * WIDTH))) << gate_shift;
-            gate_shift += 4u * WIDTH;
-            if gate_shift == 32u || c0.at >= end {
-                state[gate] = gates;
-                gate += WORKGROUP;
-                gates = 0u;
-                gate_shift = 0u;
+        var gates = 0u;
+        var gate_shift = 0u;
+        let gated_end = gates_end(c0.at, WORKGROUP, end);
+        while c0.at < gated_end {
+            let c1 = advance(c0, stride);
+            let c2 = advance(c1, stride);
+            let c3 = advance(c2, stride);
+            let i0 = written_word(c0);
+            let i1 = select(i0, written_word(c1), c1.at < end);
+            let i2 = select(i0, written_word(c2), c2.at < end);
+            let i3 = select(i0, written_word(c3), c3.at < end);
+            let x0 = load_x(i0);
+            let x1 = load_x(i1);
+            let x2 = load_x(i2);
+            let x3 = load_x(i3);
+            let r0 = load_residual(i0);
+            let r1 = load_residual(i1);
+            let r2 = load_residual(i2);
+            let r3 = load_residual(i3);
+            let y0 = valid(tailed(normalized(x0, own, next, c0, stride), r0), written_mask(c0, slice.slot));
+            let y1 = valid(tailed(normalized(x1, own, next, c1, stride), r1), written_mask(c1, slice.slot));
+            let y2 = valid(tailed(normalized(x2, own, next, c2, stride), r2), written_mask(c2, slice.slot));
+            let y3 = valid(tailed(normalized(x3, own, next, c3, stride), r3), written_mask(c3, slice.slot));
+            if has(GATED) {
+                let pair = gate_of(y0) | (gate_of(y1) << WIDTH);
+                gates |= (pair | ((gate_of(y2) | (gate_of(y3) << WIDTH)) << (2u * WIDTH))) << gate_shift;
+                gate_shift += 4u * WIDTH;
             }
+            if writes(c0, stride) {
+                store_y(i0, y0);
+            }
+            if writes(c1, stride) {
+                store_y(i1, y1);
+            }
+            if writes(c2, stride) {
+                store_y(i2, y2);
+            }
+            if writes(c3, stride) {
+                store_y(i3, y3);
+            }
+            c0 = advance(c3, stride);
+        }
+        if has(GATED) {
+            state[gate] = gates;
+            gate += WORKGROUP;
         }
     }
 }

@@ -19,14 +19,17 @@ pub enum Error {
         hint: &'static str,
     },
     /// The device is gone (driver reset, unplugged, destroyed). Make a new
-    /// [`Device`](crate::Device), and continue from what was downloaded last. On a device of the
-    /// caller's own, recording and submitting may go on without notice; a download never does.
+    /// [`Device`](crate::Device), and continue from what was downloaded last. Uploading, recording
+    /// and submitting may go on for a while without notice, into the void; a download never does,
+    /// and once a call has said it, all calls on that device do.
     #[error("the device was lost: {reason}")]
     DeviceLost {
         /// What the driver said.
         reason: String,
     },
-    /// The device has no memory left for a buffer.
+    /// The device has no memory left for a buffer, or its
+    /// [budget](crate::Device::set_memory_budget) has none, also after what waited for the next
+    /// tensors was freed. What there is stays and works.
     #[error("out of memory while creating {name} ({needed} bytes)")]
     OutOfMemory {
         /// What was to be created.

@@ -10,7 +10,8 @@
 //!
 //! # A training step
 //!
-//! Operations are recorded and run when the recorder is submitted; only a download waits.
+//! Operations are recorded and run when the recorder is submitted; only a download waits
+//! for them, and a submission that is far ahead of the device.
 //!
 //! ```no_run
 //! use wgnorm::{BatchNorm, BatchNormOptions, Device};
@@ -76,6 +77,26 @@
 //! [`Device::from_wgpu`] works on the app's own wgpu device, [`Tensor::from_buffer`] in its own
 //! buffers and [`Device::record_into`] in its own encoder. The [`functional`] layer underneath
 //! takes every tensor from the caller and allocates nothing.
+//!
+//! # What fails, and what never panics
+//!
+//! Arguments, shapes, options, state files, buffers of the caller's that do not serve, memory that runs
+//! out and devices that go are each an [`Error`] and never a panic of this crate, and an operation that
+//! is refused has recorded nothing. Only the [`mod@reference`] panics, over slices that do not fit its
+//! shapes, as it documents.
+//!
+//! - **Loss.** A [lost](Error::DeviceLost) device stays lost, and nobody waits for it for more than some
+//!   two seconds. A new [`Device`] in the same process works.
+//! - **Memory.** Before it reports [`Error::OutOfMemory`], a device frees what it kept for the next
+//!   tensors. Where drivers end the process instead, as software ones do, only a
+//!   [budget](Device::set_memory_budget) keeps away from there.
+//! - **Threads.** A thread that panics drops what it has recorded and leaves the device to the others:
+//!   locks are held over no unfinished change, so that a poisoned one is used on.
+//! - **Below.** A panic of wgpu while a download polls it counts as a loss, with its message printed. Other
+//!   panics of wgpu pass through: it has one for a buffer of another `wgpu::Instance`, and its GL backend for
+//!   a thread that keeps others waiting for over a second.
+//! - **Handlers.** On an app's own device its handlers stay, and hear nothing of what is returned here as an
+//!   error.
 //!
 //! # Folding a trained norm
 //!

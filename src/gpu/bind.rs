@@ -33,6 +33,11 @@ impl Device {
         let group = self
             .make_group(pipeline, parameters, tensors)
             .map_err(|error| self.blame(pipeline, tensors, error))?;
+        // wgpu makes one of a lost device without complaint, but in an encoder of the caller's it would
+        // be an error that the caller has to answer for.
+        if let Some(lost) = self.gone() {
+            return Err(lost);
+        }
         self.inner.groups.keep(key, &group);
         Ok(group)
     }
@@ -79,7 +84,7 @@ impl Device {
                 .bindings
                 .iter()
                 .find(|b| b.number == *number)?;
-            tensor.expect_bindable(binding.name, self).err()
+            tensor.expect_bindable(binding.argument(), self).err()
         });
         refused.unwrap_or(error)
     }
@@ -111,7 +116,7 @@ fn key(pipeline: &Pipeline, parameters: &Memory, tensors: &Tensors<'_>) -> Resul
     for binding in &pipeline.program.bindings {
         let tensor = find(tensors, binding);
         if let Some(tensor) = tensor {
-            tensor.expect_unmapped(binding.name)?;
+            tensor.expect_unmapped(binding.argument())?;
         }
         bound.push(tensor.map(|tensor| Bound {
             memory: tensor.storage().memory.id,

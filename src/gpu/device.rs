@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::ahead::Ahead;
+use super::budget::Budget;
 use super::groups::Groups;
 use super::limits::{BINDINGS, FEATURES};
 use super::pipeline::{Pipelines, layout_entry};
@@ -15,8 +17,8 @@ use crate::{Error, Result, Shape};
 /// A wgpu device and queue, with the pipelines, parameter blocks and pooled buffers of this crate.
 ///
 /// Cloning is cheap and shares everything. All methods take `&self` and may be called from any
-/// thread. Only [`download`](Self::download) and [`new`](Self::new) wait; both have async twins
-/// for where nobody may block.
+/// thread. Only [`download`](Self::download) and [`new`](Self::new) wait, both of which have async
+/// twins for where nobody may block, and a [`submit`](Recorder::submit) that is far ahead of the device.
 ///
 /// ```no_run
 /// # fn main() -> wgnorm::Result<()> {
@@ -38,7 +40,8 @@ pub(super) struct Inner {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     limits: Limits,
-    pool: Arc<Pool>,
+    pub(super) budget: Arc<Budget>,
+    pub(super) pool: Arc<Pool>,
     /// Buffers that the host can map, for downloads.
     pub(super) staging: Pool,
     /// The layout of one storage buffer, to ask wgpu whether a buffer can be bound here at all.
@@ -50,6 +53,7 @@ pub(super) struct Inner {
     /// What an absent optional tensor is bound to: a range of its own for every binding number.
     placeholder: wgpu::Buffer,
     lost: Arc<Mutex<Option<String>>>,
+    pub(super) ahead: Mutex<Ahead<wgpu::SubmissionIndex>>,
 }
 
 /// The bytes that each binding number has in the placeholder buffer: the largest offset alignment
@@ -150,6 +154,7 @@ impl Device {
                 device,
                 queue,
                 limits,
+                budget: Budget::unbounded(),
                 pool: Arc::default(),
                 staging: Pool::default(),
                 probe,
@@ -158,6 +163,7 @@ impl Device {
                 parameters: Mutex::default(),
                 placeholder,
                 lost,
+                ahead: Mutex::default(),
             }),
         })
     }
@@ -230,6 +236,7 @@ impl Device {
         tensor.expect_device("tensor", self)?;
         tensor.expect_dtype("tensor", T::DTYPE)?;
         tensor.expect_usage("tensor", wgpu::BufferUsages::COPY_DST)?;
+        tensor.expect_unmapped("tensor")?;
         check_length("data", tensor.shape(), data.len())?;
         if data.is_empty() {
             return Ok(());
@@ -243,44 +250,12 @@ impl Device {
             padded = [bytes, &[0, 0]].concat();
             &padded
         };
+        lock(&self.inner.ahead).upload(bytes.len() as u64);
         self.scoped("writing a tensor", bytes.len() as u64, || {
             self.inner
                 .queue
                 .write_buffer(tensor.raw_buffer(), tensor.offset(), bytes);
         })
-    }
-
-    /// Frees the memory of tensors that are gone, which is otherwise kept for the next ones.
-    pub fn release_pooled_memory(&self) {
-        self.inner.pool.clear();
-        self.inner.staging.clear();
-    }
-
-    /// A new buffer; where memory is short, after freeing what the pools keep.
-    pub(super) fn create_memory(
-        &self,
-        label: &str,
-        size: u64,
-        usage: wgpu::BufferUsages,
-    ) -> Result<Arc<Memory>> {
-        let create = || {
-            self.scoped(label, size, || {
-                new_buffer(&self.inner.device, label, size, usage)
-            })
-        };
-        let buffer = match create() {
-            Err(Error::OutOfMemory { .. }) => {
-                self.release_pooled_memory();
-                create()
-            }
-            other => other,
-        };
-        Ok(self.remember(buffer?))
-    }
-
-    /// A buffer under an identity that bind groups are found by.
-    pub(super) fn remember(&self, buffer: wgpu::Buffer) -> Arc<Memory> {
-        Memory::new(buffer, Arc::downgrade(&self.inner.groups))
     }
 
     /// Runs `create` in error scopes, see [`scope`](super::scope); what fails because the device
@@ -301,15 +276,24 @@ impl Device {
     /// Whether the device is lost, by its word or by trying: wgpu makes objects of a lost device
     /// without complaint, but a buffer that is fresh and cannot be mapped tells.
     pub(super) fn gone(&self) -> Option<Error> {
+        if cfg!(target_arch = "wasm32") {
+            // The answer would come too late.
+            return self.lost();
+        }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let tried = scoped(&self.inner.device, "wgnorm.alive", 4, || {
-            let buffer = new_buffer(&self.inner.device, "wgnorm.alive", 4, usage);
-            buffer.map_async(wgpu::MapMode::Read, .., |_| {});
+        let name = "wgnorm.alive";
+        let device = &self.inner.device;
+        // That there is no memory for it is no loss, and it could not be mapped then either.
+        let made = scoped(device, name, 4, || new_buffer(device, name, 4, usage));
+        let mapped = made.map(|buffer| {
+            scoped(device, name, 4, || {
+                buffer.map_async(wgpu::MapMode::Read, .., |_| {});
+            })
         });
-        self.lost().or(match tried {
-            Err(Error::Validation { message, .. }) => Some(Error::DeviceLost { reason: message }),
-            _ => None,
-        })
+        if let Ok(Err(Error::Validation { message, .. })) = mapped {
+            self.declare_lost(&message);
+        }
+        self.lost()
     }
 
     /// Why the device is lost, if it is known to be.
@@ -319,7 +303,7 @@ impl Device {
             .map(|reason| Error::DeviceLost { reason })
     }
 
-    #[cfg(not(target_arch = "wasm32"))]
+    /// Remembers a loss, so that everything from now on says so; what was told first stays.
     pub(super) fn declare_lost(&self, reason: &str) {
         lock(&self.inner.lost).get_or_insert_with(|| reason.to_owned());
     }
@@ -366,7 +350,7 @@ fn check_length(name: &'static str, shape: &Shape, got: usize) -> Result<()> {
     })
 }
 
-fn new_buffer(
+pub(super) fn new_buffer(
     device: &wgpu::Device,
     label: &str,
     size: u64,

@@ -2,7 +2,9 @@
 //! one function that waits.
 
 mod adapter;
+mod ahead;
 mod bind;
+mod budget;
 mod device;
 mod groups;
 mod limits;

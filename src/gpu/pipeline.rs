@@ -34,6 +34,16 @@ pub struct Binding {
     pub access: Access,
 }
 
+impl Binding {
+    /// What errors call the tensor: as the caller does, where WGSL has a shorter name.
+    pub(super) fn argument(self) -> &'static str {
+        match self.name {
+            "tracked" => "num_batches_tracked",
+            name => name,
+        }
+    }
+}
+
 /// What tells one compiled kernel from another on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PipelineKey {

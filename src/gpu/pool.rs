@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use super::budget::Share;
 use super::device::lock;
 use super::groups::Groups;
 
@@ -20,13 +21,23 @@ pub(super) struct Memory {
     pub(super) id: u64,
     pub(super) buffer: wgpu::Buffer,
     groups: Weak<Groups>,
+    /// What the buffer takes of the device's budget; nothing for one of the caller's.
+    _share: Option<Share>,
 }
 
 impl Memory {
     /// A buffer that bind groups in `groups` may be made for.
-    pub(super) fn new(buffer: wgpu::Buffer, groups: Weak<Groups>) -> Arc<Self> {
-        let id = fresh_id();
-        Arc::new(Self { id, buffer, groups })
+    pub(super) fn new(
+        buffer: wgpu::Buffer,
+        groups: Weak<Groups>,
+        share: Option<Share>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id: fresh_id(),
+            buffer,
+            groups,
+            _share: share,
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Bringing a tensor back: the only place that waits for the GPU.
+//! Bringing a tensor back, and waiting for the GPU, which happens nowhere else.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
+use super::device::lock;
 use super::pool::{Memory, Pool};
 use super::{Device, Element, Tensor};
 use crate::{Error, Result};
@@ -102,6 +103,7 @@ impl Device {
         tensor.expect_device("tensor", self)?;
         tensor.expect_dtype("tensor", T::DTYPE)?;
         tensor.expect_usage("tensor", wgpu::BufferUsages::COPY_SRC)?;
+        tensor.expect_unmapped("tensor")?;
         if let Some(lost) = self.lost() {
             return Err(lost);
         }
@@ -136,9 +138,8 @@ impl Device {
         });
         if let Err(error) = asked {
             // Nothing is wrong with this buffer, unless the device that made it had gone before.
-            return Err(Error::DeviceLost {
-                reason: error.to_string(),
-            });
+            let reason = error.to_string();
+            return Err(self.gone().unwrap_or(Error::DeviceLost { reason }));
         }
         Ok(Some(Readback {
             staging,
@@ -170,6 +171,21 @@ impl Device {
         }
     }
 
+    /// Takes note of a submission, and waits for an earlier one where too many are under way.
+    pub(super) fn follow(&self, submission: wgpu::SubmissionIndex) {
+        let due = lock(&self.inner.ahead).submit(submission);
+        #[cfg(not(target_arch = "wasm32"))]
+        if due.is_some() {
+            let slice = wgpu::PollType::Wait {
+                submission_index: due,
+                timeout: Some(SLICE),
+            };
+            while !self.poll(slice.clone()) && self.lost().is_none() {}
+        }
+        #[cfg(target_arch = "wasm32")]
+        drop(due);
+    }
+
     /// Polls, and says whether the work that was asked for is done. wgpu panics when the driver
     /// reports a loss here; that is one more way to learn of it.
     #[cfg(not(target_arch = "wasm32"))]
@@ -199,14 +215,14 @@ impl Device {
             None => Some("a readback was never answered".to_owned()),
         };
         if let Some(reason) = reason {
-            return Err(self.lost().unwrap_or(Error::DeviceLost { reason }));
+            return Err(self.gone().unwrap_or(Error::DeviceLost { reason }));
         }
         let bytes = ..tensor.bytes();
         let staging = &readback.staging.buffer;
         let view = staging.get_mapped_range(bytes).map_err(|error| {
             // Nobody else knows this buffer, so it can only have gone with its device.
             let reason = error.to_string();
-            self.lost().unwrap_or(Error::DeviceLost { reason })
+            self.gone().unwrap_or(Error::DeviceLost { reason })
         })?;
         let used = tensor.shape().numel() * size_of::<T>();
         let values = bytemuck::pod_collect_to_vec(&view[..used]);

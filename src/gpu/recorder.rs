@@ -106,6 +106,10 @@ impl Recorder<'static> {
 
     /// Submits what was recorded to the device's queue and returns without waiting for it.
     ///
+    /// It does wait, except in a browser, for earlier ones where 64 of them, or what was uploaded for
+    /// them and is over 256 MiB, may still be under way: a loop that never downloads takes memory for
+    /// no more than that.
+    ///
     /// On a device that was lost without a word this may succeed; a download then says so.
     pub fn submit(mut self) -> Result<()> {
         const NAME: &str = "submitting a recorder";
@@ -117,11 +121,15 @@ impl Recorder<'static> {
                 message: message.to_owned(),
             });
         };
-        self.device
+        let submission = self
+            .device
             .scoped(NAME, 0, || {
-                self.device.wgpu_queue().submit([encoder.finish()]);
+                self.device.wgpu_queue().submit([encoder.finish()])
             })
-            .inspect_err(|_| self.device.distrust_groups())
+            .inspect_err(|_| self.device.distrust_groups())?;
+        drop(self.held);
+        self.device.follow(submission);
+        Ok(())
     }
 }
 
@@ -161,6 +169,7 @@ impl<'e> Recorder<'e> {
     pub(crate) fn clear(&mut self, tensors: &[(&'static str, &Tensor)]) -> Result<()> {
         for (name, tensor) in tensors {
             tensor.expect_usage(name, wgpu::BufferUsages::COPY_DST)?;
+            tensor.expect_unmapped(name)?;
             tensor.expect_bindable(name, &self.device)?;
         }
         self.end_pass()?;

@@ -150,7 +150,7 @@ impl Tensor {
                 size,
             });
         }
-        let storage = Storage::foreign(device.remember(buffer));
+        let storage = Storage::foreign(device.remember(buffer, None));
         let tensor = Self::new(device, storage, offset, shape, dtype);
         tensor.expect_usage("buffer", wgpu::BufferUsages::STORAGE)?;
         tensor.expect_bindable("buffer", device)?;
@@ -289,7 +289,7 @@ impl Tensor {
 
     /// A mapped buffer would be refused only at submission, where nobody knows its name any more.
     pub(super) fn expect_unmapped(&self, name: &'static str) -> Result<()> {
-        if self.storage.is_mapped(self.offset) {
+        if !self.is_empty() && self.storage.is_mapped(self.offset) {
             return Err(Error::Mapped { name });
         }
         Ok(())

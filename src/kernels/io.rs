@@ -2,6 +2,7 @@
 
 use super::{Form, Half, Reduce, Word, binding, lib};
 use crate::gpu::{Access, Binding, Tensor};
+use crate::plan;
 
 /// Where the kernel finds an activation that it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -238,9 +239,9 @@ impl Form {
         match self {
             Self::Whole => lib!("rows_whole").to_vec(),
             Self::Ragged => lib!("rows_ragged").to_vec(),
-            Self::Span(words) => vec![SPANS[words as usize - 1]],
+            Self::Span(words) => vec![span(words)],
             Self::HeldRows(words) => vec![lib!("rows_whole")[0], held(words)],
-            Self::HeldColumns(words) => vec![SPANS[0], held(words)],
+            Self::HeldColumns(words) => vec![span(1), held(words)],
         }
     }
 }
@@ -276,10 +277,17 @@ impl Reduce {
     }
 }
 
-/// Words of a row that a lane of split columns owns, from 1 up.
-pub(super) const SPANS: &[&str] = lib!(
-    "span_1", "span_2", "span_3", "span_4", "span_5", "span_6", "span_7", "span_8"
+/// Words of a row that a lane of split columns owns, those of `plan::SPANS`.
+const SPANS: &[&str; plan::SPANS.len()] = lib!(
+    "span_1", "span_2", "span_3", "span_4", "span_5", "span_6", "span_7", "span_8", "span_10",
+    "span_12", "span_14", "span_16"
 );
+
+/// The snippet of so many words of a row for each lane.
+pub(super) fn span(words: u32) -> &'static str {
+    let i = plan::SPANS.partition_point(|&span| span < words);
+    SPANS[i]
+}
 /// Words that a lane of a resident kernel holds, by their binary logarithm.
 const HELD: &[&str] = lib!("held_1", "held_2", "held_4", "held_8", "held_16", "held_32");
 
@@ -289,7 +297,7 @@ impl Io {
         let form = match self.form {
             Form::Whole => 0,
             Form::Ragged => 1,
-            Form::Span(words) => 1 + words,
+            Form::Span(words) => 32 + words,
             Form::HeldRows(words) => 16 + words.ilog2(),
             Form::HeldColumns(words) => 24 + words.ilog2(),
         };

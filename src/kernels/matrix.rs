@@ -1,7 +1,7 @@
 //! What the kernels `matrix_*` have in common: how they are linked, their uniform block, whose WGSL
 //! half is shaders/lib/matrix.wgsl, and the buffer that they share.
 
-use super::io::{Io, Output, Place, SPANS, Tail};
+use super::io::{Io, Output, Place, Tail, span};
 use super::{Form, Word};
 use crate::Result;
 use crate::gpu::{Access, Binding, Dispatch, PipelineKey, Prepared, Program, Recorder, Tensor};
@@ -135,7 +135,7 @@ impl MatrixKernel {
         }
         sources.extend(io.reduce.sources());
         if let (true, Form::Span(words)) = (self.spans, io.form) {
-            sources.push(SPANS[words as usize - 1]);
+            sources.push(span(words));
         }
         sources.extend(self.lib);
         sources.push(self.body);

@@ -189,7 +189,7 @@ impl Spec {
     pub(super) fn saved(&self) -> usize {
         let statistics = self.reduction.view.slots() / self.reduction.fan;
         if self.is_renorm() {
-            2 * statistics
+            statistics.saturating_mul(2)
         } else {
             statistics
         }

@@ -2,7 +2,7 @@
 
 use super::tuning::Tuning;
 use super::word::Words;
-use super::{Form, Pass, Reduce, Word};
+use super::{Form, Pass, Reduce, SPANS, Word};
 use crate::gpu::{DType, DeviceClass};
 
 /// How the workgroups of a kernel go through an activation.
@@ -122,8 +122,10 @@ fn forms(walk: Walk, pass: Pass, tuning: &Tuning, words: Words) -> Vec<(Word, Fo
         Walk::Columns | Walk::Across => {
             let across = walk == Walk::Across;
             let words = [wide, narrow, if across { single } else { narrow }];
-            let spans = 1..=tuning.tile_words.div_ceil(tuning.tile_lanes) as u32;
-            spans
+            let most = tuning.tile_words.div_ceil(tuning.tile_lanes) as u32;
+            SPANS
+                .into_iter()
+                .filter(|&span| span <= most)
                 .flat_map(|span| words.map(|word| (word, Form::Span(span), false)))
                 .collect()
         }

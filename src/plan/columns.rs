@@ -32,6 +32,9 @@ pub(crate) struct Columns {
     pub(crate) shift: u32,
 }
 
+/// Words of a row that a lane of split columns may own.
+pub(crate) const SPANS: [u32; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16];
+
 /// What all windows of a tensor have in common.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
@@ -88,8 +91,10 @@ impl Tile {
         }
     }
 
+    /// Words of a row for each lane, the least of [`SPANS`] that suffice.
     pub(super) fn span(&self) -> u32 {
-        self.words.div_ceil(self.lanes) as u32
+        let words = self.words.div_ceil(self.lanes) as u32;
+        SPANS[SPANS.partition_point(|&span| span < words)]
     }
 
     fn rows(&self, view: View, word: Word) -> usize {

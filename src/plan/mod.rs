@@ -19,7 +19,7 @@ mod word;
 
 pub(crate) use channels::{Channels, Parts};
 pub(crate) use choices::{Choice, Walk};
-pub(crate) use columns::Columns;
+pub(crate) use columns::{Columns, SPANS};
 pub(crate) use cut::{Cut, Geometry};
 pub(crate) use reduction::{Gains, Reduction};
 pub(crate) use rows::Rows;

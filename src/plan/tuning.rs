@@ -68,7 +68,7 @@ impl Tuning {
             DeviceClass::Cpu => Self {
                 class,
                 workgroup: 8,
-                tile_words: 64,
+                tile_words: 128,
                 tile_lanes: 8,
                 resident_workgroups: &[8],
                 held_wanted: 32,

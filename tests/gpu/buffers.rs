@@ -64,6 +64,12 @@ fn buffers_that_fail_later_are_named_too() {
     expect(tensors.forward(), &["x: ", "destroyed"]);
 
     let mut tensors = Tensors::new(device);
+    let doomed = buffer(device.wgpu_device(), 1024, ALL);
+    tensors.tracked = Tensor::from_buffer(device, doomed.clone(), 0, [1], DType::U32).unwrap();
+    doomed.destroy();
+    expect(tensors.forward(), &["num_batches_tracked: ", "destroyed"]);
+
+    let mut tensors = Tensors::new(device);
     let stranger = Device::new().unwrap();
     tensors.gamma = stranger.upload(&[1.0f32; 3], [3]).unwrap();
     assert_eq!(tensors.forward(), Err(Error::OtherDevice { name: "gamma" }));
@@ -81,6 +87,9 @@ fn buffers_that_fail_later_are_named_too() {
     });
     tensors.x = Tensor::from_buffer(device, mapped.clone(), 0, [4, 3], DType::F32).unwrap();
     assert_eq!(tensors.forward(), Err(Error::Mapped { name: "x" }));
+    let named = Error::Mapped { name: "tensor" };
+    assert_eq!(device.download::<f32>(&tensors.x), Err(named.clone()));
+    assert_eq!(device.write(&tensors.x, &[0.0f32; 12]), Err(named));
     mapped.unmap();
     tensors.forward().unwrap();
 }

@@ -1,6 +1,8 @@
 //! Devices that are too small for something, or gone.
 
-use wgnorm::{BatchNorm, BatchNormOptions, DType, Device, Error, Shape, functional, wgpu};
+use wgnorm::{
+    BatchNorm, BatchNormOptions, BatchRenormOptions, DType, Device, Error, Shape, functional, wgpu,
+};
 
 use crate::device;
 use crate::spoilt::{Tensors, expect};
@@ -43,6 +45,44 @@ fn larger_than_the_device_allows() {
         &["exceeds"],
     );
     expect(BatchNorm::new(device, usize::MAX, options), &["exceeds"]);
+    // Twice as many vectors as statistics.
+    let shape = Shape::from([2, usize::MAX / 2 + 1]);
+    let renorm = BatchRenormOptions::default();
+    expect(functional::state_len(device, &shape, &renorm), &["exceeds"]);
+}
+
+#[test]
+fn a_budget_of_memory_is_kept() {
+    if device().is_none() {
+        return;
+    }
+    let device = Device::new().unwrap();
+    assert_eq!(device.memory_in_use(), 0);
+    device.set_memory_budget(Some(4096));
+    let [first, second] = [(); 2].map(|()| device.empty([512], DType::F32).unwrap());
+    let refused = expect(
+        device.empty([1], DType::F32),
+        &["wgnorm.tensor", "256 bytes"],
+    );
+    assert!(matches!(refused, Error::OutOfMemory { needed: 256, .. }));
+    expect(
+        device.download::<f32>(&first),
+        &["wgnorm.readback", "2048 bytes"],
+    );
+    // What waits for the next tensor goes where another one needs the memory.
+    drop(second);
+    assert_eq!(device.memory_in_use(), 4096);
+    let third = device.empty([300], DType::F32).unwrap();
+    assert_eq!(device.memory_in_use(), 2048 + 1280);
+    // Less than there is already keeps that, and clones have the same.
+    device.clone().set_memory_budget(Some(0));
+    expect(device.empty([1], DType::F32), &["out of memory"]);
+    device.set_memory_budget(None);
+    device.write(&third, &[1.0f32; 300]).unwrap();
+    assert_eq!(device.download::<f32>(&third).unwrap(), [1.0; 300]);
+    drop((first, third));
+    device.release_pooled_memory();
+    assert_eq!(device.memory_in_use(), 0);
 }
 
 #[test]
@@ -104,6 +144,12 @@ fn a_lost_device_says_so_and_a_new_one_works() {
         assert!(
             matches!(downloaded, Err(Error::DeviceLost { .. })),
             "{downloaded:?}"
+        );
+        // What may not have noticed before has been told now, whether or not it has to make anything.
+        let written = device.write(&tensors.x, &[0.0f32; 12]);
+        assert!(
+            matches!(written, Err(Error::DeviceLost { .. })),
+            "{written:?}"
         );
     }
     let again = Device::new().unwrap();

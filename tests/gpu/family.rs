@@ -152,6 +152,13 @@ fn groups_channels_first_and_last() {
     check_all(&Case::new(group(4, 1), [2, 16, 4, 5, 6]));
 }
 
+/// Each channel leaves several partial sums, which are all weighed by its gain.
+#[test]
+fn groups_of_long_channels() {
+    check_all(&Case::new(group(2, 1), [1, 6, 130, 132]));
+    check_all(&Case::new(group(1, 1), [2, 3, 9000]));
+}
+
 #[test]
 fn instances_channels_first_and_last() {
     for channels in [1, 2, 3, 4, 8, 50, 64] {

@@ -129,9 +129,10 @@ impl Case {
                 let [mut mean, mut var] = running;
                 if self.mode.update_running {
                     let average = oracle.averaged_moments(&x);
-                    let unbiased = reference::unbiased(&average.var, average.n);
-                    reference::update_running(&mut mean, &average.mean, 0.1);
-                    reference::update_running(&mut var, &unbiased, 0.1);
+                    let batch_var = variance(options.running_variance, &average.var, average.n);
+                    let weight = weight_of(options.momentum);
+                    reference::update_running(&mut mean, &average.mean, weight);
+                    reference::update_running(&mut var, &batch_var, weight);
                 }
                 let terms = oracle.magnitudes(&x, &dy);
                 expected(
@@ -182,7 +183,7 @@ impl Case {
         let old = [mean.clone(), var.clone()];
         if self.mode.update_running {
             let weight = weight_of(options.momentum);
-            let batch_var = batch_variance(options, &own.var, x.len() / own.mean.len());
+            let batch_var = variance(options.running_variance, &own.var, x.len() / own.mean.len());
             reference::update_running(&mut mean, &own.mean, weight);
             reference::update_running(&mut var, &batch_var, weight);
         }
@@ -191,12 +192,33 @@ impl Case {
         }
         let y = oracle.normalize(x, &old[0], &old[1]);
         let gradients = oracle.backward_frozen(x, dy, &old[0], &old[1]);
+        let terms = self.frozen_terms(options, (x, dy), &old, &gradients, terms);
         expected(
             by_running(y, old, options.eps),
             gradients,
             terms,
             [mean, var],
         )
+    }
+
+    /// The sizes of terms where running statistics normalize, whose xhat may be far above 1.
+    fn frozen_terms(
+        &self,
+        options: &BatchNormOptions,
+        (x, dy): (&[f64], &[f64]),
+        [mean, var]: &[Vec<f64>; 2],
+        gradients: &reference::Gradients,
+        batch: reference::Gradients,
+    ) -> reference::Gradients {
+        let xhat = self.batch(options, None, None).normalize(x, mean, var);
+        let products = dy.iter().zip(&xhat).map(|(dy, xhat)| (dy * xhat).abs());
+        // What a mask calls invalid is NaN and counts for nothing.
+        let counted: Vec<f64> = products.map(|term| term.max(0.0)).collect();
+        reference::Gradients {
+            dx: gradients.dx.iter().map(|dx| dx.abs()).collect(),
+            dgamma: reference::channel_sums(&counted, &self.shape, options.channel_axis),
+            dbeta: batch.dbeta,
+        }
     }
 
     fn expected_masked(
@@ -211,7 +233,7 @@ impl Case {
         let old = [mean.clone(), var.clone()];
         if self.mode.update_running {
             let n = oracle.mask.iter().filter(|&&valid| valid).count();
-            let batch_var = batch_variance(options, &own.var, n);
+            let batch_var = variance(options.running_variance, &own.var, n);
             let weight = weight_of(options.momentum);
             oracle.update_running(&mut mean, &own.mean, weight);
             oracle.update_running(&mut var, &batch_var, weight);
@@ -221,6 +243,7 @@ impl Case {
         }
         let y = oracle.normalize(x, &old[0], &old[1]);
         let gradients = oracle.backward_frozen(x, dy, &old[0], &old[1]);
+        let terms = self.frozen_terms(options, (x, dy), &old, &gradients, terms);
         expected(
             by_running(y, old, options.eps),
             gradients,
@@ -250,9 +273,10 @@ impl Case {
         let terms = oracle.magnitudes(x, dy, &mean, &var);
         if self.mode.update_running {
             let n = x.len() / forward.mean.len();
-            let unbiased = reference::unbiased(&forward.var, n);
-            reference::update_running(&mut mean, &forward.mean, 0.01);
-            reference::update_running(&mut var, &unbiased, 0.01);
+            let batch_var = variance(options.running_variance, &forward.var, n);
+            let weight = weight_of(options.momentum);
+            reference::update_running(&mut mean, &forward.mean, weight);
+            reference::update_running(&mut var, &batch_var, weight);
         }
         let forward = reference::Forward {
             y: forward.y,
@@ -265,8 +289,8 @@ impl Case {
 }
 
 /// What moves the running variance, given the biased one of `n` values.
-fn batch_variance(options: &BatchNormOptions, var: &[f64], n: usize) -> Vec<f64> {
-    match options.running_variance {
+fn variance(kind: RunningVariance, var: &[f64], n: usize) -> Vec<f64> {
+    match kind {
         RunningVariance::Unbiased => reference::unbiased(var, n),
         RunningVariance::Biased => var.to_vec(),
     }

@@ -1,10 +1,28 @@
 //! A case of any norm on the GPU: guarded tensors in, what came out.
 
 use wgnorm::functional::{self, Backward, Forward, NormOptions, Running};
-use wgnorm::{DType, Device, Shape, Statistics};
+use wgnorm::{DType, Device, Shape, Statistics, Wanted};
 
-use crate::family_case::{Case, Dresidual, Inputs, Norm, Values, with_options};
+use crate::family_case::{Case, Inputs, Norm, Values, with_options};
 use crate::guarded::Guarded;
+
+impl Values<f32> {
+    /// All bits, since NaN does not equal itself.
+    pub(crate) fn bits(&self) -> Vec<u32> {
+        let all = [
+            &self.y,
+            &self.mean,
+            &self.rstd,
+            &self.running_mean,
+            &self.running_var,
+            &self.dx,
+            &self.dgamma,
+            &self.dbeta,
+            &self.dresidual,
+        ];
+        all.into_iter().flatten().map(|v| v.to_bits()).collect()
+    }
+}
 
 impl Case {
     /// Runs the case, checks canaries and poison, and that a second run gives the same bits.
@@ -12,13 +30,7 @@ impl Case {
         with_options!(&self.norm, options => {
             let first = self.run_once(device, inputs, options);
             let again = self.run_once(device, inputs, options);
-            let bits = |v: &Values<f32>| -> Vec<u32> {
-                let all = [
-                    &v.y, &v.dx, &v.dgamma, &v.dbeta, &v.running_mean, &v.running_var, &v.dresidual,
-                ];
-                all.into_iter().flatten().map(|v| v.to_bits()).collect()
-            };
-            assert!(bits(&first) == bits(&again), "{self:?}: two runs differ");
+            assert!(first.bits() == again.bits(), "{self:?}: two runs differ");
             first
         })
     }
@@ -56,6 +68,15 @@ impl Case {
         Guarded::new(device, &inputs.mask, Shape::from(dims), DType::U32)
     }
 
+    /// What the backward is asked for.
+    pub(crate) fn gradients(&self) -> Wanted {
+        Wanted {
+            dbeta: self.wanted.dbeta && !matches!(self.norm, Norm::Weight(_)),
+            dresidual: self.wanted.dresidual && self.residual,
+            ..self.wanted
+        }
+    }
+
     /// How many f32 the state needs, or an error where one binding does not hold them.
     pub(crate) fn state_len(&self, device: &Device) -> wgnorm::Result<usize> {
         match &self.norm {
@@ -90,7 +111,7 @@ impl Case {
         let state = Guarded::poisoned(device, &Shape::from([len]));
         let mask = self.guarded_mask(device, inputs);
         let has_running = !inputs.running_mean.is_empty();
-        let has_beta = !matches!(self.norm, Norm::Weight(_));
+        let wanted = self.gradients();
         let forward = Forward {
             state: Some(&state.tensor),
             gamma: self.gamma.then_some(&gamma.tensor),
@@ -104,16 +125,15 @@ impl Case {
             mask: self.mask.map(|_| &mask.tensor),
             ..Forward::new(&x.tensor, &y.tensor)
         };
-        let wants_dresidual = self.residual && self.dresidual == Dresidual::Wanted;
         let backward = Backward {
             gamma: self.gamma.then_some(&gamma.tensor),
-            dx: Some(&dx.tensor),
-            dgamma: Some(&dgamma.tensor),
-            dbeta: has_beta.then_some(&dbeta.tensor),
+            dx: wanted.dx.then_some(&dx.tensor),
+            dgamma: wanted.dgamma.then_some(&dgamma.tensor),
+            dbeta: wanted.dbeta.then_some(&dbeta.tensor),
             beta: self.beta.then_some(&beta.tensor),
             residual: self.residual,
             masked: self.mask.is_some(),
-            dresidual: wants_dresidual.then_some(&dresidual.tensor),
+            dresidual: wanted.dresidual.then_some(&dresidual.tensor),
             ..Backward::new(&x.tensor, &dy.tensor, &state.tensor)
         };
         let mut recorder = device.recorder();
@@ -144,24 +164,24 @@ impl Case {
             Statistics::Batch => self.statistics().iter().max().map_or(0, |most| most + 1),
         };
         let saved = functional::statistics(&state, count);
+        // What is not wanted is not bound either.
+        let output = |wanted: bool, gradient: &Guarded| {
+            if wanted {
+                gradient.output(device)
+            } else {
+                Vec::new()
+            }
+        };
         Values {
             y: y.output(device),
             mean: saved.mean,
             rstd: saved.rstd,
             running_mean: running[0].output(device)[..inputs.running_mean.len()].to_vec(),
             running_var: running[1].output(device)[..inputs.running_var.len()].to_vec(),
-            dx: dx.output(device),
-            dgamma: dgamma.output(device),
-            dbeta: if has_beta {
-                dbeta.output(device)
-            } else {
-                vec![]
-            },
-            dresidual: if wants_dresidual {
-                dresidual.output(device)
-            } else {
-                vec![]
-            },
+            dx: output(wanted.dx, &dx),
+            dgamma: output(wanted.dgamma, &dgamma),
+            dbeta: output(wanted.dbeta, &dbeta),
+            dresidual: output(wanted.dresidual, &dresidual),
         }
     }
 }

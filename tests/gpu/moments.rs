@@ -7,7 +7,7 @@ use wgnorm::{Momentum, PlanOptions, RunningVariance, Strategy};
 
 use crate::bounds::compare;
 use crate::case::{Case, Inputs};
-use crate::exact::integers;
+use crate::integers::integers;
 use crate::moments_case::{WAYS, Way, run};
 use crate::{device, plans};
 

@@ -7,11 +7,12 @@ use wgnorm::{Device, wgpu};
 
 use crate::device;
 
-/// A device of its own instance on the adapter of the tests' own device, if that has the features.
-fn make(
+/// A device of its own instance on the adapter of the tests' own device, if that has the features;
+/// with wgpu's own callbacks, which panic over an error that nobody asked for.
+pub(crate) fn open(
     features: wgpu::Features,
     change: impl FnOnce(&mut wgpu::DeviceDescriptor<'_>),
-) -> Option<Device> {
+) -> Option<(wgpu::Device, wgpu::Queue)> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let wanted = device()?.wgpu_device().adapter_info();
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -28,7 +29,14 @@ fn make(
         ..wgpu::DeviceDescriptor::default()
     };
     change(&mut descriptor);
-    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    Some(pollster::block_on(adapter.request_device(&descriptor)).unwrap())
+}
+
+fn make(
+    features: wgpu::Features,
+    change: impl FnOnce(&mut wgpu::DeviceDescriptor<'_>),
+) -> Option<Device> {
+    let (device, queue) = open(features, change)?;
     Some(Device::from_wgpu(device, queue).unwrap())
 }
 

@@ -8,7 +8,7 @@ use crate::bounds::{SUM, l2, worst};
 use crate::case::{Case, Inputs};
 use crate::control::{cut, layer, read};
 use crate::device;
-use crate::exact::integers;
+use crate::integers::integers;
 
 fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()

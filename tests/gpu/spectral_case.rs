@@ -15,6 +15,7 @@ pub(crate) struct Case {
     pub(crate) iterations: u32,
     /// What the weight is multiplied by.
     pub(crate) scale: f64,
+    pub(crate) seed: u64,
 }
 
 pub(crate) struct Inputs {
@@ -56,6 +57,7 @@ impl Case {
             },
             iterations,
             scale: 0.05,
+            seed: 7,
         }
     }
 
@@ -69,7 +71,7 @@ impl Case {
     }
 
     pub(crate) fn inputs(&self) -> Inputs {
-        let mut rng = Pcg64::seed_from_u64(7);
+        let mut rng = Pcg64::seed_from_u64(self.seed);
         let mut normal = |n: usize, mean: f64| -> Vec<f64> {
             let sample = |_| {
                 let value: f64 = StandardNormal.sample(&mut rng);
@@ -217,7 +219,7 @@ impl Errors {
 }
 
 impl Outputs {
-    fn bits(&self) -> Vec<u32> {
+    pub(crate) fn bits(&self) -> Vec<u32> {
         let all = [&self.w, &self.u, &self.v, &self.dweight];
         let values = all.into_iter().flatten().chain([&self.sigma]);
         values.map(|value| value.to_bits()).collect()

@@ -7,7 +7,7 @@ use wgnorm::{Device, Mode};
 
 use crate::bounds::check;
 use crate::case::Case;
-use crate::exact::integers;
+use crate::integers::integers;
 use crate::others::WITHOUT_FEATURES;
 use crate::{device, plans};
 

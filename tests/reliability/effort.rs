@@ -1,10 +1,12 @@
 //! How often each check runs.
 
 /// The counts of one run.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, PartialEq, serde::Serialize)]
 pub(crate) struct Effort {
     /// Random cases against float64.
     pub(crate) random: u64,
+    /// The flavours among them.
+    pub(crate) flavours: u64,
     /// Cases whose results have to be exact.
     pub(crate) exact: u64,
     /// Cases that run again on another device.
@@ -30,6 +32,7 @@ impl Effort {
     /// What is promised.
     pub(crate) const FULL: Self = Self {
         random: 10_000,
+        flavours: 250,
         exact: 1_000,
         reruns: 1_000,
         isolations: 200,
@@ -44,10 +47,11 @@ impl Effort {
 
     /// What the ordinary suite has time for.
     pub(crate) const BRIEF: Self = Self {
-        random: 100,
+        random: 60,
+        flavours: 15,
         exact: 20,
-        reruns: 10,
-        isolations: 8,
+        reruns: 30,
+        isolations: 60,
         ema_steps: 1_000,
         plans: 100_000,
         faults: 2,

@@ -2,8 +2,9 @@
 //! target/reliability.json.
 //!
 //! `cargo test --release --test reliability -- --ignored` takes the full counts, the ordinary
-//! suite a short version of the same. Either writes the file first and fails afterwards, so that
-//! the figures of a failure are there to be read. `WGNORM_SECTIONS=exact,plans` runs only those.
+//! suite a short version of the same, which goes to target/reliability-brief.json. Either writes its
+//! file first and fails afterwards, so that the figures of a failure are there to be read.
+//! `WGNORM_SECTIONS=exact,plans` runs only those.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(
@@ -11,13 +12,70 @@
     reason = "where bits have to be equal they are compared"
 )]
 
+mod conditioning;
+mod draw;
 mod effort;
+mod ema;
+mod exact;
+mod faults;
+mod flavour;
+mod isolation;
+mod load;
+mod planning;
+mod random;
+mod replayable;
 mod report;
+mod rerun;
 mod shaders;
+
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/bounds.rs"]
+mod bounds;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/case.rs"]
+mod case;
+#[allow(dead_code, reason = "shared with the examples")]
+#[path = "../../examples/common/drawing.rs"]
+mod drawing;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/family_case.rs"]
+mod family_case;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/family_check.rs"]
+mod family_check;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/family_oracle.rs"]
+mod family_oracle;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/family_run.rs"]
+mod family_run;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/guarded.rs"]
+mod guarded;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/integers.rs"]
+mod integers;
+#[cfg(feature = "safetensors")]
+#[allow(dead_code, reason = "shared with the tests of state files")]
+#[path = "../state/mutants.rs"]
+mod mutants;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/others.rs"]
+mod others;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/plans.rs"]
+mod plans;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/spectral_case.rs"]
+mod spectral_case;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/stored.rs"]
+mod stored;
 #[path = "../../src/kernels/contract/targets.rs"]
 mod targets;
 
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 
 use wgnorm::{Device, Error};
 
@@ -43,9 +101,21 @@ fn device() -> Option<&'static Device> {
 type Section = fn(&Device, &Effort, &mut Report);
 
 /// Every section by its name, in the order in which they run.
-const SECTIONS: [(&str, Section); 1] = [("shaders", shaders::run)];
+const SECTIONS: [(&str, Section); 11] = [
+    ("random", random::run),
+    ("exact", exact::run),
+    ("rerun", rerun::run),
+    ("conditioning", conditioning::run),
+    ("nan_isolation", isolation::run),
+    ("ema_drift", ema::run),
+    ("plans", planning::run),
+    ("shaders", shaders::run),
+    ("faults", faults::run),
+    ("threads", load::threads::run),
+    ("soak", load::soak::run),
+];
 
-fn run(effort: &Effort) {
+fn run(effort: &Effort, file: &str) {
     let Some(device) = device() else { return };
     let wanted = std::env::var("WGNORM_SECTIONS").ok();
     let wanted = |name: &str| {
@@ -58,16 +128,22 @@ fn run(effort: &Effort) {
             report.time(name, |report| section(device, effort, report));
         }
     }
-    report.finish();
+    for (key, found) in [
+        ("canary_hits", &guarded::CANARY_HITS),
+        ("poison_left", &guarded::POISON_LEFT),
+    ] {
+        report.set(key, &found.load(Ordering::Relaxed));
+    }
+    report.finish(file);
 }
 
 #[test]
 #[ignore = "the full counts take half an hour"]
 fn in_full() {
-    run(&Effort::FULL);
+    run(&Effort::FULL, "reliability.json");
 }
 
 #[test]
 fn in_brief() {
-    run(&Effort::BRIEF);
+    run(&Effort::BRIEF, "reliability-brief.json");
 }

@@ -1,6 +1,7 @@
 //! The file that a run leaves, and the failure that it ends with.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use crate::effort::Effort;
 pub(crate) struct Report {
     keys: Map<String, Value>,
     seconds: Map<String, Value>,
+    seeds: Map<String, Value>,
     violations: Vec<String>,
 }
 
@@ -24,6 +26,7 @@ impl Report {
         let mut report = Self {
             keys: Map::new(),
             seconds: Map::new(),
+            seeds: Map::new(),
             violations: Vec::new(),
         };
         report.set("adapter", &info.name);
@@ -31,6 +34,9 @@ impl Report {
         let driver = format!("{} {}", info.driver, info.driver_info);
         report.set("driver", &driver.trim());
         report.set("wgnorm", &env!("CARGO_PKG_VERSION"));
+        for name in ["wgpu", "naga"] {
+            report.set(name, &locked(name));
+        }
         report.set("effort", effort);
         report
     }
@@ -41,6 +47,12 @@ impl Report {
         self.keys.insert(key.to_owned(), value);
     }
 
+    /// Notes what a section draws its cases from.
+    pub(crate) fn seeds(&mut self, section: &str, seeds: &[u64]) {
+        let value = json!({ "first": seeds.first(), "last": seeds.last() });
+        self.seeds.insert(section.to_owned(), value);
+    }
+
     /// Notes that a promise was broken; the run goes on and fails at its end.
     pub(crate) fn violation(&mut self, what: impl Into<String>) {
         let what = what.into();
@@ -48,20 +60,31 @@ impl Report {
         self.violations.push(what);
     }
 
-    /// Runs a section and keeps how long it took.
+    /// Runs a section and keeps how long it took. One that panics does not take the others' figures along.
     pub(crate) fn time(&mut self, name: &str, section: impl FnOnce(&mut Self)) {
         let start = Instant::now();
-        section(self);
+        if catch_unwind(AssertUnwindSafe(|| section(self))).is_err() {
+            self.violation(format!("{name} panicked"));
+        }
         let seconds = start.elapsed().as_secs_f64();
         println!("{name}: {seconds:.1} s");
         self.seconds.insert(name.to_owned(), json!(seconds));
     }
 
     /// Writes the file, then fails if anything went wrong.
-    pub(crate) fn finish(mut self) {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/reliability.json");
+    pub(crate) fn finish(mut self, file: &str) {
+        let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target");
+        let path = target.join(file);
+        // `scripts/mutants` counts those, in a run of its own.
+        let mutants = fs::read_to_string(target.join("reliability.json")).ok();
+        let mutants = mutants.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        if let Some(counted) = mutants.as_ref().and_then(|report| report.get("mutants")) {
+            self.set("mutants", counted);
+        }
         let seconds = std::mem::take(&mut self.seconds);
         self.set("seconds", &seconds);
+        let seeds = std::mem::take(&mut self.seeds);
+        self.set("seeds", &seeds);
         let violations = std::mem::take(&mut self.violations);
         self.set("violations", &violations);
         let text = serde_json::to_string_pretty(&self.keys).unwrap() + "\n";
@@ -69,4 +92,12 @@ impl Report {
         println!("wrote {}", path.display());
         assert!(violations.is_empty(), "{}", violations.join("\n"));
     }
+}
+
+/// The version of a crate that this was built with.
+fn locked(name: &str) -> &'static str {
+    let lock = include_str!("../../Cargo.lock");
+    let entry = format!("name = \"{name}\"\nversion = \"");
+    let (_, rest) = lock.split_once(&entry).expect("a crate of Cargo.lock");
+    rest.split('"').next().unwrap_or(rest)
 }

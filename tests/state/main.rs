@@ -7,6 +7,7 @@
 
 mod conventions;
 mod golden;
+mod mutants;
 mod mutations;
 mod strict;
 mod values;

@@ -49,7 +49,8 @@ fn passes_of(pass: Pass) -> &'static [Pass] {
 /// Runs of every length that a lane or a word may care about.
 fn lengths() -> impl Iterator<Item = usize> {
     let powers = (6..=14).flat_map(|power| [0, 1, 2, 4, 6].map(|less| (1 << power) - less));
-    (1..=64).chain((65..=260).step_by(3)).chain(powers)
+    let rows = (65..=260).step_by(3).chain((300..=520).step_by(12));
+    (1..=64).chain(rows).chain(powers)
 }
 
 fn reductions() -> Vec<Reduction> {

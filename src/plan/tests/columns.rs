@@ -287,7 +287,8 @@ pub(super) fn iterations(plan: &Plan, cut: &Cut, columns: &Columns, pass: Pass) 
     }
     let walk = |reads_dy| {
         let at_once = u64::from(rows_at_once(params.span, reads_dy));
-        rows.div_ceil(at_once) * (1 + 2 * at_once * span)
+        // Of 8 rows the gates are read or written together.
+        rows.div_ceil(at_once) * (1 + 2 * at_once * span) + rows.div_ceil(8) * (1 + span)
     };
     if pass == Pass::Flat {
         return 12 * each + own + walk(true);

@@ -6,7 +6,7 @@ use super::{
     Cut, Form, Gains, Geometry, Limits, MAX_ITERATIONS, Pass, Plan, Reduction, Rows, View,
 };
 use super::{columns, rows, slots::Fold};
-use crate::plan::{Columns, Reduce, Strategy, Word};
+use crate::plan::{Columns, Reduce, SPANS, Strategy, Word};
 
 /// Every whole number up to this one is an f32: what the kernels write as `n` of a partial.
 const MAX_EXACT: u64 = 1 << 24;
@@ -295,9 +295,10 @@ fn check_columns(plan: &Plan, cut: &Cut, columns: &Columns, pass: Pass) -> (u64,
         Form::Span(span) => span,
         _ => 1,
     };
-    assert!((1..=8).contains(&span));
+    assert!(SPANS.contains(&span));
     assert!(columns.tile_words <= columns.tile_lanes * span);
-    assert!(columns.tile_words > columns.tile_lanes * (span - 1));
+    let less = SPANS.iter().rfind(|&&less| less < span).unwrap_or(&0);
+    assert!(columns.tile_words > columns.tile_lanes * less);
     assert!(columns.tile_lanes * columns.row_lanes <= plan.workgroup && columns.row_lanes > 0);
     assert_eq!(
         columns.blocks,

@@ -329,7 +329,8 @@ pub(super) fn iterations(plan: &Plan, rows: &Rows, pass: Pass) -> u64 {
     let units = u64::from(rows.slot_words.div_ceil(32));
     let slice = units.div_ceil(rows.slices.max(1).into()) * 32;
     let words = slice.div_ceil(rows.lanes.into());
-    let walk = |unroll: u64| words.div_ceil(unroll);
+    // The gates of 8 words are read or written together.
+    let walk = |unroll: u64| words.div_ceil(unroll) + words.div_ceil(8);
     let sums = |Sums { unroll, chunk }: Sums| {
         let (unroll, chunk) = (u64::from(unroll), u64::from(chunk));
         walk(unroll) + words.div_ceil(chunk) + words.div_ceil(32 * chunk)

@@ -264,35 +264,46 @@ fn the_twins_of_columns_know_their_shaders() {
              before + slice.index * all_columns() + slice.first_column + i);",
         ],
     );
-    for source in [
-        shader!("moments_columns"),
-        shader!("backward_sums_columns"),
-        shader!("gain_sums_columns"),
+}
+
+#[test]
+fn the_twins_of_columns_know_their_loops() {
+    for (source, part) in [
+        (
+            shader!("moments_columns"),
+            "min(row + 16u * step, long_end)",
+        ),
+        (
+            shader!("backward_sums_columns"),
+            "min(row + max(32u / WIDTH, 16u) * step, long_end)",
+        ),
+        (
+            shader!("gain_sums_columns"),
+            "min(row + 16u * step, long_end)",
+        ),
     ] {
-        holds(
-            source,
-            &[
-                "min(row + 512u * step, walk.row_end)",
-                "min(row + 16u * step, long_end)",
-            ],
-        );
+        holds(source, &["min(row + 512u * step, walk.row_end)", part]);
     }
     holds(
         shader!("moments_columns"),
         &["row < end; row += ROWS * step"],
     );
-    for source in [
-        shader!("backward_sums_columns"),
-        shader!("gain_sums_columns"),
+    for (source, end) in [
+        (shader!("backward_sums_columns"), "gated_end"),
+        (shader!("gain_sums_columns"), "end"),
     ] {
         holds(
             source,
             &[
                 "const PAIRS: u32 = max(ROWS / 2u, 1u);",
-                "row < end; row += PAIRS * step",
+                &format!("row < {end}; row += PAIRS * step"),
             ],
         );
     }
+    holds(
+        shader!("lib/gates_index"),
+        &["min(at + 32u / WIDTH * step, end)"],
+    );
     holds(
         shader!("lib/merge_tree"),
         &[
