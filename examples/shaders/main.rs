@@ -68,7 +68,7 @@ fn write_shaders(options: &Options) -> Result<HashMap<String, String>> {
         fs::create_dir_all(options.dir.join(folder))?;
         let file = format!("{}/{:05}.wgsl", shader.kernel, entries.len());
         fs::write(options.dir.join(&file), &shader.source)?;
-        entries.push(manifest::Entry::new(&file, &shader)?);
+        entries.push(manifest::Variant::new(&file, &shader)?);
         files.insert(shader.source, file);
     }
     let text = serde_json::to_string(&manifest::Manifest::of(entries))?;

@@ -11,11 +11,11 @@ use crate::Result;
 #[derive(Serialize)]
 pub(crate) struct Manifest {
     wgnorm: &'static str,
-    shaders: Vec<Entry>,
+    shaders: Vec<Variant>,
 }
 
 impl Manifest {
-    pub(crate) fn of(shaders: Vec<Entry>) -> Self {
+    pub(crate) fn of(shaders: Vec<Variant>) -> Self {
         Self {
             wgnorm: env!("CARGO_PKG_VERSION"),
             shaders,
@@ -25,7 +25,7 @@ impl Manifest {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Entry {
+pub(crate) struct Variant {
     file: String,
     entry_point: &'static str,
     bindings: Vec<Binding>,
@@ -38,7 +38,8 @@ pub(crate) struct Entry {
 
 #[derive(Serialize)]
 struct Binding {
-    binding: u32,
+    #[serde(rename = "binding")]
+    number: u32,
     name: String,
     /// As WebGPU calls it.
     r#type: &'static str,
@@ -54,7 +55,7 @@ struct Switches {
     bits: BTreeMap<&'static str, u32>,
 }
 
-impl Entry {
+impl Variant {
     pub(crate) fn new(file: &str, shader: &Shader) -> Result<Self> {
         let needs = [
             (shader.needs_int64, "int64"),
@@ -96,7 +97,7 @@ fn bindings(shader: &Shader) -> Result<Vec<Binding>> {
         let host = shader.bindings.iter().find(|b| b.number == place.binding);
         let inner = &module.types[variable.ty].inner;
         bindings.push(Binding {
-            binding: place.binding,
+            number: place.binding,
             name: variable.name.clone().unwrap_or_default(),
             r#type: match host.map(|host| host.access) {
                 None => "uniform",
@@ -107,7 +108,7 @@ fn bindings(shader: &Shader) -> Result<Vec<Binding>> {
             bytes: host.is_none().then(|| inner.size(module.to_ctx())),
         });
     }
-    bindings.sort_by_key(|binding| binding.binding);
+    bindings.sort_by_key(|binding| binding.number);
     Ok(bindings)
 }
 

@@ -44,7 +44,8 @@ struct Dispatch {
 
 #[derive(Serialize)]
 struct Binding {
-    binding: u32,
+    #[serde(rename = "binding")]
+    number: u32,
     r#type: &'static str,
     buffer: usize,
     offset: u64,
@@ -126,7 +127,7 @@ fn run(
         let binding = |bound: &Bound| {
             let buffer = place(&bound.buffer)?;
             Some(Binding {
-                binding: bound.binding.number,
+                number: bound.binding.number,
                 r#type: match bound.binding.access {
                     Access::Read => "read-only-storage",
                     Access::ReadWrite => "storage",
