@@ -57,7 +57,7 @@ impl Effort {
         faults: 2,
         thread_ops: 20,
         soak_steps: 300,
-        shader_step: 31,
+        shader_step: 41,
         overrides: 1,
     };
 }
