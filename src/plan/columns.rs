@@ -57,6 +57,7 @@ impl Tile {
         windows: &[Window],
         word: Word,
         tuning: &Tuning,
+        most_words: usize,
     ) -> Self {
         let (view, width) = (reduction.view, word.width());
         // The shortest row of whole words that holds whole copies of the channels. Both divide the
@@ -65,11 +66,11 @@ impl Tile {
         let repeats = match reduction.gains {
             // A row of the kernel is one of the statistics' rows.
             Gains::Across => 1,
-            _ => repeats(shortest, width, windows, tuning),
+            _ => repeats(shortest, width, windows, (tuning.tile_lanes, most_words)),
         };
         let row_words = shortest * repeats;
         // Blocks of about one width.
-        let blocks = row_words.div_ceil(tuning.tile_words);
+        let blocks = row_words.div_ceil(most_words);
         let tile_words = row_words.div_ceil(blocks);
         let blocks = row_words.div_ceil(tile_words);
         let tile_lanes = tile_words.min(tuning.tile_lanes);
@@ -166,8 +167,12 @@ impl Columns {
 
 /// How many of the shortest rows make one that keeps the lanes of a tile busy: as few of them idle as
 /// can be, and then about four words for each. Rows come out even in every window.
-fn repeats(shortest: usize, width: usize, windows: &[Window], tuning: &Tuning) -> usize {
-    let lanes = tuning.tile_lanes;
+fn repeats(
+    shortest: usize,
+    width: usize,
+    windows: &[Window],
+    (lanes, most_words): (usize, usize),
+) -> usize {
     let comes_out = |n: usize| {
         let entry = |window: &Window| window.view.slot_len() * window.view.count;
         let mut words = windows.iter().map(|window| entry(window) / width);
@@ -178,7 +183,7 @@ fn repeats(shortest: usize, width: usize, windows: &[Window], tuning: &Tuning) -
         let owned = words.next_multiple_of(lanes);
         (owned - words) * 1000 / owned
     };
-    (1..=tuning.tile_words / shortest)
+    (1..=most_words / shortest)
         .filter(|&n| comes_out(n))
         .min_by_key(|&n| (idle(n), (n * shortest).abs_diff(4 * lanes)))
         .unwrap_or(1)

@@ -163,7 +163,20 @@ impl Chooser<'_> {
     }
 
     fn split_columns(&self, word: Word) -> Layout {
-        let tile = Tile::new(&self.reduction, self.windows, word, self.tuning);
+        let Tuning {
+            tile_words,
+            narrow_tile_words,
+            ..
+        } = *self.tuning;
+        let wide = self.columns_of(word, tile_words);
+        if wide.partials > wide.max_partials && narrow_tile_words < tile_words {
+            return self.columns_of(word, narrow_tile_words);
+        }
+        wide
+    }
+
+    fn columns_of(&self, word: Word, most_words: usize) -> Layout {
+        let tile = Tile::new(&self.reduction, self.windows, word, self.tuning, most_words);
         let merges = self.pass != Pass::Flat;
         let max_merged = tile.max_merged(word, self.tuning);
         let max_partials = max_merged.min(self.max_folded(self.tuning.workgroup));

@@ -14,6 +14,9 @@ pub(crate) struct Tuning {
     /// memory, with several words of a row for each lane: pieces of 128 bytes of a longer row cost it
     /// 2.5 times as much as whole rows (measured), but loops over more words than 8 are not unrolled.
     pub(crate) tile_words: usize,
+    /// The same where those would leave more partial results than a lane can merge: of half the columns
+    /// it merges twice as many, and its longer walk leaves half.
+    pub(crate) narrow_tile_words: usize,
     /// Lanes side by side in a tile of split columns, at the most.
     pub(crate) tile_lanes: usize,
     /// Workgroups of the resident strategy: the sizes to choose from, smallest first.
@@ -57,6 +60,7 @@ impl Tuning {
                 class,
                 workgroup: 256,
                 tile_words: 32,
+                narrow_tile_words: 32,
                 tile_lanes: 32,
                 resident_workgroups: &[256],
                 held_wanted: 4,
@@ -69,6 +73,7 @@ impl Tuning {
                 class,
                 workgroup: 8,
                 tile_words: 128,
+                narrow_tile_words: 64,
                 tile_lanes: 8,
                 resident_workgroups: &[8],
                 held_wanted: 32,
