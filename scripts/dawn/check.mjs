@@ -22,7 +22,7 @@ console.error(`on ${adapter}`);
 const manifest = await json('manifest.json');
 const taken = (list) => list.filter((_, i) => i % every === from);
 const shaders = flags.includes('--no-shaders') ? [] : taken(manifest.shaders);
-const summary = { adapter, ...(await compileAll(device, dir, shaders)) };
+const summary = { adapter, ...(await compileAll(option('backend'), dir, shaders)) };
 if (!flags.includes('--no-cases') && existsSync(path.join(dir, 'cases.json'))) {
   const bytes = await open(path.join(dir, 'cases.bin'));
   Object.assign(summary, await replayAll(device, dir, taken(await json('cases.json')), bytes));

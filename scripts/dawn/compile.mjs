@@ -1,7 +1,10 @@
 // Every shader through Dawn's compiler and the driver's.
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { compiled, layoutOf, scoped } from './device.mjs';
+import { compiled, layoutOf, openDevice, scoped } from './device.mjs';
+
+// Dawn keeps what it compiled for as long as there is the device: half a megabyte for each shader.
+const SHADERS_OF_A_DEVICE = 500;
 
 // Sums of switches: none, all, and two halves that are others for each shader.
 function choices(switches, number) {
@@ -19,7 +22,8 @@ function overrides(shader, number) {
   return shader.sizes.map((size, i) => ({ ...size, ...sets[(number + i) % sets.length] }));
 }
 
-export async function compileAll(device, dir, shaders) {
+export async function compileAll(backend, dir, shaders) {
+  let { device } = await openDevice(backend);
   const counts = { variants: 0, native: 0, pipelines: 0, warnings: 0, errors: 0 };
   const begin = Date.now();
   for (const [number, shader] of shaders.entries()) {
@@ -28,6 +32,10 @@ export async function compileAll(device, dir, shaders) {
     if (needs('int64') || needs('subgroup-barrier')) {
       counts.native += 1;
       continue;
+    }
+    if (counts.variants % SHADERS_OF_A_DEVICE === SHADERS_OF_A_DEVICE - 1) {
+      device.destroy();
+      ({ device } = await openDevice(backend));
     }
     counts.variants += 1;
     if (counts.variants % 1000 === 0) {
@@ -51,5 +59,6 @@ export async function compileAll(device, dir, shaders) {
       if (counts.errors <= 20) console.error(`${shader.file}: ${error.message}`);
     }
   }
+  device.destroy();
   return counts;
 }

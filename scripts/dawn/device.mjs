@@ -8,7 +8,7 @@ let gpu;
 
 // On the named backend of Dawn, or on whatever it finds.
 export async function openDevice(backend) {
-  gpu = create(backend ? [`backend=${backend}`] : []);
+  gpu ??= create(backend ? [`backend=${backend}`] : []);
   const adapter = await gpu.requestAdapter();
   if (!adapter) throw new Error('no adapter: point VK_DRIVER_FILES at a Vulkan driver');
   const requiredFeatures = ['subgroups'].filter((name) => adapter.features.has(name));
