@@ -12,7 +12,7 @@ pub(crate) struct Tuning {
     /// Words of a row that a workgroup of split columns takes at the most: a GPU wants whole cache
     /// lines, and no more columns than that to merge. A software driver wants long runs of
     /// memory, with several words of a row for each lane: pieces of 128 bytes of a longer row cost it
-    /// 2.5 times as much as whole rows (measured), but loops over more words than 8 are not unrolled.
+    /// 2.5 times as much as whole rows (measured), and 16 words in loops of 4 are still unrolled.
     pub(crate) tile_words: usize,
     /// The same where those would leave more partial results than a lane can merge: of half the columns
     /// it merges twice as many, and its longer walk leaves half.

@@ -12,6 +12,17 @@ use wgnorm::{
 use crate::guarded::Guarded;
 use crate::stored::rounded;
 
+/// Batch or running statistics, which are updated or not.
+pub(crate) const MODES: [Mode; 4] = [
+    Mode::TRAIN,
+    Mode::EVAL,
+    Mode::RECOMPUTE,
+    Mode {
+        statistics: Statistics::Running,
+        update_running: true,
+    },
+];
+
 /// What to run; the default is a PyTorch layer in training.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {

@@ -5,9 +5,9 @@ use wgnorm::{DType, Device, DeviceClass, Mode, PlanOptions, functional, referenc
 
 use crate::bounds::{check, l2};
 use crate::case::Case;
+use crate::case::MODES;
 use crate::family::{self, group, instance, layer, renorm, rms};
 use crate::family_case::Case as Relative;
-use crate::modes::MODES;
 use crate::others::{BINDS_1024, BINDS_4096, WITHOUT_FEATURES};
 use crate::places::{self, Run};
 use crate::stored::{self, HALVES};

@@ -7,10 +7,10 @@ use wgnorm::{
     RunningVariance,
 };
 
+use crate::case::MODES;
 use crate::device;
 use crate::family::plans;
 use crate::family_case::{Case, Norm};
-use crate::modes::MODES;
 use crate::others::{BINDS_4096, BINDS_16384};
 
 const TAILS: [(Activation, bool); 4] = [

@@ -1,20 +1,10 @@
 //! The four modes, the momentum and variance conventions, and what is optional.
 
-use wgnorm::{Mode, Momentum, RunningVariance, Statistics};
+use wgnorm::{Mode, Momentum, RunningVariance};
 
 use crate::bounds::check;
-use crate::case::Case;
+use crate::case::{Case, MODES};
 use crate::{device, plans};
-
-pub(crate) const MODES: [Mode; 4] = [
-    Mode::TRAIN,
-    Mode::EVAL,
-    Mode::RECOMPUTE,
-    Mode {
-        statistics: Statistics::Running,
-        update_running: true,
-    },
-];
 
 fn cases() -> Vec<Case> {
     let Some(device) = device() else {

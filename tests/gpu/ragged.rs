@@ -5,7 +5,7 @@ use wgnorm::{Strategy, reference};
 
 use crate::bounds::check;
 use crate::case::Case;
-use crate::modes::MODES;
+use crate::case::MODES;
 use crate::places::{self, Run};
 use crate::{device, plans};
 

@@ -8,10 +8,10 @@ use wgnorm::{
     Statistics, Wanted, functional, functional::Backward,
 };
 
+use crate::case::MODES;
 use crate::device;
 use crate::family::plans;
 use crate::family_case::{ALL_GRADIENTS, Case, Norm};
-use crate::modes::MODES;
 use crate::others::BINDS_16384;
 
 const TAILS: [(Activation, bool); 3] = [

@@ -7,7 +7,7 @@ use wgnorm::{
 
 use crate::bounds::check;
 use crate::case::Case;
-use crate::modes::MODES;
+use crate::case::MODES;
 use crate::others::{BINDS_1024, BINDS_4096, BINDS_16384};
 use crate::places::{self, Run};
 use crate::{device, plans};

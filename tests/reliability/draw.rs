@@ -9,8 +9,9 @@ use wgnorm::{
     WeightNormOptions,
 };
 
+use crate::case::MODES;
 use crate::family_case::{Case, Norm};
-use crate::flavour::{Flavour, MODES};
+use crate::flavour::Flavour;
 use crate::spectral_case;
 
 /// A norm of a weight that iterates, or any other norm.

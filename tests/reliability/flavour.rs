@@ -3,10 +3,10 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use wgnorm::{
-    Activation, DType, Device, DeviceClass, Mode, PlanOptions, RunningVariance, Statistics,
-    Strategy, Wanted,
+    Activation, DType, Device, DeviceClass, Mode, PlanOptions, RunningVariance, Strategy, Wanted,
 };
 
+use crate::case::MODES;
 use crate::family_case::ALL_GRADIENTS;
 
 /// The low bits of a case's number, which tell cases of one flavour apart.
@@ -46,16 +46,6 @@ impl Devices {
         device
     }
 }
-
-pub(crate) const MODES: [Mode; 4] = [
-    Mode::TRAIN,
-    Mode::EVAL,
-    Mode::RECOMPUTE,
-    Mode {
-        statistics: Statistics::Running,
-        update_running: true,
-    },
-];
 
 /// What a case takes as far as its norm has it.
 #[derive(Clone, Debug)]
