@@ -124,10 +124,23 @@ fn draw(rng: &mut Pcg64, flavour: &Flavour, seed: u64) -> Case {
         ..case
     }
     .tailed(flavour.activation, flavour.residual);
-    // These sum the gradients of their gains from what passed.
-    let has_rows = matches!(case.norm, Norm::Layer(_) | Norm::Rms(_));
-    case.wanted.dresidual |= has_rows && case.residual && case.has_relu();
+    case.wanted.dresidual |= case.residual && case.has_relu() && needs_passed(&case);
     case
+}
+
+/// Whether the gradients of gains are summed from what passed, which then has to be written somewhere:
+/// see `functional::Backward::dresidual`.
+fn needs_passed(case: &Case) -> bool {
+    let axis = match &case.norm {
+        Norm::Layer(_) | Norm::Rms(_) => return true,
+        Norm::Batch(options) => options.channel_axis,
+        Norm::Renorm(options) => options.channel_axis,
+        Norm::Group(options) => options.channel_axis,
+        Norm::Instance(options) => options.channel_axis,
+        Norm::Weight(_) => return false,
+    };
+    let plane: usize = case.shape.dims()[axis + 1..].iter().product();
+    !case.wanted.dx && plane % 2 == 1
 }
 
 /// |mean| / std, so that what a type can hold still differs from element to element.
