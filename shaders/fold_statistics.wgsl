@@ -9,17 +9,25 @@
 // Grid: one workgroup per channel.
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
 
-// The sums over samples of d from the pivot k, and of the variance, 32 samples at a time.
+// The sums over samples of d from the pivot k, and of the variance, on three levels: d is the same for many
+// samples where their means lie far apart, and so is then what each addition loses.
 fn lane_sum(c: u32, lane: u32, k: f32) -> vec2<f32> {
+    let few = 16u * WORKGROUP;
+    let many = 16u * few;
     var total = vec2<f32>(0.0);
-    for (var begin = lane; begin < params.batches; begin += 32u * WORKGROUP) {
-        var sums = vec2<f32>(0.0);
-        let end = min(begin + 32u * WORKGROUP, params.batches);
-        for (var i = begin; i < end; i += WORKGROUP) {
-            let saved = state_at(saved_index(i * params.count + c));
-            sums += vec2<f32>((saved.x - k) + saved.y, saved.w);
+    for (var first = lane; first < params.batches; first += many) {
+        let last = min(first + many, params.batches);
+        var upper = vec2<f32>(0.0);
+        for (var begin = first; begin < last; begin += few) {
+            let end = min(begin + few, last);
+            var lower = vec2<f32>(0.0);
+            for (var i = begin; i < end; i += WORKGROUP) {
+                let saved = state_at(saved_index(i * params.count + c));
+                lower += vec2<f32>((saved.x - k) + saved.y, saved.w);
+            }
+            upper += lower;
         }
-        total += sums;
+        total += upper;
     }
     return total;
 }

@@ -15,17 +15,24 @@ fn gain_partial(gain: u32, i: u32) -> u32 {
     return partial_index(before + gain * params.slot_step + partial * params.partial_step);
 }
 
-// Sums of 32 partials stay apart from the total, which keeps the rounding of long sums small.
+// On three levels, which keeps the rounding of long sums small.
 fn lane_sum(gain: u32, lane: u32) -> vec2<f32> {
     let n = params.batches * params.partials;
+    let few = 16u * WORKGROUP;
+    let many = 16u * few;
     var total = vec2<f32>(0.0);
-    for (var begin = lane; begin < n; begin += 32u * WORKGROUP) {
-        var sums = vec2<f32>(0.0);
-        let end = min(begin + 32u * WORKGROUP, n);
-        for (var i = begin; i < end; i += WORKGROUP) {
-            sums += state_at(gain_partial(gain, i)).xy;
+    for (var first = lane; first < n; first += many) {
+        let last = min(first + many, n);
+        var upper = vec2<f32>(0.0);
+        for (var begin = first; begin < last; begin += few) {
+            let end = min(begin + few, last);
+            var lower = vec2<f32>(0.0);
+            for (var i = begin; i < end; i += WORKGROUP) {
+                lower += state_at(gain_partial(gain, i)).xy;
+            }
+            upper += lower;
         }
-        total += sums;
+        total += upper;
     }
     return total;
 }

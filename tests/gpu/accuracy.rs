@@ -9,7 +9,7 @@ use crate::case::Case;
 use crate::{device, plans};
 
 fn check_all(shape: &[usize], axis: usize) {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let case = Case::new(shape, axis);
     check(device, &case);
     for plan in plans::forced(device, &case) {
@@ -76,7 +76,7 @@ fn planes_of_real_networks() {
 /// takes minutes, so only one shape is tried with them.
 #[test]
 fn many_channels() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let shapes: [&[usize]; 4] = [&[2, 65_536], &[3, 65_536], &[2, 65_537, 3], &[2, 65_536, 4]];
     for shape in shapes {
         let case = Case::new(shape, 1);
@@ -134,7 +134,7 @@ proptest! {
         let class = if gpu { DeviceClass::Gpu } else { DeviceClass::Cpu };
         let plan = PlanOptions { class: Some(class), strategy: None };
         let case = Case { gamma, beta, seed, ..Case::new(dims, axis).planned(plan) };
-        if let Some(device) = device() && case.n() > 1 {
+        if let Some(device) = &device() && case.n() > 1 {
             check(device, &case);
         }
     }

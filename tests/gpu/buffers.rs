@@ -20,7 +20,7 @@ const ALL: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
 
 #[test]
 fn buffers_of_the_caller_that_do_not_serve() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let own = device.wgpu_device();
     let wrap = |buffer: &wgpu::Buffer, offset, shape: [usize; 2]| {
         Tensor::from_buffer(device, buffer.clone(), offset, shape, DType::F32)
@@ -56,7 +56,7 @@ fn buffers_of_the_caller_that_do_not_serve() {
 
 #[test]
 fn buffers_that_fail_later_are_named_too() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let mut tensors = Tensors::new(device);
     let doomed = buffer(device.wgpu_device(), 1024, ALL);
     tensors.x = Tensor::from_buffer(device, doomed.clone(), 0, [4, 3], DType::F32).unwrap();
@@ -96,7 +96,7 @@ fn buffers_that_fail_later_are_named_too() {
 
 #[test]
 fn overlaps_other_than_in_place() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let arena = buffer(device.wgpu_device(), 4096, ALL);
     let at = |offset, shape: &[usize]| {
         Tensor::from_buffer(device, arena.clone(), offset, shape, DType::F32).unwrap()
@@ -115,7 +115,7 @@ fn overlaps_other_than_in_place() {
 
 #[test]
 fn a_forward_is_recorded_whole_or_not_at_all() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let mut tensors = Tensors::new(device);
     let doomed = buffer(device.wgpu_device(), 1024, ALL);
     // The first dispatch does not need gamma, but the second one does.
@@ -141,7 +141,7 @@ fn a_forward_is_recorded_whole_or_not_at_all() {
 
 #[test]
 fn empty_tensors_overlap_nothing() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let arena = buffer(device.wgpu_device(), 4096, ALL);
     let at = |offset, shape: &[usize]| {
         Tensor::from_buffer(device, arena.clone(), offset, shape, DType::F32).unwrap()
@@ -153,7 +153,7 @@ fn empty_tensors_overlap_nothing() {
 
 #[test]
 fn memory_that_was_shared_is_not_used_again() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let tensor = device.upload(&[1.0f32; 333], [333]).unwrap();
     let view = tensor.reshape([9, 37]).unwrap();
     let (buffer, offset) = (tensor.buffer().clone(), tensor.offset());

@@ -10,7 +10,7 @@ use crate::case::{Case, Inputs};
 use crate::{device, plans};
 
 fn shapes() -> Vec<Case> {
-    let Some(device) = device() else {
+    let Some(device) = &device() else {
         return Vec::new();
     };
     let shapes: [(&[usize], usize); 10] = [
@@ -42,7 +42,7 @@ fn shapes() -> Vec<Case> {
 
 #[test]
 fn mean_far_above_the_standard_deviation() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     println!("worst error by |mean| / std: y, mean, rstd, running, dx, dgamma, dbeta");
     for decade in 0..=7 {
         let mut worst = Errors::default();
@@ -66,7 +66,7 @@ fn mean_far_above_the_standard_deviation() {
 
 #[test]
 fn one_outlier_does_not_spoil_the_pivot() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for case in shapes() {
         let mut inputs = case.inputs();
         // The first value of every channel is among the pivot's samples.
@@ -81,7 +81,7 @@ fn one_outlier_does_not_spoil_the_pivot() {
 
 #[test]
 fn a_ramp_keeps_slices_far_apart() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for case in shapes() {
         let mut inputs = case.inputs();
         for (i, x) in inputs.x.iter_mut().enumerate() {
@@ -94,7 +94,7 @@ fn a_ramp_keeps_slices_far_apart() {
 
 #[test]
 fn constant_channels_give_beta_bit_for_bit() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let mut rng = Pcg64::seed_from_u64(7);
     for case in shapes() {
         let mut inputs = case.inputs();
@@ -128,7 +128,7 @@ fn constant_channels_give_beta_bit_for_bit() {
 
 /// Every output of the channels that are not `poisoned` has the bits that it has without poison.
 fn expect_isolated(case: &Case, poison: impl Fn(&mut Inputs, usize)) {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let channels: Vec<usize> =
         wgnorm::reference::channels(&case.shape, case.options.channel_axis).collect();
     let poisoned = case.channels() / 2;

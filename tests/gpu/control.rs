@@ -68,7 +68,7 @@ const PIECES: [(&[usize], usize, &[usize]); 4] = [
 
 #[test]
 fn a_batch_in_pieces_is_one_batch() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for (shape, axis, entries) in PIECES {
         let case = Case::new(shape, axis);
         for plan in plans::chosen() {
@@ -105,7 +105,7 @@ fn a_batch_in_pieces_is_one_batch() {
 
 #[test]
 fn pieces_that_no_statistics_can_be_of() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let norm = BatchNorm::new(device, 2, BatchNormOptions::default()).unwrap();
     let of = |n: usize| device.upload(&vec![1.0f32; 2 * n], [n, 2]).unwrap();
     let mut step = device.recorder();
@@ -143,7 +143,7 @@ fn pieces_that_no_statistics_can_be_of() {
 
 #[test]
 fn a_frozen_layer_is_in_evaluation_and_keeps_its_backward() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let case = Case {
         mode: Mode::EVAL,
         ..Case::new([6, 5, 7, 7], 1)
@@ -186,7 +186,7 @@ fn a_frozen_layer_is_in_evaluation_and_keeps_its_backward() {
 
 #[test]
 fn a_list_of_any_norms_freezes() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let batch = BatchNorm::new(device, 3, BatchNormOptions::default()).unwrap();
     let layer = LayerNorm::new(device, [3], LayerNormOptions::default()).unwrap();
     let instance = InstanceNorm::new(3, InstanceNormOptions::default()).unwrap();
@@ -218,7 +218,7 @@ fn a_list_of_any_norms_freezes() {
 /// bits as without, and statistics that move once.
 #[test]
 fn a_recomputed_step_has_the_same_bits_and_counts_once() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let cases = [
         Case::new([8, 5, 7, 7], 1),
         Case::new([300, 64], 1),
@@ -263,7 +263,7 @@ fn a_recomputed_step_has_the_same_bits_and_counts_once() {
 /// own for dgamma and dbeta, and their total is that of the whole.
 #[test]
 fn gradients_of_parameters_can_stay_those_of_one_process() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let case = Case::new([6, 4, 5], 1);
     let inputs = case.inputs();
     let x = cut(device, &case.shape, &inputs.x, &[4, 2]);

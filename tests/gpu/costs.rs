@@ -36,7 +36,7 @@ const OPERATIONS: [Operation; 3] = [
 
 #[test]
 fn an_activation_alone_costs_nothing() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let shape = Shape::from([4, 4, 16, 16]);
     for strategy in [Strategy::SplitRows, Strategy::Resident] {
         for operation in OPERATIONS {
@@ -51,7 +51,7 @@ fn an_activation_alone_costs_nothing() {
 
 #[test]
 fn a_residual_is_one_more_pass() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let shape = Shape::from([4, 4, 16, 16]);
     let forced = |dtype, strategy, activation, operation| {
         let options = batch(activation, Some(strategy));
@@ -89,7 +89,7 @@ fn a_residual_is_one_more_pass() {
 
 #[test]
 fn ragged_rows_reduce_dy_first() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     // Words straddle planes of 7 x 7.
     let shape = Shape::from([32, 16, 7, 7]);
     for dtype in DTYPES {
@@ -111,7 +111,7 @@ fn ragged_rows_reduce_dy_first() {
 
 #[test]
 fn gated_gradients_of_other_gains() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let backward = Operation::Backward;
     // Elements with gains of their own: dresidual comes first, of dy and the bits.
     let rows = Shape::from([512, 256]);

@@ -9,7 +9,7 @@ use crate::spoilt::{Tensors, expect};
 
 #[test]
 fn larger_than_the_device_allows() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let error = expect(
         device.empty([1 << 20, 1 << 20], DType::F32),
         &["4398046511104"],

@@ -233,7 +233,7 @@ fn a_rehearsed_frame_of_the_relatives_creates_nothing() {
 
 #[test]
 fn a_rehearsal_does_nothing_and_a_frame_gives_the_same_bits_as_buffers_apart() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let case = Case::new([8, 6, 20, 20], 1);
     let mut app = App::new(device, case.clone());
     let (step, inputs) = app.filled();
@@ -275,7 +275,7 @@ fn a_rehearsal_does_nothing_and_a_frame_gives_the_same_bits_as_buffers_apart() {
 
 #[test]
 fn the_callers_commands_go_between_a_forward_and_its_backward() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let case = Case::new([8, 6, 20, 20], 1);
     let mut app = App::new(device, case.clone());
     let (step, mut inputs) = app.filled();
@@ -340,7 +340,7 @@ fn recording_neither_submits_nor_polls() {
 
 #[test]
 fn tensors_start_where_aligned_says() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let mut app = App::new(device, Case::new([4, 4], 1));
     let limits = device.limits();
     let alignment = limits.offset_alignment;

@@ -9,7 +9,7 @@ use crate::spoilt::{Tensors, expect};
 
 #[test]
 fn what_is_right_is_accepted() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let tensors = Tensors::new(device);
     tensors.forward().unwrap();
     tensors.backward().unwrap();
@@ -17,7 +17,7 @@ fn what_is_right_is_accepted() {
 
 #[test]
 fn shapes_that_do_not_fit() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let upload = |dims: &[usize]| {
         device
             .upload(&vec![1.0f32; dims.iter().product()], dims)
@@ -114,7 +114,7 @@ fn shapes_that_do_not_fit() {
 
 #[test]
 fn one_value_per_channel() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let mut tensors = Tensors::new(device);
     tensors.x = device.upload(&[1.0f32; 3], [1, 3]).unwrap();
     tensors.y = device.upload(&[1.0f32; 3], [1, 3]).unwrap();
@@ -136,7 +136,7 @@ fn one_value_per_channel() {
 
 #[test]
 fn options_out_of_range() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let refused = |options: BatchNormOptions, parts: &[&str]| {
         expect(BatchNorm::new(device, 3, options), parts);
         let mut tensors = Tensors::new(device);
@@ -172,7 +172,7 @@ fn options_out_of_range() {
 
 #[test]
 fn tensors_that_are_missing() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let tensors = Tensors::new(device);
     let bare = Forward {
         state: Some(&tensors.state),
@@ -225,7 +225,7 @@ fn tensors_that_are_missing() {
 
 #[test]
 fn element_types_that_do_not_fit() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let mut tensors = Tensors::new(device);
     tensors.x = device.upload(&[half::f16::ONE; 12], [4, 3]).unwrap();
     expect(tensors.forward(), &["x", "f32", "f16"]);
@@ -236,7 +236,7 @@ fn element_types_that_do_not_fit() {
 }
 #[test]
 fn a_strategy_that_does_not_apply() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let mut tensors = Tensors::new(device);
     tensors.x = device.upload(&[1.0f32; 12], [2, 3, 2]).unwrap();
     tensors.y = device.upload(&[1.0f32; 12], [2, 3, 2]).unwrap();
@@ -249,7 +249,7 @@ fn a_strategy_that_does_not_apply() {
 
 #[test]
 fn a_refused_call_has_written_nothing() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let mut tensors = Tensors::new(device);
     tensors.beta = device.upload(&[1.0f32; 4], [4]).unwrap();
     let running = Running {

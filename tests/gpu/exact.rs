@@ -10,7 +10,7 @@ use crate::{device, plans};
 
 #[test]
 fn mean_variance_and_dbeta_have_no_error_at_all() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let mut rng = Pcg64::seed_from_u64(11);
     let shapes: [(&[usize], usize); 8] = [
         (&[8, 3, 8, 8], 1),

@@ -1,8 +1,6 @@
 //! Batch norm's relatives against float64: every norm with every strategy that applies, for both
 //! classes of device, on shapes around every boundary.
 
-use std::sync::LazyLock;
-
 use proptest::prelude::*;
 use wgnorm::{
     BatchRenormOptions, DType, Device, DeviceClass, Error, GroupNormOptions, InstanceNormOptions,
@@ -14,6 +12,7 @@ use crate::device;
 use crate::family_case::{Case, Norm};
 use crate::others::BINDS_16384;
 use crate::plans::CLASSES;
+use crate::renewed::Renewed;
 
 const STRATEGIES: [Option<Strategy>; 4] = [
     None,
@@ -38,7 +37,7 @@ pub(crate) fn plans(device: &Device, case: &Case) -> Vec<PlanOptions> {
 }
 
 fn check_all(case: &Case) {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for plan in plans(device, case) {
         case.clone().planned(plan).check(device);
     }
@@ -188,6 +187,24 @@ fn instances_with_running_statistics() {
     }
 }
 
+/// Thousands of samples of which half lie far above the first, so that what one addition of their means
+/// rounds away the next rounds away again.
+#[test]
+fn instances_whose_means_lie_far_apart() {
+    let Some(device) = &device() else { return };
+    for samples in [260, 4000, 30_000] {
+        let case = Case {
+            mode: Mode::TRAIN,
+            ..Case::new(instance(1), [samples, 2, 16])
+        };
+        let mut inputs = case.inputs();
+        for (i, x) in inputs.x.iter_mut().enumerate() {
+            *x += if i / 32 % 2 == 1 { 1.1e5 } else { 0.0 };
+        }
+        case.check_with(device, &inputs);
+    }
+}
+
 #[test]
 fn renorm_with_tight_and_wide_limits() {
     for (shape, axis) in [
@@ -265,7 +282,7 @@ fn parameters_are_optional_independently() {
 
 #[test]
 fn costs_name_what_a_backward_takes() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let shape = Shape::from([512, 256]);
     let options = LayerNormOptions::default();
     let cost = functional::cost(
@@ -293,8 +310,8 @@ fn costs_name_what_a_backward_takes() {
 }
 
 /// Checks a case on a device that binds so little that it is windowed.
-fn check_windowed(binds: &'static LazyLock<Option<Device>>, case: &Case) {
-    let Some(device) = binds.as_ref() else { return };
+fn check_windowed(binds: &Renewed, case: &Case) {
+    let Some(device) = &binds.get() else { return };
     for plan in plans(device, case) {
         case.clone().planned(plan).check(device);
     }
@@ -348,7 +365,7 @@ proptest! {
         let class = if gpu { DeviceClass::Gpu } else { DeviceClass::Cpu };
         let plan = PlanOptions { class: Some(class), strategy: None };
         let case = Case { seed, ..Case::new(norm, Shape::from(dims)) }.planned(plan);
-        if let Some(device) = device() && case.has_values() {
+        if let Some(device) = &device() && case.has_values() {
             case.check(device);
         }
     }

@@ -3,7 +3,8 @@
 use wgnorm::{DType, Device};
 
 use crate::bounds::{Errors, SUM, SUM_L2, hold_all, l2, worst};
-use crate::family_case::{Case, Expected, Inputs, Values};
+use crate::family_case::{Case, Expected, Inputs, Norm, Values};
+use crate::family_oracle::weight_of;
 use crate::stored::hold_rounded;
 
 /// y, dx, rstd and running variance: relative L2.
@@ -48,7 +49,7 @@ impl Case {
         let mean_sizes = add(&want.mean, &expected.std);
         let mean = worst(&got.mean, &want.mean, &mean_sizes);
         let rstd = l2(&got.rstd, &want.rstd, &want.rstd);
-        let running = add(&want.running_mean, &vec![1.0; want.running_mean.len()]);
+        let running = add(&want.running_mean, &self.spread(want));
         let running_mean = worst(&got.running_mean, &want.running_mean, &running);
         let running_var = l2(&got.running_var, &want.running_var, &want.running_var);
         let errors = [
@@ -66,6 +67,24 @@ impl Case {
             running: running_mean.max(running_var),
             ..Errors::default()
         }
+    }
+
+    /// How far apart the values of each channel are, for a running mean: by about 1 in one statistic, and
+    /// where a running mean follows the average over samples by what their means differ.
+    fn spread(&self, want: &Values<f64>) -> Vec<f64> {
+        let Norm::Instance(options) = &self.norm else {
+            return vec![1.0; want.running_mean.len()];
+        };
+        let channels = self.shape.dims()[options.channel_axis];
+        let samples = want.mean.len() as f64 / channels as f64;
+        let weight = weight_of(options.momentum);
+        let of = |c: usize| -> f64 {
+            let means = want.mean.iter().skip(c).step_by(channels);
+            means.map(|mean| mean.abs()).sum()
+        };
+        (0..channels)
+            .map(|c| 1.0 + weight * of(c) / samples)
+            .collect()
     }
 
     /// The gradients that are wanted.

@@ -49,7 +49,7 @@ impl Step {
 
 #[test]
 fn layers_of_rows_have_the_normalized_shape() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let shape = Shape::from([5, 6, 8]);
     let step = Step::new(device, &shape);
     let [x, dy] = &step.on_device;
@@ -99,7 +99,7 @@ fn layers_of_rows_have_the_normalized_shape() {
 
 #[test]
 fn gradients_that_nobody_wants_are_left_out() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let shape = Shape::from([4, 6, 8]);
     let step = Step::new(device, &shape);
     let [x, dy] = &step.on_device;
@@ -151,7 +151,7 @@ fn gradients_that_nobody_wants_are_left_out() {
 
 #[test]
 fn instances_are_bare_unless_asked() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let shape = Shape::from([3, 4, 5, 5]);
     let step = Step::new(device, &shape);
     let x = &step.on_device[0];
@@ -202,7 +202,7 @@ fn instances_are_bare_unless_asked() {
 
 #[test]
 fn a_schedule_widens_a_renorm_between_forward_and_backward() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let shape = Shape::from([6, 3, 4]);
     let step = Step::new(device, &shape);
     let [x, dy] = &step.on_device;
@@ -249,7 +249,7 @@ fn a_schedule_widens_a_renorm_between_forward_and_backward() {
 
 #[test]
 fn a_weight_norm_begins_as_the_weight_itself() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for dim in 0..3 {
         let weight = wave(4 * 5 * 6, 0.9);
         let options = WeightNormOptions {
@@ -285,7 +285,7 @@ fn a_weight_norm_begins_as_the_weight_itself() {
 
 #[test]
 fn options_outside_their_range_are_refused_with_their_value() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let groups = GroupNormOptions {
         groups: 3,
         ..GroupNormOptions::default()
@@ -333,7 +333,7 @@ fn options_outside_their_range_are_refused_with_their_value() {
 
 #[test]
 fn modes_that_a_norm_does_not_have_are_refused() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let x = device.upload(&wave(24, 0.5), [2, 3, 4]).unwrap();
     let layer = LayerNorm::new(device, [4], LayerNormOptions::default()).unwrap();
     let mut recorder = device.recorder();
@@ -381,7 +381,7 @@ fn modes_that_a_norm_does_not_have_are_refused() {
 
 #[test]
 fn empty_tensors_have_gradients_of_zero() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let none: [f32; 0] = [];
     let layer = LayerNorm::new(device, [4], LayerNormOptions::default()).unwrap();
     let x = device.upload(&none, [0, 4]).unwrap();

@@ -303,7 +303,7 @@ fn by_running(y: Vec<f64>, [mean, var]: [Vec<f64>; 2], eps: f64) -> reference::F
 }
 
 /// The case counts its fourth batch.
-fn weight_of(momentum: Momentum) -> f64 {
+pub(crate) fn weight_of(momentum: Momentum) -> f64 {
     match momentum {
         Momentum::NewWeight(weight) => weight,
         Momentum::OldWeight(weight) => 1.0 - weight,

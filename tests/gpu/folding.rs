@@ -38,7 +38,7 @@ fn layer(device: &Device, ratio: f32) -> (BatchNorm, Frozen) {
 
 #[test]
 fn a_layer_is_downloaded_as_it_is() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let (layer, frozen) = layer(device, 1.0);
     assert_eq!(Frozen::of(device, &layer), Ok(frozen.clone()));
     let twin = pollster::block_on(Frozen::of_async(device, &layer));
@@ -97,7 +97,7 @@ fn errors(device: &Device, ratio: f32) -> (f64, f64) {
 
 #[test]
 fn scale_and_shift_agree_with_inference_while_means_are_small() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let (inference, folded) = errors(device, 0.5);
     assert!(inference <= 3e-7, "inference is off by {inference:e}");
     assert!(folded <= 3e-7, "scale and shift are off by {folded:e}");
@@ -105,7 +105,7 @@ fn scale_and_shift_agree_with_inference_while_means_are_small() {
 
 #[test]
 fn the_layer_keeps_its_accuracy_where_scale_and_shift_lose_it() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let (inference, folded) = errors(device, 1e4);
     assert!(inference <= 3e-7, "inference is off by {inference:e}");
     // The documented loss, of which most of it really is there.
@@ -118,7 +118,7 @@ fn the_layer_keeps_its_accuracy_where_scale_and_shift_lose_it() {
 
 #[test]
 fn a_folded_layer_does_what_the_layer_and_inference_do() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let (norm, frozen) = layer(device, 0.5);
     let (samples, inputs) = (9, 7);
     let draw = |len: usize| Case::new([len, 1], 1).inputs().x;

@@ -92,7 +92,7 @@ fn a_warm_step_makes_no_bind_group() {
 
 #[test]
 fn the_callers_buffers_are_found_again_by_what_they_hold() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layers = [1.0, -2.0].map(|gamma| layer(device, gamma));
     let infer = |layer: &BatchNorm, x: &Tensor| {
         let mut recorder = device.recorder();
@@ -148,7 +148,7 @@ fn a_tensor_in_the_memory_of_another_has_its_own_values() {
 
 #[test]
 fn options_that_change_are_not_mistaken_for_those_before() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let mut tensors = Tensors::new(device);
     tensors.mode = Mode::EVAL;
     device.write(&tensors.x, &[2.0f32; 12]).unwrap();
@@ -228,7 +228,7 @@ fn bind_groups_are_bounded_in_number() {
 
 #[test]
 fn a_buffer_that_is_destroyed_after_it_was_bound_is_named() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let mut tensors = Tensors::new(device);
     let doomed = buffer(device, 1024, ALL);
     tensors.x = Tensor::from_buffer(device, doomed.clone(), 0, [4, 3], DType::F32).unwrap();
@@ -243,7 +243,9 @@ fn a_buffer_that_is_destroyed_after_it_was_bound_is_named() {
 /// Memory that CPU and GPU share can be mapped again and again, also after it was bound.
 #[test]
 fn a_buffer_that_is_mapped_after_it_was_bound_is_named() {
-    let Some(device) = &*MAPS_STORAGE else { return };
+    let Some(device) = &MAPS_STORAGE.get() else {
+        return;
+    };
     let mut tensors = Tensors::new(device);
     let mapped = buffer(device, 256, ALL | wgpu::BufferUsages::MAP_READ);
     tensors.x = Tensor::from_buffer(device, mapped.clone(), 0, [4, 3], DType::F32).unwrap();

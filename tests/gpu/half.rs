@@ -31,7 +31,7 @@ fn all(device: &Device, shape: &[usize], axis: usize) -> Vec<Case> {
 }
 
 fn check_all(shape: &[usize], axis: usize) {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for case in all(device, shape, axis) {
         check(device, &case);
     }
@@ -114,7 +114,7 @@ fn channel_axis_anywhere_in_ranks_two_to_five() {
 
 #[test]
 fn every_mode() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for (shape, axis) in SHAPES {
         for case in all(device, shape, axis) {
             for mode in MODES {
@@ -127,7 +127,7 @@ fn every_mode() {
 
 #[test]
 fn in_place_in_one_buffer_and_with_any_choice_of_gradients() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for (shape, axis) in SHAPES {
         for (i, case) in all(device, shape, axis).into_iter().enumerate() {
             for mode in [Mode::TRAIN, Mode::EVAL] {
@@ -146,7 +146,7 @@ fn in_place_in_one_buffer_and_with_any_choice_of_gradients() {
 
 #[test]
 fn devices_without_features_have_them_too() {
-    let Some(device) = &*WITHOUT_FEATURES else {
+    let Some(device) = &WITHOUT_FEATURES.get() else {
         return;
     };
     for (shape, axis) in SHAPES {
@@ -173,7 +173,7 @@ fn windows() {
         (&[3333, 1], 1),
         (&[100, 66], 1),
     ];
-    for device in [&*BINDS_1024, &*BINDS_4096].into_iter().flatten() {
+    for device in [&BINDS_1024.get(), &BINDS_4096.get()].into_iter().flatten() {
         for (shape, axis) in shapes {
             for case in all(device, shape, axis) {
                 let state = functional::state_len(device, &case.shape, &case.options);
@@ -202,7 +202,7 @@ fn relatives(device: &Device, case: &Relative) -> Vec<Relative> {
 }
 
 fn check_relatives(case: &Relative) {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for case in relatives(device, case) {
         case.check(device);
     }
@@ -256,7 +256,7 @@ fn instances_and_renorm_with_running_statistics() {
 /// the sample before it.
 #[test]
 fn relatives_in_place() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for case in [
         Relative::new(group(3, 3), [4, 7, 7, 9]),
         Relative::new(group(3, 2), [3, 3, 9, 5]),
@@ -277,7 +277,7 @@ fn relatives_in_place() {
 /// The NaN or infinity of one channel is nobody else's, though they share words.
 #[test]
 fn what_is_not_finite_stays_in_its_channel() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for (shape, axis) in SHAPES {
         for case in all(device, shape, axis) {
             if case.channels() == 1 {
@@ -304,7 +304,7 @@ fn what_is_not_finite_stays_in_its_channel() {
 /// Their squares add up to 7e8, and f16 ends at 65,504.
 #[test]
 fn large_means_do_not_overflow() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let shapes: [(&[usize], usize); 3] = [
         (&[4, 3, 64, 64], 1),
         (&[16_384, 3], 1),
@@ -337,7 +337,7 @@ fn large_means_do_not_overflow() {
 
 #[test]
 fn a_constant_channel_is_its_beta_rounded_once() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for (shape, axis) in SHAPES {
         for case in all(device, shape, axis) {
             let mut inputs = case.inputs();
@@ -357,7 +357,7 @@ fn a_constant_channel_is_its_beta_rounded_once() {
 /// rounded to the same side.
 #[test]
 fn values_of_few_places_do_not_bias_the_mean() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for seed in (0..20).map(|i| 11_224_462_261_886_144_013 + i) {
         for dtype in HALVES {
             for plan in plans::chosen() {
@@ -391,7 +391,7 @@ proptest! {
         let plan = PlanOptions { class: Some(class), strategy: None };
         let dtype = HALVES[usize::from(is_bf16)];
         let case = Case { gamma, beta, seed, dtype, ..Case::new(dims, axis).planned(plan) };
-        if let Some(device) = device() && case.n() > 1 {
+        if let Some(device) = &device() && case.n() > 1 {
             check(device, &case);
         }
     }

@@ -40,7 +40,7 @@ fn shifted(device: &Device, dtype: DType, x: &[f32], beta: &[f32], plan: PlanOpt
 /// All 65,536 patterns of both types go in and come out.
 #[test]
 fn every_half_is_read_and_written() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for dtype in HALVES {
         let all = (0..=u16::MAX).map(|bits| match dtype {
             DType::F16 => f16::from_bits(bits).to_f32(),
@@ -64,7 +64,7 @@ fn every_half_is_read_and_written() {
 /// Every tie between two halves, and what lies beside it, is rounded as the `half` crate does.
 #[test]
 fn what_lies_between_two_halves_is_rounded_to_nearest() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for dtype in HALVES {
         let value = |bits: u16| match dtype {
             DType::F16 => f16::from_bits(bits).to_f64(),
@@ -97,7 +97,7 @@ fn what_lies_between_two_halves_is_rounded_to_nearest() {
 
 #[test]
 fn tensors_of_two_types_are_refused_with_both() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let halves = || device.upload(&[f16::ONE; 12], [4, 3]).unwrap();
     let other = device.upload(&[bf16::ONE; 12], [4, 3]).unwrap();
     let floats = device.upload(&[1.0f32; 12], [4, 3]).unwrap();
@@ -191,7 +191,7 @@ fn tensors_of_two_types_are_refused_with_both() {
 
 #[test]
 fn layers_keep_the_type_of_x() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for dtype in HALVES {
         for shape in [vec![4, 3, 5, 5], vec![5, 3], vec![0, 3, 2]] {
             let shape = Shape::from(&shape[..]);

@@ -221,7 +221,7 @@ impl Huge {
     }
 
     fn check(&self) {
-        let Some(device) = device() else { return };
+        let Some(device) = &device() else { return };
         let _alone = alone();
         let start = Instant::now();
         let (x, dy) = (self.x(), self.dy());

@@ -12,7 +12,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
 
 #[test]
 fn a_new_layer_has_the_values_of_pytorch() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = BatchNorm::new(device, 3, BatchNormOptions::default()).unwrap();
     let read = |tensor: Option<&wgnorm::Tensor>| device.download::<f32>(tensor.unwrap()).unwrap();
     assert_eq!(read(layer.gamma()), [1.0; 3]);
@@ -30,7 +30,7 @@ fn a_new_layer_has_the_values_of_pytorch() {
 
 #[test]
 fn several_steps_and_inference_follow_the_oracle() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let shape = Shape::from([12, 5, 6, 6]);
     let layer = BatchNorm::new(device, 5, BatchNormOptions::default()).unwrap();
     let (mut mean, mut var) = (vec![0.0; 5], vec![1.0; 5]);
@@ -79,7 +79,7 @@ fn several_steps_and_inference_follow_the_oracle() {
 
 #[test]
 fn one_sample_at_a_time_infers_the_same_bits_as_a_batch() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = BatchNorm::new(device, 7, BatchNormOptions::default()).unwrap();
     let inputs = Case::new([20, 7], 1).inputs();
     device
@@ -101,7 +101,7 @@ fn one_sample_at_a_time_infers_the_same_bits_as_a_batch() {
 
 #[test]
 fn without_running_statistics_inference_uses_the_batch() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = BatchNorm::new(device, 4, BatchNormOptions::default())
         .unwrap()
         .without_running_statistics();
@@ -118,7 +118,7 @@ fn without_running_statistics_inference_uses_the_batch() {
 
 #[test]
 fn recomputation_does_not_count_twice() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap();
     let x = device
         .upload(&Case::new([9, 4], 1).inputs().x, [9, 4])
@@ -153,7 +153,7 @@ fn recomputation_does_not_count_twice() {
 
 #[test]
 fn the_saved_statistics_of_a_frozen_layer_are_its_own() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap();
     let inputs = Case::new([9, 4], 1).inputs();
     let (x, dy) = (
@@ -187,7 +187,7 @@ fn the_saved_statistics_of_a_frozen_layer_are_its_own() {
 
 #[test]
 fn an_empty_batch_changes_nothing() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap();
     for shape in [&[0, 4][..], &[3, 4, 0], &[0, 4, 5, 0]] {
         let x = device.upload::<f32>(&[], shape).unwrap();
@@ -218,7 +218,7 @@ fn an_empty_batch_changes_nothing() {
 
 #[test]
 fn async_twins_need_no_blocking_call() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap();
     let x = device
         .upload(&Case::new([9, 4], 1).inputs().x, [9, 4])
@@ -236,7 +236,7 @@ fn async_twins_need_no_blocking_call() {
 
 #[test]
 fn tensors_of_every_type_come_back_as_they_went() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let halves: Vec<half::f16> = (0..7u8).map(half::f16::from).collect();
     let brains: Vec<half::bf16> = (0..5u8).map(half::bf16::from).collect();
     let tensor = device.upload(&halves, [7]).unwrap();

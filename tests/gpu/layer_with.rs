@@ -29,7 +29,7 @@ fn close(got: &[f32], want: &[f32]) {
 
 #[test]
 fn a_residual_block_and_its_backward() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let inputs = Case::new(Norm::Batch(relu()), SHAPE).inputs();
     let upload = |values: &[f32]| device.upload(values, SHAPE).unwrap();
     let (x, dy, residual) = (
@@ -77,7 +77,7 @@ fn a_residual_block_and_its_backward() {
 
 #[test]
 fn gradients_that_were_not_wanted() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let options = LayerNormOptions {
         activation: Activation::Relu,
         ..LayerNormOptions::default()
@@ -129,7 +129,7 @@ fn gradients_that_were_not_wanted() {
 
 #[test]
 fn a_mask_clears_what_it_calls_invalid() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let case = Case {
         mask: Some(0.5),
         ..Case::new(Norm::Batch(relu()), SHAPE)
@@ -165,7 +165,7 @@ fn a_mask_clears_what_it_calls_invalid() {
 
 #[test]
 fn masks_that_do_not_fit_are_refused() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let x = device.upload(&[0.5f32; 588], SHAPE).unwrap();
     let refused = |norm: &BatchNorm, mask: &Tensor| {
         let with = With {

@@ -1,6 +1,6 @@
 //! Every result of the GPU against float64, headless, on whatever adapter there is.
 //!
-//! All tests share one device, since some drivers crash when devices are made concurrently.
+//! Tests share a device, since some drivers crash when devices are made concurrently.
 //! Without an adapter each test prints a loud skip; with `WGNORM_REQUIRE_GPU=1` that is a failure.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
@@ -49,6 +49,7 @@ mod processes;
 mod ragged;
 mod recalibration;
 mod recording;
+mod renewed;
 mod resident;
 mod spectral;
 mod spectral_case;
@@ -64,13 +65,13 @@ mod tails;
 mod twins;
 mod windows;
 
-use std::sync::LazyLock;
-
 use wgnorm::{Device, Error};
 
+use renewed::Renewed;
+
 /// The device of all tests; `None` after a loud skip.
-fn device() -> Option<&'static Device> {
-    static DEVICE: LazyLock<Option<Device>> = LazyLock::new(|| match Device::new() {
+fn device() -> Option<Device> {
+    static DEVICE: Renewed = Renewed::new(|| match Device::new() {
         Ok(device) => {
             println!("testing on {:?}", device.wgpu_device().adapter_info());
             Some(device)
@@ -83,5 +84,5 @@ fn device() -> Option<&'static Device> {
         }
         Err(error) => panic!("{error}"),
     });
-    DEVICE.as_ref()
+    DEVICE.get()
 }

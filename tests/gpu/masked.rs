@@ -33,7 +33,7 @@ fn masked(shape: &[usize], channel_axis: usize, share: f64) -> Case {
 
 /// Holds the case against float64 with every plan that applies.
 fn check_all(case: &Case) {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let whole = Case {
         mask: None,
         ..case.clone()
@@ -135,7 +135,9 @@ const WINDOWED: [(&[usize], usize); 12] = [
 /// Pivots of few elements, which a window has none of.
 #[test]
 fn windows_of_sparse_masks_far_from_zero() {
-    let Some(device) = &*BINDS_4096 else { return };
+    let Some(device) = &BINDS_4096.get() else {
+        return;
+    };
     for (shape, axis) in [(&[4, 3, 1501][..], 1), (&[8, 3, 111], 1), (&[600, 4], 1)] {
         for seed in 1..4 {
             let case = masked(shape, axis, 0.01);
@@ -174,14 +176,18 @@ fn check_windowed(device: &Device, case: &Case) -> usize {
 
 #[test]
 fn windows_have_positions_of_their_own() {
-    let Some(device) = &*BINDS_4096 else { return };
+    let Some(device) = &BINDS_4096.get() else {
+        return;
+    };
     for (shape, axis) in WINDOWED {
         for mode in [Mode::TRAIN, Mode::EVAL] {
             let case = masked(shape, axis, 0.6);
             assert!(check_windowed(device, &Case { mode, ..case }) > 1);
         }
     }
-    let Some(device) = &*BINDS_16384 else { return };
+    let Some(device) = &BINDS_16384.get() else {
+        return;
+    };
     for (activation, residual) in TAILS {
         let mut checked = 0;
         for (shape, axis) in [
@@ -213,7 +219,7 @@ fn the_biased_variance_of_what_is_valid() {
 /// A batch whose sequences end early: most of what follows is empty slices.
 #[test]
 fn sequences_of_different_lengths() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for (shape, axis) in [([6, 5, 4000], 1), ([6, 4000, 5], 2)] {
         let case = masked(&shape, axis, 1.0);
         for class in [DeviceClass::Cpu, DeviceClass::Gpu] {
@@ -233,7 +239,7 @@ fn sequences_of_different_lengths() {
 
 #[test]
 fn fewer_than_two_valid_elements_give_beta_and_move_nothing() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for (shape, axis) in [(&[2, 4, 6, 6][..], 1), (&[2, 6, 6, 4], 3)] {
         let case = masked(shape, axis, 1.0);
         for plan in plans(

@@ -7,7 +7,7 @@ use crate::case::{Case, MODES};
 use crate::{device, plans};
 
 fn cases() -> Vec<Case> {
-    let Some(device) = device() else {
+    let Some(device) = &device() else {
         return Vec::new();
     };
     let shapes: [(&[usize], usize); 6] = [
@@ -30,7 +30,7 @@ fn cases() -> Vec<Case> {
 
 #[test]
 fn every_mode() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for case in cases() {
         for mode in MODES {
             check(
@@ -46,7 +46,7 @@ fn every_mode() {
 
 #[test]
 fn gamma_and_beta_are_optional_independently() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for case in cases() {
         for (gamma, beta) in [(false, false), (true, false), (false, true)] {
             for mode in [Mode::TRAIN, Mode::EVAL] {
@@ -66,7 +66,7 @@ fn gamma_and_beta_are_optional_independently() {
 
 #[test]
 fn running_statistics_are_optional() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for case in cases() {
         check(
             device,
@@ -81,7 +81,7 @@ fn running_statistics_are_optional() {
 
 #[test]
 fn momentum_in_every_convention() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let momenta = [
         Momentum::NewWeight(0.0),
         Momentum::NewWeight(0.3),
@@ -110,7 +110,7 @@ fn momentum_in_every_convention() {
 
 #[test]
 fn eps_of_any_size() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for mut case in cases() {
         for eps in [1e-12, 1e-3, 1.0, 100.0] {
             case.options.eps = eps;

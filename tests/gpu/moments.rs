@@ -25,7 +25,7 @@ const SHAPES: [(&[usize], usize, &[usize]); 9] = [
 ];
 
 fn cases() -> Vec<(Case, &'static [usize])> {
-    let Some(device) = device() else {
+    let Some(device) = &device() else {
         return Vec::new();
     };
     let mut cases = Vec::new();
@@ -40,7 +40,7 @@ fn cases() -> Vec<(Case, &'static [usize])> {
 }
 
 fn check(case: &Case, inputs: &Inputs, entries: &[usize], way: Way) {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let got = run(device, case, inputs, entries, way);
     let again = run(device, case, inputs, entries, way);
     assert_eq!(got, again, "{case:?}: two runs differ");
@@ -99,7 +99,7 @@ fn one_piece_that_is_unlike_the_others() {
 
 #[test]
 fn small_integers_have_no_error_at_all() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let mut rng = Pcg64::seed_from_u64(5);
     for (case, entries) in cases() {
         if !case.n().is_power_of_two() {
@@ -124,7 +124,7 @@ fn small_integers_have_no_error_at_all() {
 
 #[test]
 fn constant_channels_give_beta_bit_for_bit() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for (case, entries) in cases() {
         for way in WAYS {
             let mut inputs = case.inputs();
@@ -167,7 +167,7 @@ fn every_convention_and_option() {
 /// Nothing is held in registers here, so to force it changes nothing.
 #[test]
 fn a_resident_strategy_is_the_choice_of_the_planner() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let case = Case::new([4, 9, 7, 3], 3);
     let resident = case.clone().planned(PlanOptions {
         strategy: Some(Strategy::Resident),
@@ -181,7 +181,9 @@ fn a_resident_strategy_is_the_choice_of_the_planner() {
 #[test]
 fn by_windows() {
     use crate::others::BINDS_4096;
-    let Some(device) = &*BINDS_4096 else { return };
+    let Some(device) = &BINDS_4096.get() else {
+        return;
+    };
     let shapes: [(&[usize], usize, &[usize]); 5] = [
         (&[40, 3, 50], 1, &[25, 15]),
         (&[5, 3, 300], 1, &[4, 1]),
@@ -207,7 +209,7 @@ fn by_windows() {
 #[test]
 fn a_device_without_optional_features() {
     use crate::others::WITHOUT_FEATURES;
-    let Some(device) = &*WITHOUT_FEATURES else {
+    let Some(device) = &WITHOUT_FEATURES.get() else {
         return;
     };
     for (case, entries) in cases() {

@@ -25,7 +25,7 @@ fn expect(result: Result<()>, words: &[&str]) {
 
 #[test]
 fn rows_that_a_moment_does_not_fit() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let of = |dims: &[usize]| of(device, dims);
     let (options, len) = (BatchNormOptions::default(), state_len(device));
     let (x, state) = (of(&[4, 3]), of(&[len]));
@@ -51,7 +51,7 @@ fn rows_that_a_moment_does_not_fit() {
 
 #[test]
 fn tensors_that_do_not_merge() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let of = |dims: &[usize]| of(device, dims);
     let total = of(&[3, 4]);
     let out = (&total).into();
@@ -69,7 +69,7 @@ fn tensors_that_do_not_merge() {
 
 #[test]
 fn statistics_that_cannot_be_finished() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let of = |dims: &[usize]| of(device, dims);
     let options = BatchNormOptions::default();
     let total = of(&[3, 4]);
@@ -108,7 +108,7 @@ fn statistics_that_cannot_be_finished() {
 
 #[test]
 fn normalizing_and_gradients_without_their_tensors() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let of = |dims: &[usize]| of(device, dims);
     let options = BatchNormOptions::default();
     let [x, y, dy, dx] = [(); 4].map(|()| of(&[4, 3]));

@@ -68,7 +68,7 @@ pub(crate) fn merge(device: &Device, sources: &[&Tensor], out: Row<'_>) -> Resul
 
 #[test]
 fn any_number_of_rows() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for (n, channels) in [(1, 3), (2, 300), (33, 5), (1000, 2), (32_768, 1)] {
         for scale in [0.0, 1.0, 1e5] {
             let moments = rows(n, channels, |row| scale * noise(row) + 10.0 * scale);
@@ -88,7 +88,7 @@ fn any_number_of_rows() {
 /// The pivot of an empty part is 0, which here is 1e7 standard deviations from all values.
 #[test]
 fn empty_parts_count_as_nothing_wherever_they_lie() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for empty in [
         |i: usize| i > 0,
         |i: usize| i != 40,
@@ -136,7 +136,7 @@ fn empty_parts_count_as_nothing_wherever_they_lie() {
 
 #[test]
 fn a_tensor_may_be_merged_into() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let channels = 3;
     let (first, more) = (rows(1, channels, |_| 3.0), rows(20, channels, |_| 2.0));
     let want = merged(&[&first[..], &more[..]].concat(), channels);
@@ -167,7 +167,7 @@ fn a_tensor_may_be_merged_into() {
 
 #[test]
 fn only_the_row_is_written() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let channels = 5;
     let source = upload(device, &rows(4, channels, |_| 1.0), channels);
     let out = device.upload(&[9.0f32; 60], [3, channels, 4]).unwrap();
@@ -180,7 +180,7 @@ fn only_the_row_is_written() {
 
 #[test]
 fn nan_and_infinity_stay_in_their_channel() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for (shape, axis) in [
         (&[8usize, 3, 5, 5][..], 1),
         (&[60, 6], 1),
@@ -217,7 +217,7 @@ fn nan_and_infinity_stay_in_their_channel() {
 /// A channel of one value is beta, one of none harms nobody, and both leave running statistics alone.
 #[test]
 fn fewer_than_two_values() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let options = BatchNormOptions {
         momentum: Momentum::Cumulative,
         ..BatchNormOptions::default()
@@ -262,7 +262,7 @@ fn fewer_than_two_values() {
 /// In place, x becomes y and dy becomes dx.
 #[test]
 fn outputs_may_take_the_place_of_inputs() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let case = Case::new([6, 5, 7, 7], 1);
     let inputs = case.inputs();
     let want = run(device, &case, &inputs, &[6], Way::Rows);
@@ -305,7 +305,7 @@ fn outputs_may_take_the_place_of_inputs() {
 
 #[test]
 fn an_empty_x_has_moments_of_no_values_and_no_sums() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let options = BatchNormOptions::default();
     let x = device.upload::<f32>(&[], [0, 3, 2]).unwrap();
     let len = moments::state_len(device, x.shape(), &options).unwrap();

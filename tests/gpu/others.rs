@@ -1,11 +1,12 @@
-//! Devices besides the one of all tests, on the same adapter: each is made once and never while
-//! another is being made.
+//! Devices besides the one of all tests, on the same adapter: one is never made while
+//! another is.
 
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use wgnorm::{Device, wgpu};
 
 use crate::device;
+use crate::renewed::Renewed;
 
 /// A device of its own instance on the adapter of the tests' own device, if that has the features;
 /// with wgpu's own callbacks, which panic over an error that nobody asked for.
@@ -41,11 +42,11 @@ fn make(
 }
 
 /// A device that binds no more than 1024 bytes at once.
-pub(crate) static BINDS_1024: LazyLock<Option<Device>> = LazyLock::new(|| binds(1024));
+pub(crate) static BINDS_1024: Renewed = Renewed::new(|| binds(1024));
 /// A device that binds no more than 4096 bytes at once.
-pub(crate) static BINDS_4096: LazyLock<Option<Device>> = LazyLock::new(|| binds(4096));
+pub(crate) static BINDS_4096: Renewed = Renewed::new(|| binds(4096));
 /// A device that binds no more than 16 KiB at once.
-pub(crate) static BINDS_16384: LazyLock<Option<Device>> = LazyLock::new(|| binds(16384));
+pub(crate) static BINDS_16384: Renewed = Renewed::new(|| binds(16384));
 
 /// It has the features of the tests' own device, so that windows meet every kind of word.
 fn binds(bytes: u64) -> Option<Device> {
@@ -56,8 +57,8 @@ fn binds(bytes: u64) -> Option<Device> {
 }
 
 /// A device without any optional feature: no 64-bit words, no subgroups.
-pub(crate) static WITHOUT_FEATURES: LazyLock<Option<Device>> =
-    LazyLock::new(|| make(wgpu::Features::empty(), |_| {}));
+pub(crate) static WITHOUT_FEATURES: Renewed =
+    Renewed::new(|| make(wgpu::Features::empty(), |_| {}));
 /// A device that can map the buffers that it binds.
-pub(crate) static MAPS_STORAGE: LazyLock<Option<Device>> =
-    LazyLock::new(|| make(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS, |_| {}));
+pub(crate) static MAPS_STORAGE: Renewed =
+    Renewed::new(|| make(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS, |_| {}));

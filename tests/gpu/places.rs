@@ -54,19 +54,19 @@ impl<'d> Arena<'d> {
 }
 
 /// A case with what it is run on and what came out of it.
-pub(crate) struct Run<'d> {
-    pub(crate) device: &'d Device,
+pub(crate) struct Run {
+    pub(crate) device: Device,
     pub(crate) case: Case,
     pub(crate) inputs: Inputs,
     pub(crate) outputs: Outputs,
 }
 
-impl<'d> Run<'d> {
-    pub(crate) fn new(device: &'d Device, case: Case) -> Self {
+impl Run {
+    pub(crate) fn new(device: &Device, case: Case) -> Self {
         let inputs = case.inputs();
         let outputs = case.run(device, &inputs);
         Self {
-            device,
+            device: device.clone(),
             case,
             inputs,
             outputs,
@@ -74,8 +74,8 @@ impl<'d> Run<'d> {
     }
 }
 
-fn runs() -> Vec<Run<'static>> {
-    let Some(device) = device() else {
+fn runs() -> Vec<Run> {
+    let Some(device) = &device() else {
         return Vec::new();
     };
     let shapes: [(&[usize], usize); 6] = [
@@ -107,7 +107,7 @@ fn all_tensors_in_one_buffer_give_the_same_bits() {
     }
 }
 
-pub(crate) fn one_buffer(run: &Run<'_>) {
+pub(crate) fn one_buffer(run: &Run) {
     let Run {
         device,
         case,
@@ -183,7 +183,7 @@ fn in_place_gives_the_same_bits() {
     }
 }
 
-pub(crate) fn in_place(run: &Run<'_>) {
+pub(crate) fn in_place(run: &Run) {
     let Run {
         device,
         case,
@@ -247,7 +247,7 @@ fn every_choice_of_gradients_gives_the_same_bits() {
     }
 }
 
-pub(crate) fn choices_of_gradients(run: &Run<'_>) {
+pub(crate) fn choices_of_gradients(run: &Run) {
     let Run {
         device,
         case,

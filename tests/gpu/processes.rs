@@ -110,7 +110,7 @@ impl<'a> Process<'a> {
 
 #[test]
 fn two_devices_have_the_statistics_of_both() {
-    let (Some(one), Some(other)) = (device(), &*BINDS_4096) else {
+    let (Some(one), Some(other)) = (&device(), &BINDS_4096.get()) else {
         return;
     };
     for (dims, axis) in [([10, 3, 40], 1), ([9, 20, 6], 2)] {

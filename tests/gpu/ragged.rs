@@ -13,7 +13,7 @@ const PLANES: [usize; 8] = [5, 6, 7, 9, 49, 50, 51, 169];
 
 /// Both classes of device, always with split rows.
 fn by_rows(shape: [usize; 3]) -> Vec<Case> {
-    let Some(device) = device() else {
+    let Some(device) = &device() else {
         return Vec::new();
     };
     let case = Case::new(shape, 1);
@@ -34,7 +34,7 @@ fn cases() -> impl Iterator<Item = Case> {
 
 #[test]
 fn every_mode() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for case in cases() {
         for mode in MODES {
             let case = case.clone();
@@ -45,7 +45,7 @@ fn every_mode() {
 
 #[test]
 fn in_place() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for case in cases() {
         for mode in [MODES[0], MODES[1]] {
             let case = case.clone();
@@ -57,7 +57,7 @@ fn in_place() {
 
 #[test]
 fn any_choice_of_gradients() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for inner in PLANES {
         for case in by_rows([4, 2, inner]) {
             let run = Run::new(device, case);
@@ -69,7 +69,7 @@ fn any_choice_of_gradients() {
 
 #[test]
 fn long_rows_of_many_slices() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for shape in [
         [4, 3, 16_385],
         [1, 4, 70_001],
@@ -86,7 +86,7 @@ fn long_rows_of_many_slices() {
 /// wherever it is mixed in.
 #[test]
 fn neighbours_do_not_mix() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for case in cases() {
         let mut inputs = case.inputs();
         let channels: Vec<usize> = reference::channels(&case.shape, 1).collect();

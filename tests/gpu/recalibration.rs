@@ -47,7 +47,7 @@ fn recalibrated(device: &Device, case: &Case, inputs: &Inputs) -> (Vec<f32>, Vec
 
 #[test]
 fn recalibration_gives_the_statistics_of_all_batches() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let samples = batches().iter().sum::<usize>();
     for (shape, axis) in [(vec![samples, 5, 3, 3], 1), (vec![samples, 4, 6], 2)] {
         for offset in [0.3, 1e3, 1e7] {
@@ -69,7 +69,7 @@ fn recalibration_gives_the_statistics_of_all_batches() {
 
 #[test]
 fn recalibration_of_small_integers_is_exact() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let samples = batches().iter().sum::<usize>();
     let mut case = Case::new([samples, 3, 64], 1);
     case.options.running_variance = wgnorm::RunningVariance::Biased;
@@ -89,7 +89,7 @@ fn recalibration_of_small_integers_is_exact() {
 
 #[test]
 fn recalibration_without_values_changes_nothing() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let norm = BatchNorm::new(device, 2, BatchNormOptions::default()).unwrap();
     let mut step = device.recorder();
     let mut all = Recalibration::new(&norm).unwrap();

@@ -56,7 +56,7 @@ fn a_hundred_warm_training_steps_create_nothing() {
 
 #[test]
 fn a_tensor_that_is_gone_is_not_overwritten_before_its_commands_run() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap();
     let [first, second] = [1, 2].map(|seed| {
         Case {
@@ -86,7 +86,7 @@ fn a_tensor_that_is_gone_is_not_overwritten_before_its_commands_run() {
 
 #[test]
 fn the_callers_encoder_takes_other_commands_before_and_after() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap();
     let values = Case::new([16, 4], 1).inputs().x;
     let source = device.upload(&values, [16, 4]).unwrap();
@@ -120,7 +120,7 @@ fn the_callers_encoder_takes_other_commands_before_and_after() {
 
 #[test]
 fn operations_of_one_recorder_see_each_other() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layers = [(); 3].map(|()| BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap());
     let values = Case::new([64, 4], 1).inputs().x;
     let run = |submit_each: bool| {
@@ -144,7 +144,7 @@ fn operations_of_one_recorder_see_each_other() {
 
 #[test]
 fn threads_share_a_device() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let run = |seed: u64| {
         let layer = BatchNorm::new(device, 6, BatchNormOptions::default()).unwrap();
         let x = device

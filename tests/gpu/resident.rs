@@ -10,7 +10,7 @@ use crate::{device, plans};
 
 /// Checks what the planner chooses for both classes, and the resident strategy where it applies.
 fn check_resident(shape: &[usize], axis: usize) {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let case = Case::new(shape, axis);
     for plan in plans::all(device, &case) {
         if plan.strategy.is_none_or(|s| s == Strategy::Resident) {
@@ -25,7 +25,7 @@ fn walks(shape: &[usize], axis: usize, class: DeviceClass) -> [&'static str; 2] 
         strategy: None,
         class: Some(class),
     });
-    let device = device().unwrap();
+    let device = &device().unwrap();
     [Forward, Backward]
         .map(|operation| {
             functional::cost(device, &case.shape, case.dtype, &case.options, operation)

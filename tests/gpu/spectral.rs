@@ -36,7 +36,7 @@ const SHAPES: [(&[usize], usize); 25] = [
 ];
 
 fn check_all(class: DeviceClass) {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let mut worst = Errors::default();
     for (dims, dim) in SHAPES {
         for iterations in [0, 1, 3] {
@@ -60,7 +60,7 @@ fn spectral_shapes_as_on_a_cpu() {
 /// So long that one lane's share of a software driver's usual slices would be too much for it.
 #[test]
 fn spectral_shapes_with_long_lanes() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for (dims, dim) in [
         ([1, 5_000_001], 0),
         ([5_000_001, 1], 0),
@@ -73,7 +73,7 @@ fn spectral_shapes_with_long_lanes() {
 
 #[test]
 fn spectral_large_convolution() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for class in [DeviceClass::Gpu, DeviceClass::Cpu] {
         for dim in [0, 1] {
             let case = Case::new([512, 512, 3, 3], dim, 1).for_class(class);

@@ -27,7 +27,7 @@ fn close(got: &[f32], want: &[f64]) {
 
 #[test]
 fn spectral_vectors_move_only_when_a_step_is_submitted() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let case = Case::new([24, 5, 3], 0, 1);
     let inputs = case.inputs();
     let (layer, weight, _) = layer(device, &case, &inputs);
@@ -59,7 +59,7 @@ fn spectral_vectors_move_only_when_a_step_is_submitted() {
 
 #[test]
 fn spectral_backward_uses_the_vectors_of_its_own_forward() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for dim in 0..3 {
         let case = Case::new([12, 20, 8], dim, 1);
         let inputs = case.inputs();
@@ -83,7 +83,7 @@ fn spectral_backward_uses_the_vectors_of_its_own_forward() {
 
 #[test]
 fn spectral_layers_begin_with_15_iterations() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let case = Case::new([30, 7, 2], 1, 15);
     let inputs = case.inputs();
     let weight = device.upload(&inputs.weight, &case.shape).unwrap();
@@ -107,7 +107,7 @@ fn spectral_layers_begin_with_15_iterations() {
 
 #[test]
 fn spectral_layers_go_on_from_a_checkpoint_bit_for_bit() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let case = Case::new([9, 4, 4], 0, 1);
     let inputs = case.inputs();
     let (one, weight, _) = layer(device, &case, &inputs);
@@ -125,7 +125,7 @@ fn spectral_layers_go_on_from_a_checkpoint_bit_for_bit() {
 
 #[test]
 fn spectral_weights_tiny_huge_and_zero() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for scale in [1e-13, 1e-9, 1e10] {
         let case = Case {
             scale,
@@ -150,7 +150,7 @@ fn spectral_weights_tiny_huge_and_zero() {
 
 #[test]
 fn spectral_nan_is_not_hidden() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for iterations in [0, 1] {
         let case = Case::new([20, 12], 0, iterations);
         let mut inputs = case.inputs();
@@ -228,7 +228,7 @@ fn one_buffer(device: &Device, case: &Case, inputs: &Inputs, in_place: bool) -> 
 
 #[test]
 fn spectral_in_one_buffer_and_in_place() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for (dims, dim) in [
         ([24, 5, 3], 0),
         ([24, 5, 3], 1),

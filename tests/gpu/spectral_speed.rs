@@ -128,7 +128,7 @@ fn measure(device: &Device, dims: &[usize], dim: usize) {
 #[test]
 #[ignore = "measures, and proves nothing where others run beside it"]
 fn spectral_speed() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     measure(device, &[512, 512, 3, 3], 0);
     measure(device, &[512, 512, 3, 3], 1);
     measure(device, &[512, 512, 4, 4], 1);

@@ -80,7 +80,7 @@ fn round_trip<O: Restore>(device: &Device, options: O, state: &NormState) -> Nor
 
 #[test]
 fn every_norm_is_made_of_its_state() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let batch = BatchNormOptions::default();
     for has in ["gamma beta running", "gamma", "beta running", "running", ""] {
         round_trip(device, batch, &state(&[6], has));
@@ -122,7 +122,7 @@ fn assert_infers_like_pytorch<O: Restore + Copy>(device: &Device, prefix: &str, 
 
 #[test]
 fn a_network_of_pytorch_s_infers_as_it_does_there() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let batch = |momentum| BatchNormOptions {
         momentum,
         ..BatchNormOptions::from(PYTORCH)
@@ -162,7 +162,7 @@ fn assert_names(error: &Error, missing: &[&str], unexpected: &[&str]) {
 
 #[test]
 fn a_strict_load_wants_exactly_what_the_layer_has() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = BatchNorm::new(device, 6, BatchNormOptions::default()).unwrap();
     let before = layer.state(device).unwrap();
     let bytes = state::write(PYTORCH, [("a.", state(&[6], "gamma running"))]).unwrap();
@@ -209,7 +209,7 @@ fn a_strict_load_wants_exactly_what_the_layer_has() {
 
 #[test]
 fn a_count_without_statistics_is_left_in_the_file() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = BatchNorm::new(device, 6, BatchNormOptions::default()).unwrap();
     let mut expected = layer.state(device).unwrap();
     let bytes = state::write(PYTORCH, [("a.", state(&[6], "gamma beta"))]).unwrap();
@@ -234,7 +234,7 @@ fn a_count_without_statistics_is_left_in_the_file() {
 
 #[test]
 fn a_norm_without_tensors_loads_nothing() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = InstanceNorm::new(6, InstanceNormOptions::default()).unwrap();
     let empty = state::write(PYTORCH, [("a.", state(&[6], ""))]).unwrap();
     let empty = StateFile::parse(&empty).unwrap();
@@ -248,7 +248,7 @@ fn a_norm_without_tensors_loads_nothing() {
 
 #[test]
 fn values_of_another_shape_are_refused_and_nothing_is_written() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = BatchNorm::new(device, 6, BatchNormOptions::default()).unwrap();
     let before = layer.state(device).unwrap();
     let bytes = state::write(PYTORCH, [("a.", state(&[5], "gamma beta running"))]).unwrap();
@@ -283,7 +283,7 @@ fn values_of_another_shape_are_refused_and_nothing_is_written() {
 
 #[test]
 fn a_state_that_is_another_norm_s_makes_no_layer() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let statistics = ["running_mean", "running_var"];
     let options = LayerNormOptions::default();
     let error = LayerNorm::from_state(device, &state(&[6], "gamma running"), options).unwrap_err();
@@ -301,7 +301,7 @@ fn a_state_that_is_another_norm_s_makes_no_layer() {
 
 #[test]
 fn training_moves_what_is_saved() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let layer = BatchNorm::new(device, 2, BatchNormOptions::from(Convention::Keras)).unwrap();
     let x = [1.0f32, -2.0, 3.0, 6.0];
     let x = device.upload(&x, [2, 2]).unwrap();
@@ -321,7 +321,7 @@ fn training_moves_what_is_saved() {
 
 #[test]
 fn the_async_twin_waits_for_nobody() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let state = state(&[6], "gamma running");
     let layer = BatchNorm::from_state(device, &state, BatchNormOptions::default()).unwrap();
     let mut future = Box::pin(layer.state_async(device));

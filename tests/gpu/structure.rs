@@ -31,7 +31,7 @@ fn with_border(case: &Case, inputs: &mut Inputs, width: usize, inner: usize) {
 
 #[test]
 fn an_image_border_does_not_take_all_samples_of_the_pivot() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let shapes: [(&[usize], usize, usize); 3] = [
         (&[2, 3, 160, 160], 1, 1),
         (&[1, 64, 80, 80], 1, 1),
@@ -54,7 +54,7 @@ fn an_image_border_does_not_take_all_samples_of_the_pivot() {
 
 #[test]
 fn an_outlying_first_slice_does_not_spoil_the_channel() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let shapes: [(&[usize], usize); 2] = [(&[1, 1, 1 << 22], 1), (&[1 << 17, 16], 1)];
     for (shape, axis) in shapes {
         for class in CLASSES {
@@ -72,7 +72,7 @@ fn an_outlying_first_slice_does_not_spoil_the_channel() {
 
 #[test]
 fn sums_of_a_million_rows() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     check(device, &planned([1 << 20, 9], 1, DeviceClass::Cpu));
     check(device, &planned([1 << 16, 9], 1, DeviceClass::Gpu));
     check(device, &planned([4096, 257], 1, DeviceClass::Gpu));
@@ -83,7 +83,7 @@ fn sums_of_a_million_rows() {
 /// Sums of 256 terms in one go broke these bounds in some seeds.
 #[test]
 fn sums_of_long_columns_of_many_channels() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for shape in [[32, 14, 14, 256], [64, 7, 7, 512]] {
         for class in CLASSES {
             for seed in 1..=3 {
@@ -97,7 +97,7 @@ fn sums_of_long_columns_of_many_channels() {
 #[test]
 #[ignore = "takes three minutes, nearly all of it in float64"]
 fn sums_of_very_long_columns() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     for class in CLASSES {
         for seed in 1..=8 {
             let case = planned([401_408, 64], 1, class);
@@ -108,7 +108,7 @@ fn sums_of_very_long_columns() {
 
 #[test]
 fn values_of_any_scale() {
-    let Some(device) = device() else { return };
+    let Some(device) = &device() else { return };
     let shapes: [(&[usize], usize); 2] = [(&[8, 3, 14, 14], 1), (&[500, 8], 1)];
     for (shape, axis) in shapes {
         for class in CLASSES {

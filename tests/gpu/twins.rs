@@ -26,31 +26,28 @@ const SHAPES: [(&[usize], usize); 10] = [
 ];
 
 /// The tests' own device, the one without features, and every case planned for both.
-fn twins() -> Option<(&'static Device, &'static Device, Vec<Case>)> {
-    let (with, without) = (device()?, WITHOUT_FEATURES.as_ref()?);
+fn twins() -> Option<(Device, Device, Vec<Case>)> {
+    let (with, without) = (device()?, WITHOUT_FEATURES.get()?);
     assert!(!without.limits().int64 && without.limits().subgroups.is_none());
     println!("twins of {:?}", with.limits());
     let planned = |(shape, axis): (&[usize], usize)| {
         let case = Case::new(shape, axis);
-        let plans = plans::forced(with, &case);
+        let plans = plans::forced(&with, &case);
         plans
             .into_iter()
             .map(move |plan| case.clone().planned(plan))
     };
-    Some((
-        with,
-        without,
-        SHAPES.into_iter().flat_map(planned).collect(),
-    ))
+    let cases = SHAPES.into_iter().flat_map(planned).collect();
+    Some((with, without, cases))
 }
 
 #[test]
 fn both_are_within_the_bounds() {
-    let Some((_, without, cases)) = twins() else {
+    let Some((_, without, cases)) = &twins() else {
         return;
     };
     for case in cases {
-        check(without, &case);
+        check(without, case);
     }
     for shape in [[4, 3, 49], [3, 3, 49], [5, 1, 16], [2, 50, 2]] {
         for plan in plans::chosen() {
@@ -61,13 +58,13 @@ fn both_are_within_the_bounds() {
 
 #[test]
 fn inference_has_the_same_bits() {
-    let Some((with, without, cases)) = twins() else {
+    let Some((with, without, cases)) = &twins() else {
         return;
     };
     for case in cases {
         let case = Case {
             mode: Mode::EVAL,
-            ..case
+            ..case.clone()
         };
         let inputs = case.inputs();
         let (a, b) = (case.run(with, &inputs), case.run(without, &inputs));
@@ -78,12 +75,12 @@ fn inference_has_the_same_bits() {
 
 #[test]
 fn sums_without_rounding_have_the_same_bits() {
-    let Some((with, without, cases)) = twins() else {
+    let Some((with, without, cases)) = &twins() else {
         return;
     };
     let mut rng = Pcg64::seed_from_u64(5);
     for case in cases {
-        let inputs = integers(&case, &mut rng);
+        let inputs = integers(case, &mut rng);
         let (a, b) = (case.run(with, &inputs), case.run(without, &inputs));
         assert!(a == b, "{case:?}: the twins differ");
     }

@@ -108,15 +108,17 @@ const CHANNELS_LAST: [Shapes; 3] = [
 ];
 
 /// Every shape with every strategy and class.
-fn cases(shapes: &[Shapes]) -> Vec<(&'static Device, Case)> {
+fn cases(shapes: &[Shapes]) -> Vec<(Device, Case)> {
     let mut cases = Vec::new();
     for &(bytes, shapes) in shapes {
         let device = match bytes {
-            1024 => &*BINDS_1024,
-            4096 => &*BINDS_4096,
-            _ => &*BINDS_16384,
+            1024 => &BINDS_1024,
+            4096 => &BINDS_4096,
+            _ => &BINDS_16384,
         };
-        let Some(device) = device else { continue };
+        let Some(device) = &device.get() else {
+            continue;
+        };
         assert_eq!(device.limits().max_binding_bytes, bytes);
         for &(shape, axis) in shapes {
             let case = Case::new(shape, axis);
@@ -124,7 +126,7 @@ fn cases(shapes: &[Shapes]) -> Vec<(&'static Device, Case)> {
             let forward = functional::cost(device, &case.shape, case.dtype, &case.options, forward);
             assert!(forward.unwrap().dispatches > 2, "{shape:?} is one window");
             for plan in plans::forced(device, &case) {
-                cases.push((device, case.clone().planned(plan)));
+                cases.push((device.clone(), case.clone().planned(plan)));
             }
         }
     }
@@ -133,7 +135,7 @@ fn cases(shapes: &[Shapes]) -> Vec<(&'static Device, Case)> {
 
 /// Every mode, and what counts batches: that must happen once, not once for each window.
 fn check_modes(shapes: &[Shapes]) {
-    for (device, case) in cases(shapes) {
+    for (ref device, case) in cases(shapes) {
         for mode in MODES {
             let case = case.clone();
             check(device, &Case { mode, ..case });
@@ -161,7 +163,7 @@ fn check_modes(shapes: &[Shapes]) {
 /// In place, in one buffer, and with every choice of gradients, for one size of bindings.
 fn check_places(shapes: &[Shapes]) {
     let shapes: Vec<Shapes> = shapes.iter().copied().filter(|s| s.0 == 4096).collect();
-    for (device, case) in cases(&shapes) {
+    for (ref device, case) in cases(&shapes) {
         for mode in [Mode::TRAIN, Mode::EVAL] {
             let case = case.clone();
             let run = Run::new(device, Case { mode, ..case });
@@ -217,9 +219,9 @@ fn in_place_channels_last() {
 /// By running statistics every element has the same arithmetic wherever it lies.
 #[test]
 fn inference_has_the_bits_of_one_binding() {
-    let Some(whole) = device() else { return };
+    let Some(whole) = &device() else { return };
     let all = [BY_ROWS, BY_CHANNELS, WITHIN_A_CHANNEL, CHANNELS_LAST].concat();
-    for (device, case) in cases(&all) {
+    for (ref device, case) in cases(&all) {
         let case = Case {
             mode: Mode::EVAL,
             ..case
@@ -238,7 +240,7 @@ fn inference_has_the_bits_of_one_binding() {
 /// Lengths for which equal pieces would leave nothing, or less than nothing, for the last one.
 #[test]
 fn no_piece_of_a_channel_is_empty() {
-    for device in [&*BINDS_1024, &*BINDS_4096].into_iter().flatten() {
+    for device in [&BINDS_1024.get(), &BINDS_4096.get()].into_iter().flatten() {
         let elements = device.limits().max_binding_bytes as usize / 4;
         for inner in elements - 70..=elements + 600 {
             if inner % 3 == 0 || inner % 64 < 12 {
@@ -252,7 +254,9 @@ fn no_piece_of_a_channel_is_empty() {
 
 #[test]
 fn ranges_above_one_binding_can_be_wrapped_and_copied() {
-    let Some(device) = &*BINDS_1024 else { return };
+    let Some(device) = &BINDS_1024.get() else {
+        return;
+    };
     let buffer = device.wgpu_device().create_buffer(&wgpu::BufferDescriptor {
         label: Some("above one binding"),
         size: 8192,

@@ -66,6 +66,9 @@ mod others;
 #[path = "../gpu/plans.rs"]
 mod plans;
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
+#[path = "../gpu/renewed.rs"]
+mod renewed;
+#[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/spectral_case.rs"]
 mod spectral_case;
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
