@@ -82,6 +82,8 @@ pub(crate) struct Inputs {
 /// What float64 says, and the sizes of the terms of its sums.
 pub(crate) struct Expected {
     pub(crate) values: Values<f64>,
+    /// y before the activation.
+    pub(crate) before: Vec<f64>,
     pub(crate) std: Vec<f64>,
     pub(crate) terms: reference::Gradients,
 }
@@ -290,6 +292,11 @@ impl Case {
             dy: passed.iter().map(|&v| v as f32).collect(),
             ..inputs.clone()
         });
+        let before = reference::Tail {
+            relu: false,
+            ..tail
+        };
+        expected.before = self.valid(before.apply(&expected.values.y), inputs);
         expected.values.y = self.valid(tail.apply(&expected.values.y), inputs);
         expected.values.dresidual = if self.residual { passed } else { vec![] };
         expected

@@ -319,6 +319,7 @@ fn expected(
 ) -> Expected {
     Expected {
         std: forward.var.iter().map(|var| var.sqrt()).collect(),
+        before: forward.y.clone(),
         values: Values {
             y: forward.y,
             mean: forward.mean,
