@@ -69,7 +69,8 @@ pub(crate) fn norm_case(device: &Device, seed: u64) -> Case {
     let forced = case.clone().planned(flavour.plan);
     match forced.try_plan(device) {
         Ok(()) => forced,
-        Err(Error::Strategy { .. }) => case.planned(PlanOptions {
+        // The latter where columns would have to merge the partials of too large a group.
+        Err(Error::Strategy { .. } | Error::TooLarge { .. }) => case.planned(PlanOptions {
             strategy: None,
             ..flavour.plan
         }),
