@@ -81,7 +81,7 @@ pub(crate) struct Operands {
 
 /// What a residual brings along.
 pub(crate) struct Residual {
-    added: Tensor,
+    pub(crate) added: Tensor,
     pub(crate) gradient: Tensor,
 }
 

@@ -28,10 +28,18 @@ enum Kernel {
     LoadTwo,
     MoveOne,
     MoveTwo,
+    /// Two loads, and what comes of them stored in two places.
+    MoveTwoTwice,
 }
 
 /// The entry points in the order of [`Kernel`].
-const ENTRIES: [&str; 4] = ["load_one", "load_two", "move_one", "move_two"];
+const ENTRIES: [&str; 5] = [
+    "load_one",
+    "load_two",
+    "move_one",
+    "move_two",
+    "move_two_twice",
+];
 /// As in the kernels.
 const SINK_GROUPS: u64 = 64;
 /// Where pieces are at least this long, their order costs nothing.
@@ -167,8 +175,8 @@ impl Prober {
         }
     }
 
-    /// What `op` must load and store at the least, in one dispatch or split into two; none for a
-    /// tensor that does not fit one binding or is not of f32.
+    /// What `op` must load and store at the least, but for the bits of gates, in one dispatch or split into
+    /// two; none for a tensor that does not fit one binding or is not of f32.
     pub(crate) fn bind(
         &self,
         case: &Case,
@@ -176,37 +184,38 @@ impl Prober {
         (op, is_split): (Op, bool),
         order: Order,
     ) -> Option<Probe> {
-        let output = match op {
-            Op::Backward => &operands.dx,
-            _ => &operands.y,
-        };
+        let has_residual = operands.residual.is_some();
         let (load, store) = match op {
+            Op::Backward if has_residual => (Kernel::LoadTwo, Kernel::MoveTwoTwice),
             Op::Backward => (Kernel::LoadTwo, Kernel::MoveTwo),
+            _ if has_residual => (Kernel::LoadOne, Kernel::MoveTwo),
             _ => (Kernel::LoadOne, Kernel::MoveOne),
         };
         let kernels = &[load, store][usize::from(!is_split)..];
-        self.bind_kernels(case, operands, (kernels, output), order)
+        self.bind_kernels(case, (kernels, Streams::of(op, operands)), order)
     }
 
-    /// A pass that loads an activation.
-    pub(crate) fn bind_load(
+    /// A pass that loads an activation, and one that stores it too.
+    pub(crate) fn bind_passes(
         &self,
         case: &Case,
         operands: &Operands,
         order: Order,
-    ) -> Option<Probe> {
-        self.bind_kernels(case, operands, (&[Kernel::LoadOne], &operands.y), order)
+    ) -> Option<[Probe; 2]> {
+        let streams = Streams::of(Op::Forward, operands);
+        let load = self.bind_kernels(case, (&[Kernel::LoadOne], streams), order)?;
+        let both = self.bind_kernels(case, (&[Kernel::MoveOne], streams), order)?;
+        Some([load, both])
     }
 
     fn bind_kernels(
         &self,
         case: &Case,
-        operands: &Operands,
-        (kernels, output): (&[Kernel], &Tensor),
+        (kernels, streams): (&[Kernel], Streams<'_>),
         order: Order,
     ) -> Option<Probe> {
         let limits = self.device.limits();
-        let bytes = operands.x.bytes().next_multiple_of(16);
+        let bytes = streams.x.bytes().next_multiple_of(16);
         let is_f32 = case.dtype == DType::F32;
         if !is_f32 || bytes > limits.max_storage_buffer_binding_size {
             return None;
@@ -220,12 +229,12 @@ impl Prober {
                 .iter()
                 .map(|&kernel| self.pipelines[kernel as usize][ragged].clone())
                 .collect(),
-            bindings: self.bindings(&params, operands, output),
+            bindings: self.bindings(&params, streams),
             grid,
         })
     }
 
-    fn bindings(&self, params: &[u32], operands: &Operands, output: &Tensor) -> wgpu::BindGroup {
+    fn bindings(&self, params: &[u32], streams: Streams<'_>) -> wgpu::BindGroup {
         let uniform = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("probe"),
             size: 4 * params.len() as u64,
@@ -236,10 +245,11 @@ impl Prober {
         self.queue.write_buffer(&uniform, 0, bytes);
         let resources = [
             uniform.as_entire_binding(),
-            binding(&operands.x),
-            binding(&operands.dy),
-            binding(output),
+            binding(streams.x),
+            binding(streams.second),
+            binding(streams.output),
             self.sink.as_entire_binding(),
+            binding(streams.other),
         ];
         let numbered = (0..).zip(resources);
         let entries: Vec<_> = numbered
@@ -250,6 +260,37 @@ impl Prober {
             layout: &self.layout,
             entries: &entries,
         })
+    }
+}
+
+/// The tensors that an operation goes through.
+#[derive(Clone, Copy)]
+struct Streams<'a> {
+    x: &'a Tensor,
+    /// dy, or what a forward adds.
+    second: &'a Tensor,
+    output: &'a Tensor,
+    /// The gradient by what was added, if that is written.
+    other: &'a Tensor,
+}
+
+impl<'a> Streams<'a> {
+    fn of(op: Op, operands: &'a Operands) -> Self {
+        let Operands { x, dy, y, dx, .. } = operands;
+        let residual = operands.residual.as_ref();
+        let other = residual.map_or(if op == Op::Backward { y } else { dx }, |residual| {
+            &residual.gradient
+        });
+        let (second, output) = match op {
+            Op::Backward => (dy, dx),
+            _ => (residual.map_or(dy, |residual| &residual.added), y),
+        };
+        Self {
+            x,
+            second,
+            output,
+            other,
+        }
     }
 }
 
@@ -280,23 +321,29 @@ impl Probe {
             let values = device.download::<f32>(tensor)?;
             Ok(values.into_iter().map(f32::to_bits).collect())
         };
-        let mut want = bits(&operands.x)?;
-        let output = match op {
-            Op::Backward => &operands.dx,
-            _ => &operands.y,
-        };
-        if op == Op::Backward {
-            let other = bits(&operands.dy)?;
-            want.iter_mut().zip(other).for_each(|(x, dy)| *x ^= dy);
+        let streams = Streams::of(op, operands);
+        let has_residual = operands.residual.is_some();
+        let mut want = bits(streams.x)?;
+        if op == Op::Backward || has_residual {
+            let second = bits(streams.second)?;
+            want.iter_mut().zip(second).for_each(|(x, dy)| *x ^= dy);
         }
+        let outputs = match op {
+            Op::Backward if has_residual => vec![streams.output, streams.other],
+            _ => vec![streams.output],
+        };
         gpu.clock.time(|encoder| {
-            let (buffer, bytes) = (output.buffer(), output.bytes());
-            encoder.clear_buffer(buffer, output.offset(), Some(bytes));
+            for output in &outputs {
+                let (buffer, bytes) = (output.buffer(), output.bytes());
+                encoder.clear_buffer(buffer, output.offset(), Some(bytes));
+            }
             self.record(encoder, 1);
             Ok(())
         })?;
-        if bits(output)? != want {
-            return Err(format!("the probe of {} leaves something out", op.name()).into());
+        for output in outputs {
+            if bits(output)? != want {
+                return Err(format!("the probe of {} leaves something out", op.name()).into());
+            }
         }
         Ok(())
     }
@@ -330,10 +377,17 @@ fn compile(
     })
 }
 
-fn entries() -> [wgpu::BindGroupLayoutEntry; 5] {
+fn entries() -> [wgpu::BindGroupLayoutEntry; 6] {
     let read = wgpu::BufferBindingType::Storage { read_only: true };
     let write = wgpu::BufferBindingType::Storage { read_only: false };
-    let kinds = [wgpu::BufferBindingType::Uniform, read, read, write, write];
+    let kinds = [
+        wgpu::BufferBindingType::Uniform,
+        read,
+        read,
+        write,
+        write,
+        write,
+    ];
     let mut binding = 0..;
     kinds.map(|ty| wgpu::BindGroupLayoutEntry {
         binding: binding.next().unwrap_or_default(),

@@ -31,6 +31,7 @@ const SINK_GROUPS: u32 = 64;
 @group(0) @binding(2) var<storage, read> dy: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> y: array<Stored>;
 @group(0) @binding(4) var<storage, read_write> sink: array<Stored>;
+@group(0) @binding(5) var<storage, read_write> other: array<Stored>;
 
 // The parameters in registers, since a software driver would load them again for every word.
 struct Walk {
@@ -99,9 +100,13 @@ fn stored_word(c: Cursor) -> u32 {
 
 // The sum keeps drivers from turning unpack and pack into nothing: lavapipe takes up to 1.7 times as
 // long to store 64-bit words that it has not put together itself (measured).
-fn put(word: u32, c: Cursor, walk: Walk, value: vec4<u32>) {
+fn put(word: u32, c: Cursor, walk: Walk, value: vec4<u32>, twice: bool) {
     if !RAGGED || word * 4u < c.row + walk.inner {
-        y[word] = pack(value + vec4<u32>(walk.zero));
+        let stored = pack(value + vec4<u32>(walk.zero));
+        y[word] = stored;
+        if twice {
+            other[word] = stored;
+        }
     }
 }
 
@@ -138,8 +143,8 @@ fn input(word: u32, two: bool) -> vec4<u32> {
     return unpack(x[word]);
 }
 
-// The loads of one or two tensors and the stores of another.
-fn move_all(group: u32, lane: u32, two: bool) {
+// The loads of one or two tensors and the stores of one or two others.
+fn move_all(group: u32, lane: u32, two: bool, twice: bool) {
     let walk = walk_of(group);
     var c0 = first(group, lane);
     while c0.at + 3u * WORKGROUP < walk.end {
@@ -154,15 +159,15 @@ fn move_all(group: u32, lane: u32, two: bool) {
         let v1 = input(i1, two);
         let v2 = input(i2, two);
         let v3 = input(i3, two);
-        put(i0, c0, walk, v0);
-        put(i1, c1, walk, v1);
-        put(i2, c2, walk, v2);
-        put(i3, c3, walk, v3);
+        put(i0, c0, walk, v0, twice);
+        put(i1, c1, walk, v1, twice);
+        put(i2, c2, walk, v2, twice);
+        put(i3, c3, walk, v3, twice);
         c0 = advance(c3, walk);
     }
     while c0.at < walk.end {
         let i0 = stored_word(c0);
-        put(i0, c0, walk, input(i0, two));
+        put(i0, c0, walk, input(i0, two), twice);
         c0 = advance(c0, walk);
     }
 }
@@ -188,7 +193,7 @@ fn load_two(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_inde
 fn move_one(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = id.y * params.grid_width + id.x;
     if group < params.groups {
-        move_all(params.groups - 1u - group, lane, false);
+        move_all(params.groups - 1u - group, lane, false, false);
     }
 }
 
@@ -196,6 +201,14 @@ fn move_one(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_inde
 fn move_two(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = id.y * params.grid_width + id.x;
     if group < params.groups {
-        move_all(params.groups - 1u - group, lane, true);
+        move_all(params.groups - 1u - group, lane, true, false);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn move_two_twice(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let group = id.y * params.grid_width + id.x;
+    if group < params.groups {
+        move_all(params.groups - 1u - group, lane, true, true);
     }
 }

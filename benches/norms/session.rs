@@ -221,8 +221,8 @@ impl<'a> Session<'a> {
         Ok(rows)
     }
 
-    /// The probes of each operation in each order, after it was seen that they leave nothing out. Those
-    /// of a tail follow: one that loads an activation, and one that loads and stores it.
+    /// The probes of each operation in each order, after it was seen that they leave nothing out. Behind a
+    /// tail follow, for each order, one that loads an activation and one that loads and stores it.
     fn probes(
         &self,
         case: &Case,
@@ -241,11 +241,14 @@ impl<'a> Session<'a> {
             }
         }
         if case.tail != Tail::None {
-            let one = (Op::Inference, false);
-            let bind_load = |&order| self.prober.bind_load(case, operands, order);
-            let bind_move = |&order| self.prober.bind(case, operands, one, order);
-            probes.extend(orders.iter().filter_map(bind_load));
-            probes.extend(orders.iter().filter_map(bind_move));
+            for &order in orders {
+                probes.extend(
+                    self.prober
+                        .bind_passes(case, operands, order)
+                        .into_iter()
+                        .flatten(),
+                );
+            }
         }
         Ok(probes)
     }

@@ -71,19 +71,31 @@ impl Tail {
     }
 
     /// What goes by besides what the operation itself loads and stores: the residual or its gradient, and
-    /// the bits of what passed the activation, which each dispatch of a backward asks for; `bits` is what
-    /// a bit of each element is of a pass.
+    /// the gates.
     pub(crate) fn extra(self, op: Op, is_split: bool, bits: f64) -> Extra {
         let residual = self.ideal_passes();
-        let bits = match self {
-            Self::ResidualRelu => bits,
-            _ => 0.0,
-        };
+        let gates = self.gates(op, is_split, bits);
+        match op {
+            Op::Backward => Extra {
+                stores: residual,
+                ..gates
+            },
+            _ => Extra {
+                loads: residual,
+                ..gates
+            },
+        }
+    }
+
+    /// The bits of what passed the activation, which each dispatch of a backward asks for where they were
+    /// kept; `bits` is what a bit of each element is of a pass.
+    pub(crate) fn gates(self, op: Op, is_split: bool, bits: f64) -> Extra {
         let (loads, stores) = match op {
-            Op::Inference => (residual, 0.0),
-            Op::Forward => (residual, bits),
-            Op::Backward if is_split => (2.0 * bits, residual),
-            Op::Backward => (bits, residual),
+            _ if self != Self::ResidualRelu => (0.0, 0.0),
+            Op::Inference => (0.0, 0.0),
+            Op::Forward => (0.0, bits),
+            Op::Backward if is_split => (2.0 * bits, 0.0),
+            Op::Backward => (bits, 0.0),
         };
         Extra { loads, stores }
     }

@@ -4,7 +4,7 @@ use crate::case::{Case, Op};
 use crate::measure::Lane;
 use crate::probe::Order;
 use crate::report::Row;
-use crate::tail::{Rates, allowed_ns};
+use crate::tail::{Extra, Rates, allowed_ns};
 use crate::targets;
 
 /// The lanes by what they measure.
@@ -33,10 +33,9 @@ impl<'l, 'a> Turns<'l, 'a> {
         let (copies, others) = lanes.split_at(3);
         let (timed, others) = others.split_at(ops * each(has_tail));
         let (floors, passes) = others.split_at(others.len().min(ops * orders.len()));
-        let (loads, moves) = passes.split_at(passes.len().min(orders.len()));
-        let rates = loads.iter().zip(moves).map(|(load, both)| Rates {
-            load_ns: load.median(),
-            store_ns: (both.median() - load.median()).max(0.0),
+        let rates = passes.chunks_exact(2).map(|passes| Rates {
+            load_ns: passes[0].median(),
+            store_ns: (passes[1].median() - passes[0].median()).max(0.0),
         });
         Self {
             copies,
@@ -57,16 +56,17 @@ impl<'l, 'a> Turns<'l, 'a> {
     pub(crate) fn complete(&self, row: Row, case: &Case, (i, op): (usize, Op)) -> Row {
         let is_split = targets::is_split(&row.strategy);
         let extra = case.tail.extra(op, is_split, case.bits());
+        let gates = case.tail.gates(op, is_split, case.bits());
         let copy_ns = self.copies[0].median();
-        let extra = |rates: Option<&Rates>| extra.ns(rates.copied(), copy_ns);
+        let ns = |extra: Extra, rates: Option<&Rates>| extra.ns(rates.copied(), copy_ns);
         let floors = self.floors.chunks(self.orders.len());
         let floors = floors.into_iter().nth(i).unwrap_or_default();
         let floor = |lane: Option<&Lane<'_>>, rates: Option<&Rates>| {
-            lane.map(|lane| (lane.median() + extra(rates)) as u64)
+            lane.map(|lane| (lane.median() + ns(gates, rates)) as u64)
         };
         let order = self.orders.last().filter(|_| !floors.is_empty());
         let plain_ns = self.has_tail.then(|| self.ops[2 * i + 1].median());
-        let allowed = plain_ns.map(|ns| allowed_ns(ns, extra(self.rates.last())));
+        let allowed = plain_ns.map(|plain| allowed_ns(plain, ns(extra, self.rates.last())));
         Row {
             floor_ns: floor(floors.last(), self.rates.last()),
             floor_order: order.map(|order| order.name()),
