@@ -135,14 +135,18 @@ fn the_twins_of_slots_and_folds_know_their_shaders() {
              let before = batch * params.count * params.partials; return partial_index(\
              before + gain * params.slot_step + partial * params.partial_step);",
             "let n = params.batches * params.partials;",
-            "begin < n; begin += 32u * WORKGROUP",
+            "let few = 16u * WORKGROUP; let many = 16u * few;",
+            "first < n; first += many",
+            "begin < last; begin += few",
             "i < end; i += WORKGROUP",
         ],
     );
     holds(
         shader!("fold_statistics"),
         &[
-            "begin < params.batches; begin += 32u * WORKGROUP",
+            "let few = 16u * WORKGROUP; let many = 16u * few;",
+            "first < params.batches; first += many",
+            "begin < last; begin += few",
             "i < end; i += WORKGROUP",
             "state_at(saved_index(i * params.count + c))",
         ],
