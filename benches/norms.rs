@@ -7,7 +7,8 @@
 //! store what the strategies must) take turns, so that a change of the machine's mood meets them
 //! all, and the table shows medians. The time is the GPU's own where the
 //! adapter has timestamps between commands, and otherwise that from submitting to having waited.
-//! An operation with a tail takes turns with the same without, and with probes of what comes on top.
+//! An operation with a tail takes turns with the same without, and with probes of what comes on top;
+//! one with a mask or in pieces with that of the whole batch.
 //!
 //! `--test`, and `cargo test` on benchmarks, runs everything once to see that it works.
 //!
@@ -24,6 +25,8 @@ mod case;
 mod clock;
 #[path = "norms/copy.rs"]
 mod copy;
+#[path = "norms/cost.rs"]
+mod cost;
 #[path = "norms/device.rs"]
 mod device;
 #[path = "norms/errors.rs"]
@@ -36,6 +39,8 @@ mod measure;
 mod norm;
 #[path = "norms/operands.rs"]
 mod operands;
+#[path = "norms/pieces.rs"]
+mod pieces;
 #[path = "norms/probe.rs"]
 mod probe;
 #[path = "norms/report/mod.rs"]
@@ -54,10 +59,14 @@ mod tail;
 mod targets;
 #[path = "norms/turns.rs"]
 mod turns;
+#[path = "norms/valid.rs"]
+mod valid;
 #[path = "norms/verify.rs"]
 mod verify;
 #[path = "norms/verify_relatives.rs"]
 mod verify_relatives;
+#[path = "norms/way.rs"]
+mod way;
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -9,13 +9,14 @@ use crate::case::{Layout, Op};
 use crate::norm::Norm;
 use crate::suite::{Dims, Suite};
 use crate::tail::Tail;
+use crate::way::Way;
 
 /// Times the norms against a copy of the same size, after verifying it against float64.
 #[derive(Debug, Parser)]
 #[command(name = "norms", bin_name = "cargo bench --")]
 pub(crate) struct Args {
     /// Run only what has this in its name, for example `forward/n32c64`; a name reads
-    /// suite/norm/operation/shape/layout
+    /// suite/norm/operation/shape/layout, and behind that its tail or its way, if it has one
     pub(crate) filter: Option<String>,
     /// Run only this norm, or --shape with it; repeatable [default: batch for --shape]
     #[arg(long, value_enum)]
@@ -23,6 +24,9 @@ pub(crate) struct Args {
     /// Let this follow the norms; repeatable [default: as the suite says, else none]
     #[arg(long, value_enum)]
     pub(crate) tail: Vec<Tail>,
+    /// Let batch norm see its batch this way; repeatable [default: as the suite says, else whole]
+    #[arg(long, value_enum)]
+    pub(crate) way: Vec<Way>,
     /// Run only this operation; repeatable
     #[arg(long, value_enum)]
     pub(crate) op: Vec<Op>,

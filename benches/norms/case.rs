@@ -2,11 +2,13 @@
 
 use clap::ValueEnum;
 use wgnorm::functional::Operation;
-use wgnorm::{DType, PlanOptions, Shape, Strategy};
+use wgnorm::{BatchNormOptions, DType, Device, PlanOptions, Result, Shape, Strategy};
 
-use crate::norm::{Norm, Options};
+use crate::norm::{Norm, Options, batch_options};
+use crate::pieces;
 use crate::suite::Dims;
 use crate::tail::Tail;
+use crate::way::Way;
 
 /// Where the channels lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -68,6 +70,7 @@ pub(crate) struct Case {
     pub(crate) suite: &'static str,
     pub(crate) norm: Norm,
     pub(crate) tail: Tail,
+    pub(crate) way: Way,
     pub(crate) dims: Dims,
     pub(crate) layout: Layout,
     /// None leaves the choice to the planner.
@@ -95,21 +98,50 @@ impl Case {
     }
 
     pub(crate) fn options(&self) -> Options {
-        let plan = PlanOptions {
-            strategy: self.strategy,
-            ..PlanOptions::default()
-        };
-        let options = self.norm.options(self.channel_axis(), plan);
+        let options = self.norm.options(self.channel_axis(), self.plan());
         options.followed_by(self.tail.activation())
     }
 
-    /// The same without its tail, where it has one.
-    pub(crate) fn without_tail(&self) -> Option<Self> {
+    /// The options where the norm is batch norm without a tail, which alone goes other ways.
+    pub(crate) fn batch_options(&self) -> BatchNormOptions {
+        batch_options(self.channel_axis(), self.plan())
+    }
+
+    fn plan(&self) -> PlanOptions {
+        PlanOptions {
+            strategy: self.strategy,
+            ..PlanOptions::default()
+        }
+    }
+
+    /// How many f32 the state needs; fails where the operation itself would.
+    pub(crate) fn state_len(&self, device: &Device) -> Result<usize> {
+        let (options, shape) = (self.options(), self.device_shape());
+        match self.way {
+            Way::Whole => options.state_len(device, &shape),
+            Way::Masked => options.masked_state_len(device, &shape),
+            Way::Pieces => pieces::state_len(device, self),
+        }
+    }
+
+    /// The same without its tail and of the whole batch, where that is another.
+    pub(crate) fn plain(&self) -> Option<Self> {
         let plain = Self {
             tail: Tail::None,
+            way: Way::Whole,
             ..self.clone()
         };
-        (self.tail != Tail::None).then_some(plain)
+        ((plain.tail, plain.way) != (self.tail, self.way)).then_some(plain)
+    }
+
+    /// Whether there is such a case: only batch norm without a tail goes other ways than the whole batch.
+    pub(crate) fn exists(&self) -> bool {
+        match self.way {
+            Way::Whole => true,
+            _ if self.norm != Norm::Batch || self.tail != Tail::None => false,
+            Way::Masked => true,
+            Way::Pieces => pieces::has_halves(self),
+        }
     }
 
     /// Whether the norm has running statistics to infer by; else inference is its forward.
@@ -141,9 +173,10 @@ impl Case {
         let layout = self.layout.name();
         let (suite, norm, op) = (self.suite, self.norm.name(), op.name());
         let name = format!("{suite}/{norm}/{op}/{}/{layout}", self.dims.letters());
-        match self.tail {
-            Tail::None => name,
-            tail => format!("{name}/{}", tail.name()),
+        match (self.tail, self.way) {
+            (Tail::None, Way::Whole) => name,
+            (Tail::None, way) => format!("{name}/{}", way.name()),
+            (tail, _) => format!("{name}/{}", tail.name()),
         }
     }
 }

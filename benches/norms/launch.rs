@@ -92,6 +92,7 @@ fn case(dims: &[usize]) -> Case {
     Case {
         norm: crate::norm::Norm::Batch,
         tail: crate::tail::Tail::None,
+        way: crate::way::Way::Whole,
         suite: "launch",
         dims: Dims(dims.to_vec()),
         layout: Layout::ChannelsFirst,

@@ -57,11 +57,7 @@ impl Norm {
 
     pub(crate) fn options(self, channel_axis: usize, plan: PlanOptions) -> Options {
         match self {
-            Self::Batch => Options::Batch(BatchNormOptions {
-                channel_axis,
-                plan,
-                ..BatchNormOptions::default()
-            }),
+            Self::Batch => Options::Batch(batch_options(channel_axis, plan)),
             Self::Layer => Options::Layer(LayerNormOptions {
                 plan,
                 ..LayerNormOptions::default()
@@ -85,6 +81,15 @@ impl Norm {
     }
 }
 
+/// Those of batch norm.
+pub(crate) fn batch_options(channel_axis: usize, plan: PlanOptions) -> BatchNormOptions {
+    BatchNormOptions {
+        channel_axis,
+        plan,
+        ..BatchNormOptions::default()
+    }
+}
+
 impl Options {
     pub(crate) fn followed_by(mut self, activation: Activation) -> Self {
         with!(&mut self, options => options.activation = activation);
@@ -93,6 +98,10 @@ impl Options {
 
     pub(crate) fn state_len(&self, device: &Device, shape: &Shape) -> Result<usize> {
         with!(self, options => functional::state_len(device, shape, options))
+    }
+
+    pub(crate) fn masked_state_len(&self, device: &Device, shape: &Shape) -> Result<usize> {
+        with!(self, options => functional::masked_state_len(device, shape, options))
     }
 
     pub(crate) fn cost(

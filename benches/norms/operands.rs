@@ -4,11 +4,13 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 use wgnorm::functional::{Backward, Forward, Running};
-use wgnorm::{DType, Mode, Recorder, Result, Tensor, reference};
+use wgnorm::{DType, Mode, Recorder, Result, Shape, Tensor, reference};
 
 use crate::case::{Case, Op};
 use crate::norm::Options;
+use crate::pieces::Pieces;
 use crate::stored::{self, rounded};
+use crate::way::Way;
 
 /// The inputs of a case on the host.
 pub(crate) struct Inputs {
@@ -20,7 +22,12 @@ pub(crate) struct Inputs {
     pub(crate) running_var: Vec<f32>,
     /// Empty where none is added.
     pub(crate) residual: Vec<f32>,
+    /// Which positions are valid; empty where all are.
+    pub(crate) mask: Vec<bool>,
 }
+
+/// How many of the positions a mask calls valid.
+const VALID: f64 = 0.75;
 
 impl Inputs {
     /// Normal values whose mean and std differ by channel.
@@ -48,6 +55,8 @@ impl Inputs {
         };
         let residual = (0..added).map(|_| normal());
         let residual = rounded(residual.collect(), case.dtype);
+        let positions = if case.way == Way::Masked { case.n() } else { 0 };
+        let mask = (0..positions).map(|_| rng.random_bool(VALID)).collect();
         Self {
             x,
             dy,
@@ -56,6 +65,7 @@ impl Inputs {
             running_mean,
             running_var,
             residual,
+            mask,
         }
     }
 }
@@ -77,6 +87,8 @@ pub(crate) struct Operands {
     pub(crate) dgamma: Tensor,
     pub(crate) dbeta: Tensor,
     pub(crate) residual: Option<Residual>,
+    mask: Option<Tensor>,
+    pieces: Option<Pieces>,
 }
 
 /// What a residual brings along.
@@ -95,12 +107,14 @@ impl Operands {
             stored::write(device, &tensor, values)?;
             Ok(tensor)
         };
-        let len = options.state_len(device, shape)?;
+        let len = case.state_len(device)?;
+        let (x, dy) = (activation(&inputs.x)?, activation(&inputs.dy)?);
+        let y = device.empty(shape, case.dtype)?;
+        let dx = device.empty(shape, case.dtype)?;
+        let pieces = (case.way == Way::Pieces)
+            .then(|| Pieces::of(device, case, [&x, &dy, &y, &dx]))
+            .transpose()?;
         Ok(Self {
-            x: activation(&inputs.x)?,
-            dy: activation(&inputs.dy)?,
-            y: device.empty(shape, case.dtype)?,
-            dx: device.empty(shape, case.dtype)?,
             state: device.empty([len], DType::F32)?,
             gamma: vector(&inputs.gamma)?,
             beta: vector(&inputs.beta)?,
@@ -110,12 +124,18 @@ impl Operands {
             dgamma: device.empty(channels, DType::F32)?,
             dbeta: device.empty(channels, DType::F32)?,
             residual: Residual::upload(device, case, inputs)?,
+            mask: mask(device, case, inputs)?,
+            pieces,
             has_running: case.has_running(),
             options,
+            x,
+            dy,
+            y,
+            dx,
         })
     }
 
-    /// The same on the activations of another, so that both find them equally warm.
+    /// The same, of the whole batch, on the activations of another, so that both find them equally warm.
     pub(crate) fn sharing(self, other: &Self) -> Self {
         Self {
             x: other.x.clone(),
@@ -128,6 +148,10 @@ impl Operands {
 
     pub(crate) fn record(&self, recorder: &mut Recorder<'_>, op: Op) -> Result<()> {
         match op {
+            // What is valid is kept in the state.
+            Op::Inference if self.mask.is_some() => {
+                self.forward(recorder, Mode::EVAL, Some(&self.state))
+            }
             Op::Inference => self.forward(recorder, Mode::EVAL, None),
             Op::Forward if self.has_running => {
                 self.forward(recorder, Mode::TRAIN, Some(&self.state))
@@ -153,9 +177,13 @@ impl Operands {
                 num_batches_tracked: Some(&self.tracked),
             }),
             residual: self.residual.as_ref().map(|residual| &residual.added),
+            mask: self.mask.as_ref(),
             ..Forward::new(&self.x, &self.y)
         };
-        self.options.forward(recorder, &tensors, mode)
+        match &self.pieces {
+            Some(pieces) => pieces.forward(recorder, &tensors, &self.state),
+            None => self.options.forward(recorder, &tensors, mode),
+        }
     }
 
     fn backward(&self, recorder: &mut Recorder<'_>) -> Result<()> {
@@ -167,10 +195,25 @@ impl Operands {
             beta: Some(&self.beta),
             residual: self.residual.is_some(),
             dresidual: self.residual.as_ref().map(|residual| &residual.gradient),
+            masked: self.mask.is_some(),
             ..Backward::new(&self.x, &self.dy, &self.state)
         };
-        self.options.backward(recorder, &tensors)
+        match &self.pieces {
+            Some(pieces) => pieces.backward(recorder, &tensors),
+            None => self.options.backward(recorder, &tensors),
+        }
     }
+}
+
+/// The mask as an operation takes it, where the case has one: shaped like x without its channels.
+fn mask(device: &wgnorm::Device, case: &Case, inputs: &Inputs) -> Result<Option<Tensor>> {
+    if case.way != Way::Masked {
+        return Ok(None);
+    }
+    let mut dims = case.device_shape().dims().to_vec();
+    dims.remove(case.channel_axis());
+    let words: Vec<u32> = inputs.mask.iter().copied().map(u32::from).collect();
+    device.upload(&words, Shape::from(dims)).map(Some)
 }
 
 impl Residual {

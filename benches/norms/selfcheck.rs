@@ -9,11 +9,13 @@ use crate::report::compare::is_slower;
 use crate::report::wgpu_version;
 use crate::suite::Dims;
 use crate::tail::{Rates, Tail, allowed_ns};
+use crate::way::Way;
 
 type Check = (&'static str, bool);
 
 pub(crate) fn run() -> Outcome {
-    let mut checks = arguments().into_iter().chain(numbers()).chain(tails());
+    let known = arguments().into_iter().chain(numbers());
+    let mut checks = known.chain(tails()).chain(ways());
     match checks.find(|(_, holds)| !holds) {
         None => Ok(()),
         Some((name, _)) => Err(format!("self check failed: {name}").into()),
@@ -103,5 +105,25 @@ fn tails() -> Vec<Check> {
         ),
         ("extra bytes by the copy", is(by_copy, 51.5625)),
         ("what is allowed", is(allowed_ns(100.0, 80.0), 185.0)),
+    ]
+}
+
+fn ways() -> Vec<Check> {
+    let moved = |way: Way| Op::ALL.map(|op| way.mask_bytes(op, 100));
+    let ideal = |way: Way| Op::ALL.map(|op| way.ideal_mask_bytes(op, 100));
+    vec![
+        (
+            "what has no mask moves none",
+            [Way::Whole, Way::Pieces].map(moved) == [[0; 3]; 2],
+        ),
+        ("what a mask moves", moved(Way::Masked) == [432, 448, 32]),
+        (
+            "what it cannot do without",
+            ideal(Way::Masked) == [400, 400, 16],
+        ),
+        (
+            "pieces have no inference",
+            Op::ALL.map(|op| Way::Pieces.has(op)) == [false, true, true],
+        ),
     ]
 }

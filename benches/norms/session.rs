@@ -13,6 +13,7 @@ use crate::Outcome;
 use crate::args::Args;
 use crate::case::{Case, Op};
 use crate::copy::{Copier, Copy};
+use crate::cost;
 use crate::device::Gpu;
 use crate::launch;
 use crate::measure::{Lane, Samples, take_turns};
@@ -130,14 +131,14 @@ impl<'a> Session<'a> {
     fn case(&self, case: &Case) -> Outcome<(Vec<Row>, usize)> {
         let device = &self.gpu.device;
         // Before anything is drawn or held, the library may say that it cannot do this.
-        case.options().state_len(device, &case.device_shape())?;
+        case.state_len(device)?;
         let inputs = Inputs::random(case, self.seed);
         let operands = Operands::upload(device, case, &inputs)?;
         let (mut right, mut wrong) = self.judge(case, &inputs, &operands)?;
         let mut plain = None;
-        if let Some(without) = case.without_tail() {
-            let sharing = Operands::upload(device, &without, &inputs)?.sharing(&operands);
-            let judged = self.judge(&without, &inputs, &sharing)?;
+        if let Some(of_whole) = case.plain() {
+            let sharing = Operands::upload(device, &of_whole, &inputs)?.sharing(&operands);
+            let judged = self.judge(&of_whole, &inputs, &sharing)?;
             // What is held against a wrong result is not timed either.
             right.retain(|(op, ..)| judged.0.iter().any(|(judged, ..)| judged == op));
             wrong += judged.1;
@@ -155,7 +156,6 @@ impl<'a> Session<'a> {
         operands: &Operands,
     ) -> Outcome<(Vec<Right>, usize)> {
         let device = &self.gpu.device;
-        let (shape, options) = (case.device_shape(), case.options());
         let mut right = Vec::new();
         let mut wrong = 0;
         for (op, verdict) in verify(device, case, inputs, operands)? {
@@ -165,12 +165,7 @@ impl<'a> Session<'a> {
                 self.say(format!("{name}: WRONG: {failure} (--seed {seed})"));
             }
             if verdict.failures.is_empty() {
-                let of = (&shape, case.dtype);
-                let cost = if case.tail.has_residual() {
-                    options.cost_with_residual(device, of, op.operation())?
-                } else {
-                    options.cost(device, of, op.operation())?
-                };
+                let cost = cost::of(device, case, operands, op)?;
                 right.push((op, verdict, cost));
             } else {
                 wrong += 1;
@@ -264,10 +259,12 @@ impl<'a> Session<'a> {
         let medians = copies.iter().map(Lane::median);
         let fastest = medians.fold(f64::INFINITY, f64::min);
         let ideal_passes = op.ideal_passes() + case.tail.ideal_passes();
+        let ideal_mask = case.way.ideal_mask_bytes(*op, case.n() as u64);
         Row {
             suite: case.suite.to_owned(),
             norm: case.norm.name(),
             tail: case.tail.name(),
+            way: case.way.name(),
             op: op.name().to_owned(),
             shape: case.dims.0.clone(),
             layout: case.layout.name().to_owned(),
@@ -294,7 +291,7 @@ impl<'a> Session<'a> {
             max_error: verdict.max_error,
             pass_bytes: case.bytes(),
             traffic_bytes: cost.bytes,
-            ideal_bytes: (ideal_passes * case.bytes() as f64) as u64,
+            ideal_bytes: (ideal_passes * case.bytes() as f64) as u64 + ideal_mask,
         }
     }
 

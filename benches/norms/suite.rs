@@ -10,6 +10,7 @@ use crate::args::Args;
 use crate::case::{Case, Layout, Op};
 use crate::norm::Norm;
 use crate::tail::Tail;
+use crate::way::Way;
 
 /// The logical dimensions N, C, … of a shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub(crate) enum Suite {
     Resnet50,
     /// Batch norm with what follows it in its dispatches, against the same without
     Tails,
+    /// Batch norm of what a mask calls valid, and of a batch in two pieces, against that of the whole
+    Control,
 }
 
 impl Suite {
@@ -98,6 +101,7 @@ impl Suite {
             Self::Relatives => "relatives",
             Self::Resnet50 => "resnet50",
             Self::Tails => "tails",
+            Self::Control => "control",
         }
     }
 
@@ -133,6 +137,15 @@ impl Suite {
         }
     }
 
+    /// How the norms see their batch unless the arguments say it.
+    fn ways(self, is_test: bool) -> &'static [Way] {
+        match self {
+            Self::Control => &[Way::Masked, Way::Pieces],
+            Self::Quick if is_test => &[Way::Whole, Way::Masked, Way::Pieces],
+            _ => &[Way::Whole],
+        }
+    }
+
     fn batch_shapes(self) -> &'static [&'static [usize]] {
         match self {
             Self::Relatives => &[],
@@ -155,6 +168,7 @@ impl Suite {
             ],
             Self::Tiny => &[&[32, 64]],
             Self::Tails => &[&[32, 64, 56, 56], &[32, 256, 14, 14], &[64, 512, 7, 7]],
+            Self::Control => &[&[32, 64, 56, 56], &[32, 256, 14, 14], &[8192, 64]],
             Self::Resnet50 => &[
                 &[32, 64, 112, 112],
                 &[32, 64, 56, 56],
@@ -195,19 +209,28 @@ pub(crate) fn wants_launch(args: &Args) -> bool {
     args.filter.is_none() && args.op.is_empty() && suites(args).contains(&Suite::Tiny)
 }
 
-/// The norms with their tails and shapes, by suite.
-type Wanted = (&'static str, Norm, Tail, Dims);
+/// The norms with their tails, ways and shapes, by suite.
+type Wanted = (&'static str, Norm, (Tail, Way), Dims);
+
+/// Each tail with each way, of those that were given or else of the suite's.
+fn kinds(args: &Args, tails: &[Tail], ways: &[Way]) -> Vec<(Tail, Way)> {
+    fn chosen<'a, T>(given: &'a [T], of_suite: &'a [T]) -> &'a [T] {
+        if given.is_empty() { of_suite } else { given }
+    }
+    let tails = chosen(&args.tail, tails).iter();
+    let ways = chosen(&args.way, ways);
+    tails
+        .flat_map(|&tail| ways.iter().map(move |&way| (tail, way)))
+        .collect()
+}
 
 fn wanted(args: &Args) -> Vec<Wanted> {
     let mut shapes = Vec::new();
-    let tails = |of_suite: &'static [Tail]| match args.tail.as_slice() {
-        [] => of_suite.to_vec(),
-        given => given.to_vec(),
-    };
+    let is_test = args.is_test();
     for suite in suites(args) {
         for (norm, dims) in suite.shapes() {
-            let tails = tails(suite.tails(args.is_test())).into_iter();
-            shapes.extend(tails.map(|tail| (suite.name(), norm, tail, dims.clone())));
+            let kinds = kinds(args, suite.tails(is_test), suite.ways(is_test)).into_iter();
+            shapes.extend(kinds.map(|kind| (suite.name(), norm, kind, dims.clone())));
         }
     }
     let norms = match args.norm.as_slice() {
@@ -216,8 +239,8 @@ fn wanted(args: &Args) -> Vec<Wanted> {
     };
     for dims in &args.shape {
         for &norm in norms {
-            let tails = tails(&[Tail::None]).into_iter();
-            shapes.extend(tails.map(|tail| ("custom", norm, tail, dims.clone())));
+            let kinds = kinds(args, &[Tail::None], &[Way::Whole]).into_iter();
+            shapes.extend(kinds.map(|kind| ("custom", norm, kind, dims.clone())));
         }
     }
     shapes.retain(|(_, norm, ..)| args.norm.is_empty() || args.norm.contains(norm));
@@ -231,13 +254,14 @@ pub(crate) fn cases(args: &Args) -> Outcome<Vec<Case>> {
         forced => forced.iter().copied().map(Some).collect(),
     };
     let mut cases = Vec::new();
-    for (suite, norm, tail, dims) in wanted(args) {
+    for (suite, norm, (tail, way), dims) in wanted(args) {
         for layout in layouts(norm, &dims) {
             for &strategy in &strategies {
                 let mut case = Case {
                     suite,
                     norm,
                     tail,
+                    way,
                     dims: dims.clone(),
                     layout,
                     strategy,
@@ -246,7 +270,7 @@ pub(crate) fn cases(args: &Args) -> Outcome<Vec<Case>> {
                 };
                 let named = case.clone();
                 case.ops.retain(|&op| selects(args, &named, op));
-                if !case.ops.is_empty() {
+                if case.exists() && !case.ops.is_empty() {
                     cases.push(case);
                 }
             }
@@ -268,7 +292,7 @@ fn layouts(norm: Norm, dims: &Dims) -> Vec<Layout> {
 }
 
 fn selects(args: &Args, case: &Case, op: Op) -> bool {
-    if op == Op::Inference && !case.has_running() {
+    if op == Op::Inference && !case.has_running() || !case.way.has(op) {
         return false;
     }
     let filter = args.filter.as_ref();

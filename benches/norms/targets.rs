@@ -2,6 +2,7 @@
 
 use crate::case::{Layout, Op};
 use crate::report::{Report, Row};
+use crate::way::Way;
 
 /// Time by that of the copy, for one operation under one strategy.
 struct Figure {
@@ -55,12 +56,12 @@ fn is_split_row(row: &Row) -> bool {
 }
 
 /// The figure for a row; none for the tiny shape, which has those of [`launch`] instead. With a tail it is
-/// what the run allows by the operation without.
+/// what the run allows by the operation without, and for other ways than the whole batch's there is none.
 pub(crate) fn figure(row: &Row, is_cpu: bool) -> Option<f64> {
     if let Some(allowed) = row.allowed_ns {
         return Some(allowed as f64 / row.copy_ns.max(1) as f64);
     }
-    if row.suite == "tiny" {
+    if row.suite == "tiny" || row.way != Way::Whole.name() {
         return None;
     }
     let fits =
@@ -110,7 +111,7 @@ fn miss(row: &Row) -> String {
 fn layouts(rows: &[Row]) -> Vec<String> {
     let of = |layout: Layout| {
         let fits = move |row: &&Row| {
-            let is_plane = row.shape.len() > 2 && row.allowed_ns.is_none();
+            let is_plane = row.shape.len() > 2 && row.plain_ns.is_none();
             row.layout == layout.name() && is_split(&row.strategy) && is_plane
         };
         rows.iter().filter(fits)

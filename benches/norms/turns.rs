@@ -4,16 +4,16 @@ use crate::case::{Case, Op};
 use crate::measure::Lane;
 use crate::probe::Order;
 use crate::report::Row;
-use crate::tail::{Extra, Rates, allowed_ns};
+use crate::tail::{Extra, Rates, Tail, allowed_ns};
 use crate::targets;
 
 /// The lanes by what they measure.
 pub(crate) struct Turns<'l, 'a> {
     /// The yardstick, the best kernel and the device's own command.
     pub(crate) copies: &'l [Lane<'a>],
-    /// Each operation, and behind it the same without its tail, where it has one.
+    /// Each operation, and behind it the plain one, where it is not plain itself.
     ops: &'l [Lane<'a>],
-    has_tail: bool,
+    has_plain: bool,
     /// The probes of an operation come together, one for each order.
     floors: &'l [Lane<'a>],
     /// What a tail adds, for each order.
@@ -22,16 +22,16 @@ pub(crate) struct Turns<'l, 'a> {
 }
 
 impl<'l, 'a> Turns<'l, 'a> {
-    /// Takes apart three copies, so many operations, each with the one without its tail if there are tails,
-    /// and all probes, with those of the tail last.
+    /// Takes apart three copies, so many operations, each with the plain one if that is another, and all
+    /// probes, with those of the tail last.
     pub(crate) fn of(
         lanes: &'l [Lane<'a>],
         ops: usize,
-        has_tail: bool,
+        has_plain: bool,
         orders: &'l [Order],
     ) -> Self {
         let (copies, others) = lanes.split_at(3);
-        let (timed, others) = others.split_at(ops * each(has_tail));
+        let (timed, others) = others.split_at(ops * each(has_plain));
         let (floors, passes) = others.split_at(others.len().min(ops * orders.len()));
         let rates = passes.chunks_exact(2).map(|passes| Rates {
             load_ns: passes[0].median(),
@@ -40,7 +40,7 @@ impl<'l, 'a> Turns<'l, 'a> {
         Self {
             copies,
             ops: timed,
-            has_tail,
+            has_plain,
             floors,
             rates: rates.collect(),
             orders,
@@ -49,10 +49,10 @@ impl<'l, 'a> Turns<'l, 'a> {
 
     /// The lane of an operation.
     pub(crate) fn op(&self, i: usize) -> &'l Lane<'a> {
-        &self.ops[i * each(self.has_tail)]
+        &self.ops[i * each(self.has_plain)]
     }
 
-    /// The row of an operation with its floors, and with what its tail may cost.
+    /// The row of an operation with its floors, beside the plain one, and with what its tail may cost.
     pub(crate) fn complete(&self, row: Row, case: &Case, (i, op): (usize, Op)) -> Row {
         let is_split = targets::is_split(&row.strategy);
         let extra = case.tail.extra(op, is_split, case.bits());
@@ -65,8 +65,9 @@ impl<'l, 'a> Turns<'l, 'a> {
             lane.map(|lane| (lane.median() + ns(gates, rates)) as u64)
         };
         let order = self.orders.last().filter(|_| !floors.is_empty());
-        let plain_ns = self.has_tail.then(|| self.ops[2 * i + 1].median());
-        let allowed = plain_ns.map(|plain| allowed_ns(plain, ns(extra, self.rates.last())));
+        let plain_ns = self.has_plain.then(|| self.ops[2 * i + 1].median());
+        let by_tail = plain_ns.filter(|_| case.tail != Tail::None);
+        let allowed = by_tail.map(|plain| allowed_ns(plain, ns(extra, self.rates.last())));
         Row {
             floor_ns: floor(floors.last(), self.rates.last()),
             floor_order: order.map(|order| order.name()),
@@ -79,6 +80,6 @@ impl<'l, 'a> Turns<'l, 'a> {
 }
 
 /// The lanes of an operation.
-fn each(has_tail: bool) -> usize {
-    1 + usize::from(has_tail)
+fn each(has_plain: bool) -> usize {
+    1 + usize::from(has_plain)
 }

@@ -7,7 +7,9 @@ use crate::errors::{BF16_L2, F16_L2, L2, SUM, SUM_L2, l2, norm, worst};
 use crate::norm::Norm;
 use crate::operands::{Inputs, Operands};
 use crate::stored;
+use crate::valid::Valid;
 use crate::verify_relatives;
+use crate::way::Way;
 
 /// What became of one operation.
 #[derive(Clone, Debug, Default)]
@@ -42,9 +44,10 @@ impl Verdict {
     }
 }
 
-/// The inputs in float64, and the oracle for them.
+/// The inputs in float64, and the oracle for them; with a mask both are of what is valid.
 struct Oracle<'a> {
     case: &'a Case,
+    valid: Option<Valid>,
     shape: wgnorm::Shape,
     axis: usize,
     eps: f64,
@@ -103,10 +106,14 @@ pub(crate) fn verify(
 
 impl<'a> Oracle<'a> {
     fn new(case: &'a Case, inputs: &Inputs) -> Self {
-        let (shape, axis) = (case.device_shape(), case.channel_axis());
-        let x = wide(&inputs.x);
+        let valid = (case.way == Way::Masked).then(|| Valid::of(case, &inputs.mask));
+        let (shape, axis, x) = match &valid {
+            None => (case.device_shape(), case.channel_axis(), wide(&inputs.x)),
+            Some(valid) => (valid.shape(), 1, wide(&valid.gather(&inputs.x))),
+        };
         Self {
             case,
+            valid,
             batch: reference::moments(&x, &shape, axis),
             shape,
             axis,
@@ -133,11 +140,22 @@ impl<'a> Oracle<'a> {
         }
     }
 
+    /// The verdict on y or dx of the whole batch, which is by the size of what is wanted unless that cancels.
+    fn main(&self, name: &str, got: &[f32], want: &[f64], sizes: &[f64]) -> Verdict {
+        let dtype = self.case.dtype;
+        let Some(valid) = &self.valid else {
+            return Verdict::main(name, l2(got, want, sizes), dtype);
+        };
+        let mut verdict = Verdict::main(name, l2(&valid.gather(got), want, sizes), dtype);
+        verdict.hold_cleared(name, got, valid);
+        verdict
+    }
+
     fn inference(&self, inputs: &Inputs, y: &[f32]) -> Verdict {
         let (mean, var) = (wide(&inputs.running_mean), wide(&inputs.running_var));
         let want = self.layer().normalize(&self.x, &mean, &var);
         let want = self.tail().apply(&want);
-        Verdict::main("y", l2(y, &want, &want), self.case.dtype)
+        self.main("y", y, &want, &want)
     }
 
     fn forward(
@@ -150,7 +168,7 @@ impl<'a> Oracle<'a> {
         let want = self.layer().normalize(&self.x, mean, var);
         let want = self.tail().apply(&want);
         let y = stored::read(device, &operands.y)?;
-        let mut verdict = Verdict::main("y", l2(&y, &want, &want), self.case.dtype);
+        let mut verdict = self.main("y", &y, &want, &want);
 
         let state = device.download(&operands.state)?;
         let saved = functional::statistics(&state, self.case.channels());
@@ -188,14 +206,17 @@ impl<'a> Oracle<'a> {
         inputs: &Inputs,
         operands: &Operands,
     ) -> wgnorm::Result<Verdict> {
-        let dy = gated(device, &self.tail(), inputs, operands)?;
+        let mut dy = gated(device, &self.tail(), inputs, operands)?;
+        if let Some(valid) = &self.valid {
+            dy = valid.gather(&dy);
+        }
         let want = self.layer().backward(&self.x, &dy);
         let terms = self.terms(&dy);
-        let n = self.case.n();
+        let n = self.batch.n;
         // With few values per channel most of dy is taken out again, so dx cancels.
         let sizes = if n < 16 { &terms.dx } else { &want.dx };
-        let error = l2(&stored::read(device, &operands.dx)?, &want.dx, sizes);
-        let mut verdict = Verdict::main("dx", error, self.case.dtype);
+        let dx = stored::read(device, &operands.dx)?;
+        let mut verdict = self.main("dx", &dx, &want.dx, sizes);
         // With few values per channel xhat itself is off by more than the bound in the worst of
         // many channels, so dgamma is measured over all of them there. Where relu has passed what has
         // one sign of xhat, the terms of dgamma do not cancel, and neither does what rstd is off by.

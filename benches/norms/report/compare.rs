@@ -20,6 +20,8 @@ pub(crate) struct BaseRow {
     op: String,
     #[serde(default = "none")]
     tail: String,
+    #[serde(default = "whole")]
+    way: String,
     shape: Vec<usize>,
     layout: String,
     dtype: String,
@@ -32,6 +34,11 @@ fn none() -> String {
     "none".to_owned()
 }
 
+/// Nor those from before there were ways.
+fn whole() -> String {
+    "whole".to_owned()
+}
+
 pub(crate) fn read(path: &Path) -> Outcome<Base> {
     json::read(path)
 }
@@ -40,7 +47,7 @@ impl Base {
     /// The row of the same operation; of several that differ in strategy the one with the same.
     fn beside(&self, row: &Row) -> Option<&BaseRow> {
         let same = |base: &&BaseRow| {
-            base.tail == row.tail
+            (base.tail.as_str(), base.way.as_str()) == (row.tail, row.way)
                 && (&base.op, &base.shape, &base.layout, &base.dtype)
                     == (&row.op, &row.shape, &row.layout, &row.dtype)
         };
@@ -85,7 +92,10 @@ pub(crate) fn print(base: &Base, report: &Report, allowed: Option<f64>) -> bool 
 fn line(row: &Row, then: Option<&BaseRow>) -> String {
     let (shape, now) = (Dims(row.shape.clone()), row.ratio);
     let (layout, op) = (&row.layout, &row.op);
-    let name = format!("{shape:<14} {layout:<14} {op:<9} {:<13}", row.tail);
+    let name = format!(
+        "{shape:<14} {layout:<14} {op:<9} {:<13}",
+        row.kind().unwrap_or("none")
+    );
     let strategy = &row.strategy;
     let Some(then) = then else {
         return format!("{name}      new {now:>8.3} {:>9} {strategy}", "");

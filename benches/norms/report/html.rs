@@ -13,7 +13,7 @@ use crate::suite::Dims;
 const STYLE: &str = "body{font:15px/1.45 sans-serif;color:#222;max-width:1240px;margin:2em auto;\
     padding:0 1em}svg{width:100%;height:auto}table{border-collapse:collapse;margin:1em 0}\
     th,td{padding:.15em .7em;text-align:right;border-bottom:1px solid #ddd}\
-    th{background:#f3f3f3}th:nth-child(-n+5),td:nth-child(-n+5){text-align:left}\
+    th{background:#f3f3f3}th:nth-child(-n+6),td:nth-child(-n+6){text-align:left}\
     dl{display:grid;grid-template-columns:max-content auto;gap:.1em 1em}dd{margin:0}\
     .wide{overflow-x:auto}.wide td{white-space:nowrap}";
 
@@ -76,6 +76,7 @@ fn rows(page: &mut String, report: &Report, peers: &[Peer]) -> Outcome {
         "layout",
         "operation",
         "tail",
+        "way",
         "strategy",
         "dispatches",
         "time",
@@ -115,6 +116,7 @@ fn cells(row: &Row) -> Vec<String> {
         row.layout.clone(),
         row.op.clone(),
         row.tail.to_owned(),
+        row.way.to_owned(),
         row.strategy.clone(),
         row.dispatches.to_string(),
         time(row.median_ns),
@@ -129,7 +131,7 @@ fn cells(row: &Row) -> Vec<String> {
         format!("{:.2}", row.ratio),
         table::number(row.floor_ratio(), 2),
         table::number(row.floor_share().map(|share| 100.0 * share), 0),
-        table::number(row.plain_ratios().map(|[ratio, _]| ratio), 2),
+        table::number(row.plain_ratio(), 2),
         row.target_mark(),
         format!("{:.0}", 100.0 * row.traffic_share()),
         format!("{:.0}", 100.0 * row.ideal_share()),

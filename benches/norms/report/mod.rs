@@ -77,6 +77,8 @@ pub(crate) struct Row {
     pub(crate) suite: String,
     pub(crate) norm: &'static str,
     pub(crate) tail: &'static str,
+    /// How it sees its batch: `whole`, `masked` or `pieces`.
+    pub(crate) way: &'static str,
     pub(crate) op: String,
     /// The logical N, C, … in both layouts.
     pub(crate) shape: Vec<usize>,
@@ -105,7 +107,8 @@ pub(crate) struct Row {
     pub(crate) floor_order: Option<&'static str>,
     /// The same in the order of the memory.
     pub(crate) sequential_floor_ns: Option<u64>,
-    /// What the same takes without its tail, in turns with it; none where there is no tail.
+    /// What the same takes without its tail and of the whole batch, in turns with it; none where that is
+    /// itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) plain_ns: Option<u64>,
     /// What that and the extra bytes of the tail allow it to take.
@@ -148,10 +151,18 @@ impl Row {
         Some(floor as f64 / self.median_ns.max(1) as f64)
     }
 
-    /// The time and what is allowed, by that without the tail.
-    pub(crate) fn plain_ratios(&self) -> Option<[f64; 2]> {
-        let plain = self.plain_ns?.max(1) as f64;
-        Some([self.median_ns, self.allowed_ns?].map(|ns| ns as f64 / plain))
+    /// The time by that of the plain operation.
+    pub(crate) fn plain_ratio(&self) -> Option<f64> {
+        self.by_plain(self.median_ns)
+    }
+
+    /// What is allowed by it.
+    pub(crate) fn allowed_ratio(&self) -> Option<f64> {
+        self.by_plain(self.allowed_ns?)
+    }
+
+    fn by_plain(&self, ns: u64) -> Option<f64> {
+        Some(ns as f64 / self.plain_ns?.max(1) as f64)
     }
 
     pub(crate) fn meets_target(&self) -> bool {
@@ -167,12 +178,21 @@ impl Row {
         }
     }
 
+    /// Its tail or its way, unless it is plain.
+    pub(crate) fn kind(&self) -> Option<&'static str> {
+        match (self.tail, self.way) {
+            ("none", "whole") => None,
+            ("none", way) => Some(way),
+            (tail, _) => Some(tail),
+        }
+    }
+
     pub(crate) fn name(&self) -> String {
         let dims = Dims(self.shape.clone());
         let name = format!("{} {dims} {} {}", self.op, self.layout, self.strategy);
-        match self.tail {
-            "none" => name,
-            tail => format!("{name} {tail}"),
+        match self.kind() {
+            None => name,
+            Some(kind) => format!("{name} {kind}"),
         }
     }
 

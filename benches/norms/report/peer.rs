@@ -44,7 +44,7 @@ impl Peer {
     pub(crate) fn beside(&self, row: &Row) -> Option<(f64, f64)> {
         let theirs = self.rows.iter().find(|theirs| {
             let same = (&theirs.op, &theirs.shape, &theirs.layout);
-            row.tail == "none" && same == (&row.op, &row.shape, &row.layout)
+            row.kind().is_none() && same == (&row.op, &row.shape, &row.layout)
         })?;
         Some((theirs.wall_ns, theirs.wall_ns / row.wall_ns.max(1) as f64))
     }

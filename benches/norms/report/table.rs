@@ -85,12 +85,10 @@ pub(crate) fn block(rows: &[Row], peers: &[Peer]) -> String {
             rate(ns)
         )
     };
-    let tail = match first.tail {
-        "none" => String::new(),
-        tail => format!(" {tail}"),
-    };
+    let kind = first.kind().map(|kind| format!(" {kind}"));
+    let kind = kind.unwrap_or_default();
     let mut text = format!(
-        "\n{}: {dims} {}{tail}, {mib:.2} MiB",
+        "\n{}: {dims} {}{kind}, {mib:.2} MiB",
         first.suite, first.layout
     );
     text += &copy("copy", "", first.copy_ns);
@@ -125,14 +123,17 @@ fn line(row: &Row, peers: &[Peer]) -> String {
         row.max_error
     );
     let plain = row
-        .plain_ratios()
-        .map(|[ratio, allowed]| format!("  {ratio:.2} of the plain one, {allowed:.2} allowed"));
+        .plain_ratio()
+        .map(|ratio| format!("  {ratio:.2} of the plain one"));
+    let allowed = row
+        .allowed_ratio()
+        .map(|allowed| format!(", {allowed:.2} allowed"));
     let peers = columns(
         peers
             .iter()
             .map(|peer| beside(peer, row).unwrap_or("-".to_owned())),
     );
-    line + &peers + &plain.unwrap_or_default()
+    line + &peers + &plain.unwrap_or_default() + &allowed.unwrap_or_default()
 }
 
 pub(crate) fn launch(launch: &Launch) -> String {
