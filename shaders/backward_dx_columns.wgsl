@@ -159,6 +159,7 @@ fn backward_dx_columns(
         write_parameters(slice, lane);
     }
     let walk = walk_of(slice, lane);
+    find_copies(walk);
     if !writes_words() || walk.row_begin >= walk.row_end {
         return;
     }

@@ -132,6 +132,7 @@ fn backward_sums_columns(
     }
     let slice = slice_of(group);
     let walk = walk_of(slice, lane);
+    find_copies(walk);
     var statistics = statistics_of_columns(slice, walk);
     var sums = column_sums(walk, gate_index(group, lane), statistics);
     for (var j = 0u; j < SPAN; j++) {

@@ -90,6 +90,7 @@ fn moments_columns(
     let slice = slice_of(group);
     find_pivots(slice, lane);
     let walk = walk_of(slice, lane);
+    find_copies(walk);
     var k: array<Word, SPAN>;
     for (var j = 0u; j < SPAN; j++) {
         var ks = array<f32, 4>();

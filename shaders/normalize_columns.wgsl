@@ -166,6 +166,7 @@ fn normalize_columns(
         finish_columns(slice, lane);
     }
     let walk = walk_of(slice, lane);
+    find_copies(walk);
     if walk.row_begin >= walk.row_end {
         return;
     }

@@ -12,35 +12,34 @@ fn column_pivot(column: Column) -> f32 {
     return coarse(pivot_of(samples));
 }
 
-// The same from valid elements only; 0 where there are none, which merges as nothing. A position
-// has an element of every channel, so that copies of one share their samples.
-fn valid_pivot(slice: Slice, i: u32, first: u32) -> f32 {
-    let begin = params.positions + slice.row_begin * row_copies();
-    let end = params.positions + slice.row_end * row_copies();
-    if first == end {
-        return 0.0;
-    }
-    let channel = channel_of(slice.first_column + i);
+// The same from valid elements only, whose places all channels share, since a position has an element of
+// every one.
+fn valid_pivot(channel: u32, places: ptr<function, array<u32, 10>>) -> f32 {
     var samples: array<f32, 10>;
     for (var j = 0u; j < 10u; j++) {
-        let place = valid_sample(j, begin, end, first) - params.positions;
-        let element = params.shift * WIDTH + place * params.count + channel;
+        let element = params.shift * WIDTH + (*places)[j] * params.count + channel;
         samples[j] = word_split(load_x(element / WIDTH))[element % WIDTH];
     }
     return coarse(pivot_of(samples));
 }
 
 fn find_pivots(slice: Slice, lane: u32) {
-    var first = 0u;
+    var places: array<u32, 10>;
+    var none_is_valid = false;
     if has(MASKED) {
         let begin = params.positions + slice.row_begin * row_copies();
-        first = next_valid(begin, params.positions + slice.row_end * row_copies());
+        let end = params.positions + slice.row_end * row_copies();
+        let first = next_valid(begin, end);
+        none_is_valid = first == end;
+        for (var j = 0u; j < 10u; j++) {
+            places[j] = valid_sample(j, begin, end, min(first, end - 1u)) - params.positions;
+        }
     }
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
         pivots[i] = 0.0;
-        if is_column(slice, i) && !has(NO_MEAN) {
+        if is_column(slice, i) && !has(NO_MEAN) && !none_is_valid {
             if has(MASKED) {
-                pivots[i] = valid_pivot(slice, i, first);
+                pivots[i] = valid_pivot(channel_of(slice.first_column + i), &places);
             } else {
                 pivots[i] = column_pivot(column_of(slice, i));
             }

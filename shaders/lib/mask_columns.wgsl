@@ -4,15 +4,42 @@ fn row_copies() -> u32 {
     return row_columns() / params.count;
 }
 
+// Of which copy the first element of word j is, and how many copies further on each of its elements, in
+// two bits each. Found once for all rows, since a software driver takes some 200 cycles for a division.
+var<private> first_copies: array<u32, SPAN>;
+var<private> copy_steps: array<u32, SPAN>;
+var<private> copies: u32;
+
+fn find_copies(walk: Walk) {
+    if !has(MASKED) {
+        return;
+    }
+    copies = row_copies();
+    for (var j = 0u; j < SPAN; j++) {
+        let column = span_word(walk, j) * WIDTH;
+        let first = column / params.count;
+        var steps = 0u;
+        for (var c = 1u; c < WIDTH; c++) {
+            steps |= ((column + c) / params.count - first) << (2u * c);
+        }
+        first_copies[j] = first;
+        copy_steps[j] = steps;
+    }
+}
+
 fn row_mask(walk: Walk, row: u32, j: u32) -> u32 {
     if !has(MASKED) {
         return 0u;
     }
-    let first = params.positions + row * row_copies();
+    // The word may have elements of four positions, which may reach into the next 32.
+    let position = params.positions + row * copies + first_copies[j];
+    let shift = position & 31u;
+    let lower = state[params.mask + (position >> 5u)];
+    let upper = state[params.mask + ((position + 3u) >> 5u)];
+    let valid_bits = (lower >> shift) | ((upper << 1u) << (31u - shift));
     var bits = 0u;
     for (var c = 0u; c < WIDTH; c++) {
-        let column = span_word(walk, j) * WIDTH + c;
-        bits |= select(0u, 1u << c, is_valid(first + column / params.count));
+        bits |= ((valid_bits >> ((copy_steps[j] >> (2u * c)) & 3u)) & 1u) << c;
     }
     return bits;
 }
