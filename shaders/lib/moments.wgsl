@@ -56,8 +56,9 @@ fn finished(part: vec4<f32>) -> vec4<f32> {
 }
 
 // WGSL allows inverseSqrt an error of 2 ULP; one Newton step takes that to about 1 everywhere, and
-// turns a variance that overflowed into NaN instead of a silent rstd of 0.
+// turns a variance that overflowed into NaN instead of a silent rstd of 0. What it adds is small, and so
+// is what that rounds away.
 fn rsqrt(v: f32) -> f32 {
     let r = inverseSqrt(v);
-    return r * (1.5 - 0.5 * ((v * r) * r));
+    return r + (0.5 * r) * (1.0 - (v * r) * r);
 }

@@ -27,11 +27,14 @@ fn slice_pivot(slice: Slice) -> f32 {
     if has(MASKED) {
         return valid_pivot(slice);
     }
+    // Another element of each word, since a short slice has fewer words than samples: the first ones of
+    // four words cost 16 values 2.6e-7 of their rstd.
     var samples: array<f32, 10>;
     for (var i = 0u; i < 10u; i++) {
         let at = slice.begin + sample_at(i, slice.end - slice.begin);
         let c = cursor_at(slice, at);
-        let element = clamp(word_of(c) * WIDTH, c.row, c.row + params.inner - 1u);
+        let first = word_of(c) * WIDTH;
+        let element = clamp(first + i % WIDTH, c.row, c.row + params.inner - 1u);
         samples[i] = word_split(load_x(element / WIDTH))[element % WIDTH];
     }
     return coarse(pivot_of(samples));

@@ -250,7 +250,7 @@ impl Params {
     pub(super) fn samples(&self, slice: &Slice) -> impl Iterator<Item = u32> {
         (0..10).map(|i| {
             let c = self.cursor_at(slice, slice.begin + sample_at(i, slice.end - slice.begin));
-            (self.word_of(c) * self.width).clamp(c.row, c.row + self.inner - 1)
+            (self.word_of(c) * self.width + i % self.width).clamp(c.row, c.row + self.inner - 1)
         })
     }
 }

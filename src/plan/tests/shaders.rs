@@ -48,6 +48,14 @@ fn the_twins_of_rows_know_their_shaders() {
         ],
     );
     holds(
+        shader!("lib/rows_pivot"),
+        &[
+            "let at = slice.begin + sample_at(i, slice.end - slice.begin); let c = cursor_at(slice, at);",
+            "let first = word_of(c) * WIDTH; \
+             let element = clamp(first + i % WIDTH, c.row, c.row + params.inner - 1u);",
+        ],
+    );
+    holds(
         shader!("lib/rows_ragged"),
         &[
             "let first = word_of(c) * WIDTH - c.row; \
