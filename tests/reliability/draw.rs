@@ -141,7 +141,7 @@ fn needs_passed(case: &Case) -> bool {
         Norm::Weight(_) => return false,
     };
     let plane: usize = case.shape.dims()[axis + 1..].iter().product();
-    !case.wanted.dx && plane % 4 != 0
+    !case.wanted.dx && !plane.is_multiple_of(4)
 }
 
 /// |mean| / std, so that what a type can hold still differs from element to element.
