@@ -71,7 +71,7 @@ impl Case {
     }
 
     /// How far apart the values of each channel are, for a running mean: by about 1 in one statistic, and
-    /// where a running mean follows the average over samples by what their means differ.
+    /// where a running mean follows the average over samples by the deviation of their means.
     fn spread(&self, want: &Values<f64>) -> Vec<f64> {
         let Norm::Instance(options) = &self.norm else {
             return vec![1.0; want.running_mean.len()];
@@ -81,10 +81,10 @@ impl Case {
         let weight = weight_of(options.momentum);
         let of = |c: usize| -> f64 {
             let means = want.mean.iter().skip(c).step_by(channels);
-            means.map(|mean| mean.abs()).sum()
+            means.map(|mean| mean * mean).sum()
         };
         (0..channels)
-            .map(|c| 1.0 + weight * of(c) / samples)
+            .map(|c| 1.0 + weight * (of(c) / samples).sqrt())
             .collect()
     }
 
