@@ -9,6 +9,17 @@
 // Grid: one workgroup per channel.
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
 
+// About the average of the pivots: of one in each eighth of the samples. A mean far above the deviations
+// keeps its digits around it, and samples whose means have either sign lose half of what the first one's
+// pivot cost them.
+fn average_pivot(c: u32) -> f32 {
+    var k = 0.0;
+    for (var i = 0u; i < 8u; i++) {
+        k += 0.125 * state_at(saved_index(i * params.batches / 8u * params.count + c)).x;
+    }
+    return k;
+}
+
 // The sums over samples of d from the pivot k, and of the variance, on three levels: d is the same for many
 // samples where their means lie far apart, and so is then what each addition loses.
 fn lane_sum(c: u32, lane: u32, k: f32) -> vec2<f32> {
@@ -39,8 +50,7 @@ fn fold_statistics(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation)
         return;
     }
     if has(UPDATE_RUNNING) {
-        // Around the first sample's pivot, so that a mean far above the deviations keeps its digits.
-        let k = state_at(saved_index(c)).x;
+        let k = average_pivot(c);
         let average = workgroup_sum(lane_sum(c, here.lane, k), here) / f32(params.batches);
         if here.lane == 0u {
             var old_weight = params.old_weight;

@@ -82,6 +82,6 @@ impl Fold {
     pub(super) fn iterations(&self) -> u64 {
         let samples = u64::from(self.batches) * u64::from(self.partials.max(1));
         let share = samples.div_ceil(self.workgroup.into());
-        share + share.div_ceil(16) + share.div_ceil(256)
+        8 + share + share.div_ceil(16) + share.div_ceil(256)
     }
 }
