@@ -3,7 +3,7 @@
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, io_dresidual*, rows,
 // rows_*, workgroup, state, flags, slots, gains_*, offsets_*, corrections, word_where, gates_*, mask*,
-// partial_sums, reduce_*, barrier_*.
+// partial_sums, reduce_*, barrier_*, lanes_*.
 //   x, dy, dx [outer][count][inner]  read, read, written; x is not bound (io_x_none) where the
 //                                    running statistics normalized and no gate is computed from it
 //   dresidual [outer][count][inner]  written where wanted
@@ -23,10 +23,10 @@ fn final_sums(c: u32, owns: bool, rd: vec2<f32>, here: Invocation) -> vec2<f32> 
         if has(ONE_PARTIAL) && !has(GROUPED) {
             sums = state_at(statistic_partial(c, 0u)).xy;
         } else {
-            sums = workgroup_sum(share_of_sums(c, here.lane, WORKGROUP), here);
+            sums = walkers_sum(share_of_sums(c, place_of(here.lane), walkers()), here);
         }
     }
-    if owns && here.lane == 0u {
+    if owns && place_of(here.lane) == 0u {
         if has(WANT_DBETA) {
             dbeta[c] = sums.x;
         }
@@ -118,11 +118,11 @@ fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation
         return;
     }
     let mirrored = params.groups - 1u - group;
-    let slice = slice_of(mirrored);
+    let slice = slice_of(mirrored, lane);
     if !writes_words() && slice.index != 0u {
         return;
     }
-    let own = gradient_of(slice.slot, slice.index == 0u, here);
+    let own = gradient_of(slice.slot, is_first(slice), here);
     if !writes_words() {
         return;
     }
@@ -132,12 +132,12 @@ fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation
     }
     let stride = stride_of(slice);
     let end = stride.end;
-    var c0 = cursor_at(slice, slice.begin + lane);
+    var c0 = cursor_at(slice, slice.begin + place_of(lane));
     var gate = gate_index(mirrored, lane);
     while c0.at < end {
         let gates = gate_bits(gate);
         var gate_shift = 0u;
-        let gated_end = gates_end(c0.at, WORKGROUP, end);
+        let gated_end = gates_end(c0.at, walkers(), end);
         while c0.at < gated_end {
             let c1 = advance(c0, stride);
             let i0 = written_word(c0);

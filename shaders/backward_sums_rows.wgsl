@@ -1,12 +1,12 @@
 // First dispatch of a backward, split rows: sum dy and sum dy * xhat per slice.
 // Host half: src/kernels/backward_sums.rs. Lib: element_*, io_x*, io_dy*, rows, rows_*, workgroup,
 // state, flags, slots, gains_*, offsets_*, corrections, word_where,
-// gates_*, mask*, reduce_*, barrier_*.
+// gates_*, mask*, reduce_*, barrier_*, lanes_*.
 //   x, dy [outer][count][inner]  read
 //   state                        saved statistics and gates read, partial sums written
 //   gamma [gains]                read where each element of a slot has its own: dy times it counts
 //   gamma, beta [gains]          read where gates are computed from x
-// Grid: one workgroup per slice, slices of a slot beside each other.
+// Grid: one workgroup per slice, slices of a slot beside each other; of as many slots as it walks along.
 
 // The sums of dy and dy * (x - mean) over this lane's words, in three levels as in moments_rows.wgsl.
 fn lane_sums(slice: Slice, here: Invocation, group: u32, saved: vec4<f32>) -> vec2<f32> {
@@ -19,19 +19,19 @@ fn lane_sums(slice: Slice, here: Invocation, group: u32, saved: vec4<f32>) -> ve
     var sum_dy = Word(0.0);
     var sum_dy_x = Word(0.0);
     var stride = stride_of(slice);
-    var c0 = cursor_at(slice, slice.begin + here.lane);
+    var c0 = cursor_at(slice, slice.begin + place_of(here.lane));
     while c0.at < slice.end {
-        let long_end = min(c0.at + 2048u * WORKGROUP, slice.end);
+        let long_end = min(c0.at + 2048u * walkers(), slice.end);
         var long_dy = Word(0.0);
         var long_dy_x = Word(0.0);
         while c0.at < long_end {
-            stride.end = min(c0.at + 64u * WORKGROUP, long_end);
+            stride.end = min(c0.at + 64u * walkers(), long_end);
             var part_dy = Word(0.0);
             var part_dy_x = Word(0.0);
             while c0.at < stride.end {
                 let gates = gate_bits(gate);
                 var gate_shift = 0u;
-                let gated_end = gates_end(c0.at, WORKGROUP, stride.end);
+                let gated_end = gates_end(c0.at, walkers(), stride.end);
                 while c0.at < gated_end {
                     let c1 = advance(c0, stride);
                     let i0 = word_of(c0);
@@ -70,10 +70,10 @@ fn backward_sums_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocati
     if group >= params.groups {
         return;
     }
-    let slice = slice_of(group);
+    let slice = slice_of(group, lane);
     let saved = state_at(saved_index(statistic_of(slice.slot)));
-    let sums = workgroup_sum(lane_sums(slice, here, group, saved), here);
-    if lane == 0u {
+    let sums = walkers_sum(lane_sums(slice, here, group, saved), here);
+    if leaves(slice, lane) {
         // rstd is the slot's, so it leaves the sum.
         set_state(slot_partial(slice.slot, slice.index), vec4<f32>(sums.x, sums.y * saved.z, 0.0, 0.0));
     }

@@ -1,12 +1,12 @@
 // First dispatch of a training forward, split rows: one moment per slice.
 // Host half: src/kernels/moments.rs. Lib: element_*, io_x*, rows, rows_*, workgroup, state, flags,
 // slots, running, corrections, rows_pivot, moments, statistics, word_where,
-// mask*, reduce_*, barrier_*.
+// mask*, reduce_*, barrier_*, lanes_*.
 //   x [outer][count][inner]    read
 //   state                      partial moments written; header and saved statistics, see below
 //   running_mean, running_var  [count] read where the step normalizes by them or towards them
 //   tracked [1]                num_batches_tracked, valid_n up here
-// Grid: one workgroup per slice, slices of a slot beside each other.
+// Grid: one workgroup per slice, slices of a slot beside each other; of as many slots as it walks along.
 // The lanes of a slice share one pivot, so their plain sums add up without a merge.
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
 
@@ -17,13 +17,13 @@ fn lane_sums(slice: Slice, lane: u32, k: f32) -> vec3<f32> {
     var s = Word(0.0);
     var q = Word(0.0);
     var stride = stride_of(slice);
-    var c0 = cursor_at(slice, slice.begin + lane);
+    var c0 = cursor_at(slice, slice.begin + place_of(lane));
     while c0.at < slice.end {
-        let long_end = min(c0.at + 4096u * WORKGROUP, slice.end);
+        let long_end = min(c0.at + 4096u * walkers(), slice.end);
         var long_s = Word(0.0);
         var long_q = Word(0.0);
         while c0.at < long_end {
-            stride.end = min(c0.at + 128u * WORKGROUP, long_end);
+            stride.end = min(c0.at + 128u * walkers(), long_end);
             var part_s = Word(0.0);
             var part_q = Word(0.0);
             while c0.at < stride.end {
@@ -68,15 +68,15 @@ fn moments_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     if group >= params.groups {
         return;
     }
-    let slice = slice_of(group);
+    let slice = slice_of(group, lane);
     let k = slice_pivot(slice);
     let own = lane_sums(slice, lane, k);
-    let sums = workgroup_sum(own.xy, here);
+    let sums = walkers_sum(own.xy, here);
     var valid_n = 0.0;
     if has(MASKED) {
-        valid_n = workgroup_sum(vec2<f32>(own.z, 0.0), here).x;
+        valid_n = walkers_sum(vec2<f32>(own.z, 0.0), here).x;
     }
-    if lane != 0u {
+    if !leaves(slice, lane) {
         return;
     }
     var n = params.n;
@@ -90,7 +90,7 @@ fn moments_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     if slice.index == 0u {
         keep_running(slice.slot);
     }
-    if group == 0u && has(HAS_TRACKED) {
+    if group == 0u && lane == 0u && has(HAS_TRACKED) {
         let count = tracked[0] + 1u;
         tracked[0] = count;
         set_state(0u, vec4<f32>(f32(count), 0.0, 0.0, 0.0));

@@ -2,7 +2,7 @@
 // y = act(((x - K) - d) * rstd * gamma + beta + residual).
 // Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, io_residual*, rows, rows_*, workgroup,
 // state, flags, slots, gains_*, offsets_*, running, corrections, moments, partial_moments, statistics, gates_index, tail, word_where, mask*,
-// reduce_*, barrier_*.
+// reduce_*, barrier_*, lanes_*.
 //   x, y [outer][count][inner]  read and written
 //   residual [outer][count][inner]  read where there is one
 //   state                       partial moments read, saved statistics written; see SAVE, SAVED; gates written
@@ -18,10 +18,10 @@ fn merge_statistic(statistic: u32, here: Invocation) -> vec4<f32> {
         return finished(state_at(statistic_partial(statistic, 0u)));
     }
     let k = statistic_pivot(statistic);
-    let sum = share_of_moments(statistic, here.lane, WORKGROUP, k, 0.0, false);
-    let d = mean_offset(workgroup_sum(vec2<f32>(sum, 0.0), here).x, params.n);
-    let m2 = share_of_moments(statistic, here.lane, WORKGROUP, k, d, true);
-    return vec4<f32>(params.n, k, d, workgroup_sum(vec2<f32>(m2, 0.0), here).x);
+    let sum = share_of_moments(statistic, place_of(here.lane), walkers(), k, 0.0, false);
+    let d = mean_offset(walkers_sum(vec2<f32>(sum, 0.0), here).x, params.n);
+    let m2 = share_of_moments(statistic, place_of(here.lane), walkers(), k, d, true);
+    return vec4<f32>(params.n, k, d, walkers_sum(vec2<f32>(m2, 0.0), here).x);
 }
 
 // The statistics that c names; the one workgroup that `owns` them also saves and moves them.
@@ -41,7 +41,7 @@ fn final_statistics(c: u32, owns: bool, here: Invocation) -> vec4<f32> {
     } else {
         statistics = running_statistics(c);
     }
-    if owns && here.lane == 0u {
+    if owns && place_of(here.lane) == 0u {
         if has(SAVE) {
             set_state(saved_index(c), statistics);
         }
@@ -84,20 +84,20 @@ fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) 
         return;
     }
     let mirrored = params.groups - 1u - group;
-    let slice = slice_of(mirrored);
-    let own = affine_of(slice.slot, slice.index == 0u && leads(slice.slot), here);
+    let slice = slice_of(mirrored, lane);
+    let own = affine_of(slice.slot, is_first(slice) && leads(slice.slot), here);
     var next = own;
     if STRADDLES {
         next = affine_of(next_slot(slice.slot), false, here);
     }
     let stride = stride_of(slice);
     let end = stride.end;
-    var c0 = cursor_at(slice, slice.begin + lane);
+    var c0 = cursor_at(slice, slice.begin + place_of(lane));
     var gate = gate_index(mirrored, lane);
     while c0.at < end {
         var gates = 0u;
         var gate_shift = 0u;
-        let gated_end = gates_end(c0.at, WORKGROUP, end);
+        let gated_end = gates_end(c0.at, walkers(), end);
         while c0.at < gated_end {
             let c1 = advance(c0, stride);
             let c2 = advance(c1, stride);

@@ -264,15 +264,18 @@ impl Reduce {
             Self::Shared => lib!("reduce_shared", "barrier_workgroup"),
             Self::Subgroups => lib!("reduce_subgroups", "barrier_workgroup"),
             Self::OneSubgroup => lib!("reduce_one_subgroup", "barrier_subgroup"),
+            // Nobody waits for anybody.
+            Self::Apart => lib!("lanes_apart", "barrier_workgroup"),
         }
     }
 
     /// Columns have a merge of their own and need the barrier alone.
     fn sources_of(self, form: Form) -> Vec<&'static str> {
         let [reduce, barrier] = self.sources();
-        match form {
-            Form::Span(_) | Form::HeldColumns(_) => vec![barrier],
-            _ => vec![reduce, barrier],
+        match (form, self) {
+            (Form::Span(_) | Form::HeldColumns(_), _) => vec![barrier],
+            (_, Self::Apart) => vec![reduce],
+            _ => vec![reduce, barrier, lib!("lanes_together")[0]],
         }
     }
 }

@@ -223,7 +223,7 @@ impl Kernel {
             word: plan.word,
             form: plan.form,
             keeps_ends: plan.keeps_ends,
-            reduce: plan.reduce,
+            reduce: plan.walk_reduce(),
             element_gains: plan.gains == Gains::Elements,
             x,
             dy,

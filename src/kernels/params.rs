@@ -157,9 +157,7 @@ impl RowsParams {
             r_max: numbers.r_max,
             d_max: numbers.d_max,
             gates: numbers.gates.wrapping_add(cut.gates),
-            lane_gates: cut
-                .geometry
-                .lane_gates(plan.word, plan.form, plan.workgroup),
+            lane_gates: cut.geometry.lane_gates(plan.word, plan.form),
             mask: numbers.mask,
             positions: cut.positions,
             row_positions: cut.row_positions,
@@ -199,9 +197,7 @@ impl ColumnsParams {
             r_max: numbers.r_max,
             d_max: numbers.d_max,
             gates: numbers.gates.wrapping_add(cut.gates),
-            lane_gates: cut
-                .geometry
-                .lane_gates(plan.word, plan.form, plan.workgroup),
+            lane_gates: cut.geometry.lane_gates(plan.word, plan.form),
             mask: numbers.mask,
             positions: cut.positions,
         }

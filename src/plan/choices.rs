@@ -36,7 +36,9 @@ impl Choice {
         let mut choices = Vec::new();
         for (tuning, words) in kinds() {
             for (word, form, keeps_ends) in forms(walk, pass, &tuning, words) {
-                for reduce in reduces(tuning.workgroup) {
+                let apart = (walk == Walk::Rows && tuning.class == DeviceClass::Cpu)
+                    .then_some(Reduce::Apart);
+                for reduce in reduces(tuning.workgroup).chain(apart) {
                     let plain = Self {
                         word,
                         form,

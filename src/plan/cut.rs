@@ -47,7 +47,7 @@ impl Geometry {
     }
 
     /// Words of bits that a lane keeps of the words that it goes through, one for each element.
-    pub(crate) fn lane_gates(&self, word: Word, form: Form, workgroup: u32) -> u32 {
+    pub(crate) fn lane_gates(&self, word: Word, form: Form) -> u32 {
         let words_of_gates = 32 / word.width() as u32;
         match (self, form) {
             (Self::Rows(rows), Form::HeldRows(held)) => rows.turns * held.div_ceil(HELD_CHUNK),
@@ -55,7 +55,7 @@ impl Geometry {
             (Self::Rows(rows), _) => {
                 let units = rows.slot_words.div_ceil(UNIT as u32).div_ceil(rows.slices);
                 (units * UNIT as u32)
-                    .div_ceil(workgroup)
+                    .div_ceil(rows.lanes)
                     .div_ceil(words_of_gates)
             }
             (Self::Columns(columns), form) => {
@@ -119,7 +119,7 @@ impl Cut {
     /// Words of bits that the lanes of all its workgroups keep.
     pub(super) fn gate_words(&self, word: Word, form: Form, workgroup: u32) -> u64 {
         let lanes = u64::from(self.groups) * u64::from(workgroup);
-        lanes * u64::from(self.geometry.lane_gates(word, form, workgroup))
+        lanes * u64::from(self.geometry.lane_gates(word, form))
     }
 }
 

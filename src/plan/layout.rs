@@ -6,6 +6,7 @@ use super::tuning::{MAX_FOLDED, MAX_MERGED, MAX_PARTIALS, Tuning};
 use super::windows::Window;
 use super::word::Words;
 use super::{Columns, Form, Gains, Geometry, Pass, PlanOptions, Reduction, Rows, Strategy, Word};
+use crate::View;
 use crate::gpu::DeviceClass;
 
 /// How every window of a view is worked on.
@@ -114,12 +115,14 @@ impl Chooser<'_> {
         } else {
             Form::Ragged
         };
-        let max_merged = MAX_MERGED * lanes as usize / self.reduction.fan;
+        let walkers = if self.are_apart() { 1 } else { lanes };
+        let max_merged = MAX_MERGED * walkers as usize / self.reduction.fan;
         let max_partials = max_merged.min(self.max_folded(lanes));
         let most = (max_partials / self.parts()).max(1);
-        let of = |window: &Window| Rows::slices(window.view, word, form, self.tuning, most);
+        let of =
+            |window: &Window| Rows::slices(window.view, word, form, self.tuning, walkers, most);
         let slices = self.windows.iter().map(of).max().unwrap_or(1);
-        let new = |window| Geometry::Rows(Rows::new(window, word, form, slices, lanes));
+        let new = |window| Geometry::Rows(Rows::new(window, word, form, slices, [walkers, lanes]));
         self.with_all_partials(Layout {
             strategy: Strategy::SplitRows,
             word,
@@ -129,6 +132,14 @@ impl Chooser<'_> {
             partials: 1,
             max_partials: max_partials as u64,
         })
+    }
+
+    /// Whether each lane of split rows has a slot of its own.
+    fn are_apart(&self) -> bool {
+        let View { count, inner, .. } = self.reduction.view;
+        let row_bytes = inner * self.reduction.dtype.size() as usize;
+        let merges = self.reduction.fan <= MAX_MERGED;
+        merges && self.tuning.are_apart(count, row_bytes, self.pass)
     }
 
     /// Whether rows can be read in wide words: such a word may straddle a slot and its next, but neither two

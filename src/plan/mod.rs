@@ -92,6 +92,8 @@ pub(crate) enum Reduce {
     Subgroups,
     /// The workgroup is one subgroup.
     OneSubgroup,
+    /// Not at all, since each has a slot of its own, see `shaders/lib/lanes_apart.wgsl`.
+    Apart,
 }
 
 impl Reduce {
@@ -229,6 +231,20 @@ impl Plan {
             gates: bounded("words of gates", gates, MAX_GATES)?,
             cuts,
         })
+    }
+
+    /// How the lanes that walk over activations add up.
+    pub(crate) fn walk_reduce(&self) -> Reduce {
+        let apart = |cut: &Cut| match &cut.geometry {
+            Geometry::Rows(rows) => rows.lanes < self.workgroup,
+            Geometry::Columns(_) => false,
+        };
+        let held = matches!(self.form, Form::HeldRows(_));
+        if !held && self.cuts.iter().any(apart) {
+            Reduce::Apart
+        } else {
+            self.reduce
+        }
     }
 
     /// The grid for so many workgroups that have nothing to do with the windows.

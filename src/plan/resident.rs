@@ -41,7 +41,7 @@ impl Resident {
         if words_held > held {
             return None;
         }
-        let rows = Rows::new(window, word, Form::Whole, 1, lanes as u32);
+        let rows = Rows::new(window, word, Form::Whole, 1, [lanes as u32; 2]);
         let gained = gains == Gains::Elements;
         let turns = tuning.turns(view.count.div_ceil(shares), words_held, gained);
         Some(Self {

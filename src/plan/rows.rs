@@ -50,14 +50,24 @@ impl Rows {
         word: Word,
         form: Form,
         tuning: &Tuning,
+        walkers: u32,
         most: usize,
     ) -> usize {
         let words = Self::slot_words(view, word, form);
-        let least = words.div_ceil(tuning.workgroup as usize * MAX_LANE_WORDS);
-        tuning.slices(view.count, words).min(most).max(least)
+        let least = words.div_ceil(walkers as usize * MAX_LANE_WORDS);
+        let side_by_side = (tuning.workgroup / walkers) as usize;
+        let slices = tuning.slices(view.count.div_ceil(side_by_side), words * side_by_side);
+        slices.min(most).max(least)
     }
 
-    pub(super) fn new(window: &Window, word: Word, form: Form, slices: usize, lanes: u32) -> Self {
+    /// `walkers` of a workgroup's lanes walk along one slot.
+    pub(super) fn new(
+        window: &Window,
+        word: Word,
+        form: Form,
+        slices: usize,
+        [walkers, lanes]: [u32; 2],
+    ) -> Self {
         let view = window.view;
         let slot_words = Self::slot_words(view, word, form);
         Self {
@@ -70,8 +80,8 @@ impl Rows {
             slices: slices.min(slot_words.div_ceil(UNIT)) as u32,
             first_slice: (window.part * slices) as u32,
             turns: 1,
-            lanes,
-            slots_per_group: 1,
+            lanes: walkers,
+            slots_per_group: lanes / walkers,
             shift: window.shift(),
         }
     }

@@ -31,7 +31,7 @@ fn choice_of(plan: &Plan) -> Choice {
         word: plan.word,
         form: plan.form,
         keeps_ends: plan.keeps_ends,
-        reduce: plan.reduce,
+        reduce: plan.walk_reduce(),
         element_gains: plan.gains == Gains::Elements,
         workgroup: plan.workgroup,
     }
@@ -61,7 +61,7 @@ fn reductions() -> Vec<Reduction> {
             reductions.push(slots(view(1, times, length)));
             reductions.extend(rows_of(times, length));
         }
-        reductions.push(groups(2, view(3, 4, length), 2));
+        reductions.push(groups(2, view(3, 8, length), 2));
     }
     let of = |dtype| move |&reduction: &Reduction| Reduction { dtype, ..reduction };
     let halves = [DType::F16, DType::Bf16].map(|dtype| {

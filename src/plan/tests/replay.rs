@@ -70,9 +70,10 @@ fn merge(plan: &Plan, cut: &Cut, ledger: &Ledger) {
 fn split_rows(p: &rows::Params, cut: &Cut, sums: rows::Sums, ledger: &mut Ledger) {
     ledger.begin(cut);
     for group in groups(cut, p.grid_width, p.groups) {
-        let slice = p.slice_of(group);
+        // Since the lanes that walk together last counted.
         let mut n = 0;
         for lane in 0..p.workgroup {
+            let slice = p.slice_of(group, lane);
             rows::sum(p, &slice, lane, sums, |cursor, end| {
                 for component in p.members(cursor, end) {
                     let seen = p.word_of(cursor) * p.width + component;
@@ -91,21 +92,38 @@ fn split_rows(p: &rows::Params, cut: &Cut, sums: rows::Sums, ledger: &mut Ledger
                     write_word(p, cut, slice.slot, cursor, id, ledger);
                 }
             });
+            for seen in p.samples(&slice) {
+                assert_eq!(ledger.slot(Ledger::element(cut, seen)), slice.slot);
+            }
+            if (lane + 1) % p.lanes == 0 {
+                leave_rows(
+                    p,
+                    (group, lane + 1 - p.lanes),
+                    std::mem::take(&mut n),
+                    ledger,
+                );
+            }
         }
-        let before = |at| p.elements_before(&slice, at);
-        assert_eq!(
-            n,
-            before(slice.end) - before(slice.begin),
-            "n of the partial"
-        );
-        assert!(n > 0, "a partial without elements");
-        for seen in p.samples(&slice) {
-            assert_eq!(ledger.slot(Ledger::element(cut, seen)), slice.slot);
-        }
-        ledger.leave_partial(p.slot_partial(&slice), slice.slot);
-        if slice.index == 0 && p.slots_of.leads(slice.slot) {
-            ledger.own(p.slots_of.statistic_of(slice.slot));
-        }
+    }
+}
+
+/// The partial of the lanes that walk together, given the first one, and who owns the statistic.
+fn leave_rows(p: &rows::Params, (group, first): (u32, u32), n: u32, ledger: &mut Ledger) {
+    let slice = p.slice_of(group, first);
+    let before = |at| p.elements_before(&slice, at);
+    assert_eq!(
+        n,
+        before(slice.end) - before(slice.begin),
+        "n of the partial"
+    );
+    if !p.leaves(&slice, first) {
+        assert_eq!(n, 0, "values of a lane without a slot");
+        return;
+    }
+    assert!(n > 0, "a partial without elements");
+    ledger.leave_partial(p.slot_partial(&slice), slice.slot);
+    if slice.index == 0 && p.slots_of.leads(slice.slot) {
+        ledger.own(p.slots_of.statistic_of(slice.slot));
     }
 }
 

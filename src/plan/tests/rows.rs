@@ -82,9 +82,27 @@ impl Params {
         }
     }
 
-    pub(super) fn slice_of(&self, group: u32) -> Slice {
-        let slot = group / self.slices;
-        let i = group - slot * self.slices;
+    /// A lane's place among those that walk with it.
+    fn place_of(&self, lane: u32) -> u32 {
+        lane % self.lanes
+    }
+
+    pub(super) fn leaves(&self, slice: &Slice, lane: u32) -> bool {
+        self.place_of(lane) == 0 && slice.begin < slice.end
+    }
+
+    pub(super) fn slice_of(&self, group: u32, lane: u32) -> Slice {
+        let block = group / self.slices;
+        let i = group - block * self.slices;
+        let slot = block * (self.workgroup / self.lanes) + lane / self.lanes;
+        if slot >= self.slots {
+            return Slice {
+                slot: self.first_slot + self.slots - 1,
+                index: self.first_slice + i,
+                begin: 0,
+                end: 0,
+            };
+        }
         let begin = i * self.slice_units + i.min(self.more_units);
         let end = begin + self.slice_units + u32::from(i < self.more_units);
         Slice {
@@ -281,11 +299,11 @@ pub(super) fn sum(
     mut read: impl FnMut(Cursor, u32),
 ) -> u64 {
     let mut iterations = 0;
-    let mut c = params.cursor_at(slice, slice.begin + lane);
+    let mut c = params.cursor_at(slice, slice.begin + params.place_of(lane));
     while c.at < slice.end {
-        let long_end = (c.at + 32 * chunk * params.workgroup).min(slice.end);
+        let long_end = (c.at + 32 * chunk * params.lanes).min(slice.end);
         while c.at < long_end {
-            let end = (c.at + chunk * params.workgroup).min(long_end);
+            let end = (c.at + chunk * params.lanes).min(long_end);
             while c.at < end {
                 for _ in 0..unroll {
                     read(c, end);
@@ -309,7 +327,7 @@ pub(super) fn write(
     mut visit: impl FnMut(Cursor, u32),
 ) -> u64 {
     let mut iterations = 0;
-    let mut c = params.cursor_at(slice, slice.begin + lane);
+    let mut c = params.cursor_at(slice, slice.begin + params.place_of(lane));
     while c.at < slice.end {
         for _ in 0..unroll {
             visit(c, slice.end);
@@ -339,9 +357,9 @@ pub(super) fn iterations(plan: &Plan, rows: &Rows, pass: Pass) -> u64 {
         return walk(2);
     }
     let merged = u64::from(plan.partials) * u64::from(plan.fan);
-    let share = merged.div_ceil(plan.workgroup.into());
+    let share = merged.div_ceil(rows.lanes.into());
     let share = share + share.div_ceil(32);
-    let reduction = reduction(plan.workgroup);
+    let reduction = reduction(rows.lanes);
     let slots = if plan.form == Form::Ragged { 2 } else { 1 };
     let moments = 10 + sums(MOMENTS) + reduction;
     let normalize = slots * (10 + 2 * share + 2 * reduction) + walk(4);

@@ -29,6 +29,11 @@ fn the_twins_of_rows_know_their_shaders() {
     holds(
         shader!("lib/rows"),
         &[
+            "let block = group / params.slices; let i = group - block * params.slices; \
+             let slot = slot_of_lane(block, lane); if slot >= params.slots { \
+             return Slice(params.first_slot + params.slots - 1u, params.first_slice + i, 0u, 0u); }",
+            "return place_of(lane) == 0u && slice.begin < slice.end;",
+            "return slice.index == 0u && slice.begin < slice.end;",
             "let begin = i * params.slice_units + min(i, params.more_units); \
              let end = begin + params.slice_units + select(0u, 1u, i < params.more_units);",
             "params.first_slice + i, begin * 32u, min(end * 32u, params.slot_words),",
@@ -79,7 +84,7 @@ fn the_twins_of_rows_know_their_shaders() {
         holds(
             source,
             &[
-                "var c0 = cursor_at(slice, slice.begin + lane);",
+                "var c0 = cursor_at(slice, slice.begin + place_of(lane));",
                 "(next_slot(slice.slot),",
             ],
         );
@@ -87,17 +92,33 @@ fn the_twins_of_rows_know_their_shaders() {
     holds(
         shader!("moments_rows"),
         &[
-            "4096u * WORKGROUP",
-            "128u * WORKGROUP",
+            "4096u * walkers()",
+            "128u * walkers()",
             "c0 = advance(c3, stride);",
         ],
     );
     holds(
         shader!("backward_sums_rows"),
         &[
-            "2048u * WORKGROUP",
-            "64u * WORKGROUP",
+            "2048u * walkers()",
+            "64u * walkers()",
             "c0 = advance(c1, stride);",
+        ],
+    );
+}
+
+#[test]
+fn the_twins_of_lanes_know_their_shaders() {
+    holds(
+        shader!("lib/lanes_together"),
+        &["return WORKGROUP;", "return lane;", "return block;"],
+    );
+    holds(
+        shader!("lib/lanes_apart"),
+        &[
+            "return 1u;",
+            "return 0u;",
+            "return block * WORKGROUP + lane;",
         ],
     );
 }
@@ -166,8 +187,8 @@ fn the_twins_know_who_leads_and_what_is_left() {
     holds(
         shader!("normalize_rows"),
         &[
-            "affine_of(slice.slot, slice.index == 0u && leads(slice.slot), here)",
-            "if owns && here.lane == 0u { if has(SAVE) { set_state(saved_index(c), statistics); }",
+            "affine_of(slice.slot, is_first(slice) && leads(slice.slot), here)",
+            "if owns && place_of(here.lane) == 0u { if has(SAVE) { set_state(saved_index(c), statistics); }",
             "let gains = written_gains(c); return offset_by(gained(xhat, gains)",
         ],
     );

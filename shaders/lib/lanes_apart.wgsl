@@ -1,0 +1,26 @@
+// Each lane of a workgroup walks along a slot of its own, so that there is nothing to add up. Linked instead
+// of lanes_together.wgsl and reduce_*.wgsl for software drivers where rows are short: slots side by side are
+// read in the order of the memory then, where the pieces of a single slot lie a row of all slots apart. On
+// lavapipe, which loads lane by lane anyway, planes of 7x7 take half the time.
+struct Invocation {
+    @builtin(local_invocation_index) lane: u32,
+}
+
+fn walkers() -> u32 {
+    return 1u;
+}
+
+// A lane's place among those that walk with it.
+fn place_of(lane: u32) -> u32 {
+    return 0u;
+}
+
+// The slot that a lane walks along, of those of a workgroup.
+fn slot_of_lane(block: u32, lane: u32) -> u32 {
+    return block * WORKGROUP + lane;
+}
+
+// The sum over the lanes that walk together.
+fn walkers_sum(value: vec2<f32>, here: Invocation) -> vec2<f32> {
+    return value;
+}
