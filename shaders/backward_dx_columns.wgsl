@@ -20,9 +20,10 @@
 fn merge_partials(slice: Slice, lane: u32) {
     let columns = merged_columns();
     let ways = select(merge_ways(), 1u, has(ONE_PARTIAL));
-    for (var i = lane; i < ways * columns; i += WORKGROUP) {
-        let c = statistic_of(slot_of(slice, slice.first_column + i % columns));
-        merge_scratch[i] = share_of_sums(c, i / columns, ways);
+    let step = entry_step(columns);
+    for (var e = first_entry(lane, columns); e.i < ways * columns; e = next_entry(e, step)) {
+        let c = statistic_of(slot_of(slice, slice.first_column + e.column));
+        merge_scratch[e.i] = share_of_sums(c, e.way, ways);
     }
     merge_tree(ways, columns, lane);
 }

@@ -76,8 +76,11 @@ fn backward_resident_columns(
     // x - mean, and dy.
     var x: array<Word, HELD>;
     var dy: array<Word, HELD>;
+    // Sums of a chunk stay apart from the total: that keeps the rounding of long sums small.
     var sum_dy = Word(0.0);
     var sum_dy_x = Word(0.0);
+    var part_dy = Word(0.0);
+    var part_dy_x = Word(0.0);
     for (var i = 0u; i < HELD; i++) {
         let exists = walk.row_begin + i * walk.row_step < walk.row_end;
         let word = word_of(walk, walk.row_begin, i);
@@ -88,14 +91,20 @@ fn backward_resident_columns(
         }
         let bits = gates >> (i % CHUNK * WIDTH);
         dy[i] = gated(load_dy(word), x[i], gate_scale, gate_shift, 0u, bits);
-        sum_dy += select(Word(0.0), dy[i], exists);
-        sum_dy_x += select(Word(0.0), dy[i] * x[i], exists);
+        part_dy += select(Word(0.0), dy[i], exists);
+        part_dy_x += select(Word(0.0), dy[i] * x[i], exists);
+        if i % CHUNK == CHUNK - 1u {
+            sum_dy += part_dy;
+            sum_dy_x += part_dy_x;
+            part_dy = Word(0.0);
+            part_dy_x = Word(0.0);
+        }
     }
     let s = word_split(sum_dy);
     let q = word_split(sum_dy_x * rstd);
-    if is_in_tile(lane, 0u) {
+    if is_in_tile(walk, 0u) {
         for (var c = 0u; c < WIDTH; c++) {
-            merge_scratch[tile_element(lane, 0u, c)] = vec2<f32>(s[c], q[c]);
+            merge_scratch[tile_element(walk, 0u, c)] = vec2<f32>(s[c], q[c]);
         }
     }
     merge_lanes(lane);

@@ -15,6 +15,8 @@ struct Sums {
 
 // Half the rows of a forward at once: there are two loads for each.
 const PAIRS: u32 = max(ROWS / 2u, 1u);
+// Rows whose sums stay apart from the total, no fewer than have their gates in one word.
+const PART: u32 = max(32u / WIDTH, 16u);
 
 // Of the lane's columns; scale and shift are those of y where gates are computed from x.
 struct Statistics {
@@ -86,12 +88,13 @@ fn column_sums(walk: Walk, first_gate: u32, of_columns: Statistics) -> Sums {
     var gates: array<u32, SPAN>;
     var sums: Sums;
     let step = walk.row_step;
+    let most = long_rows(walk, PART);
     var row = walk.row_begin;
     while row < walk.row_end {
-        let long_end = min(row + 512u * step, walk.row_end);
+        let long_end = min(row + most * step, walk.row_end);
         var long = Sums();
         while row < long_end {
-            let end = min(row + max(32u / WIDTH, 16u) * step, long_end);
+            let end = min(row + PART * step, long_end);
             var part = Sums();
             while row < end {
                 for (var j = 0u; j < SPAN; j++) {
@@ -136,11 +139,11 @@ fn backward_sums_columns(
     var statistics = statistics_of_columns(slice, walk);
     var sums = column_sums(walk, gate_index(group, lane), statistics);
     for (var j = 0u; j < SPAN; j++) {
-        if is_in_tile(lane, j) {
+        if is_in_tile(walk, j) {
             let dy = word_split(sums.dy[j]);
             let dy_x = word_split(sums.dy_x[j] * statistics.rstd[j]);
             for (var c = 0u; c < WIDTH; c++) {
-                merge_scratch[tile_element(lane, j, c)] = vec2<f32>(dy[c], dy_x[c]);
+                merge_scratch[tile_element(walk, j, c)] = vec2<f32>(dy[c], dy_x[c]);
             }
         }
     }

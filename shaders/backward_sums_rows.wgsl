@@ -8,6 +8,9 @@
 //   gamma, beta [gains]          read where gates are computed from x
 // Grid: one workgroup per slice, slices of a slot beside each other; of as many slots as it walks along.
 
+// Words whose sums stay apart from the total, no fewer than have their gates in one word.
+const PART: u32 = max(32u / WIDTH, 16u);
+
 // The sums of dy and dy * (x - mean) over this lane's words, in three levels as in moments_rows.wgsl.
 fn lane_sums(slice: Slice, here: Invocation, group: u32, saved: vec4<f32>) -> vec2<f32> {
     let k = saved.x;
@@ -21,11 +24,11 @@ fn lane_sums(slice: Slice, here: Invocation, group: u32, saved: vec4<f32>) -> ve
     var stride = stride_of(slice);
     var c0 = cursor_at(slice, slice.begin + place_of(here.lane));
     while c0.at < slice.end {
-        let long_end = min(c0.at + 2048u * walkers(), slice.end);
+        let long_end = min(c0.at + 32u * PART * walkers(), slice.end);
         var long_dy = Word(0.0);
         var long_dy_x = Word(0.0);
         while c0.at < long_end {
-            stride.end = min(c0.at + 64u * walkers(), long_end);
+            stride.end = min(c0.at + PART * walkers(), long_end);
             var part_dy = Word(0.0);
             var part_dy_x = Word(0.0);
             while c0.at < stride.end {

@@ -58,19 +58,28 @@ fn forward_resident_columns(
     let k = word_from(ks);
 
     var x: array<Word, HELD>;
+    // Sums of a chunk stay apart from the total: that keeps the rounding of long sums small.
     var s = Word(0.0);
     var q = Word(0.0);
+    var part_s = Word(0.0);
+    var part_q = Word(0.0);
     for (var i = 0u; i < HELD; i++) {
         x[i] = load_x(word_of(walk, walk.row_begin, i)) - k;
         let d = select(Word(0.0), x[i], walk.row_begin + i * walk.row_step < walk.row_end);
-        s += d;
-        q += d * d;
+        part_s += d;
+        part_q += d * d;
+        if i % CHUNK == CHUNK - 1u {
+            s += part_s;
+            q += part_q;
+            part_s = Word(0.0);
+            part_q = Word(0.0);
+        }
     }
     let ss = word_split(s);
     let qs = word_split(q);
-    if is_in_tile(lane, 0u) {
+    if is_in_tile(walk, 0u) {
         for (var c = 0u; c < WIDTH; c++) {
-            merge_scratch[tile_element(lane, 0u, c)] = vec2<f32>(ss[c], qs[c]);
+            merge_scratch[tile_element(walk, 0u, c)] = vec2<f32>(ss[c], qs[c]);
         }
     }
     merge_lanes(lane);

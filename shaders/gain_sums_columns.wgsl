@@ -70,9 +70,10 @@ fn column_sums(walk: Walk, of_columns: Affine) -> Sums {
     var sums: Sums;
     let first_saved = saved_index(params.first_row);
     let step = walk.row_step;
+    let most = long_rows(walk, 16u);
     var row = walk.row_begin;
     while row < walk.row_end {
-        let long_end = min(row + 512u * step, walk.row_end);
+        let long_end = min(row + most * step, walk.row_end);
         var long = Sums();
         while row < long_end {
             let end = min(row + 16u * step, long_end);
@@ -109,11 +110,11 @@ fn gain_sums_columns(
     let walk = walk_of(slice, lane);
     var sums = column_sums(walk, affine_of(slice, walk));
     for (var j = 0u; j < SPAN; j++) {
-        if is_in_tile(lane, j) {
+        if is_in_tile(walk, j) {
             let dy = word_split(sums.dy[j]);
             let dy_x = word_split(sums.dy_x[j]);
             for (var c = 0u; c < WIDTH; c++) {
-                merge_scratch[tile_element(lane, j, c)] = vec2<f32>(dy[c], dy_x[c]);
+                merge_scratch[tile_element(walk, j, c)] = vec2<f32>(dy[c], dy_x[c]);
             }
         }
     }

@@ -40,15 +40,15 @@ fn add_words(
     }
 }
 
-// Sums of 16 rows, and of 32 such sums, stay apart from the total: that keeps the rounding of long sums
-// small.
+// Sums of 16 rows, and of several such sums, stay apart from the total.
 fn column_sums(walk: Walk, k: array<Word, SPAN>) -> Sums {
     var ks = k;
     var sums: Sums;
     let step = walk.row_step;
+    let most = long_rows(walk, 16u);
     var row = walk.row_begin;
     while row < walk.row_end {
-        let long_end = min(row + 512u * step, walk.row_end);
+        let long_end = min(row + most * step, walk.row_end);
         var long = Sums();
         while row < long_end {
             let end = min(row + 16u * step, long_end);
@@ -103,10 +103,10 @@ fn moments_columns(
     var valid_n: array<f32, ENTRIES>;
     if has(MASKED) {
         for (var j = 0u; j < SPAN; j++) {
-            if is_in_tile(lane, j) {
+            if is_in_tile(walk, j) {
                 let n = word_split(sums.n[j]);
                 for (var c = 0u; c < WIDTH; c++) {
-                    merge_scratch[tile_element(lane, j, c)] = vec2<f32>(n[c], 0.0);
+                    merge_scratch[tile_element(walk, j, c)] = vec2<f32>(n[c], 0.0);
                 }
             }
         }
@@ -117,11 +117,11 @@ fn moments_columns(
         sync();
     }
     for (var j = 0u; j < SPAN; j++) {
-        if is_in_tile(lane, j) {
+        if is_in_tile(walk, j) {
             let s = word_split(sums.s[j]);
             let q = word_split(sums.q[j]);
             for (var c = 0u; c < WIDTH; c++) {
-                merge_scratch[tile_element(lane, j, c)] = vec2<f32>(s[c], q[c]);
+                merge_scratch[tile_element(walk, j, c)] = vec2<f32>(s[c], q[c]);
             }
         }
     }

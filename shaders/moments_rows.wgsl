@@ -10,8 +10,8 @@
 // The lanes of a slice share one pivot, so their plain sums add up without a merge.
 @group(0) @binding(9) var<storage, read_write> tracked: array<u32>;
 
-// (s, q) of this lane's words, and how many valid elements they have. Sums of 128 words, and of 32 such sums, stay apart from the total: that
-// keeps the rounding of long sums small.
+// (s, q) of this lane's words, and how many valid elements they have. Sums of 32 words, and of 32 such sums,
+// stay apart from the total: that keeps the rounding of long sums small.
 fn lane_sums(slice: Slice, lane: u32, k: f32) -> vec3<f32> {
     var n = Word(0.0);
     var s = Word(0.0);
@@ -19,11 +19,11 @@ fn lane_sums(slice: Slice, lane: u32, k: f32) -> vec3<f32> {
     var stride = stride_of(slice);
     var c0 = cursor_at(slice, slice.begin + place_of(lane));
     while c0.at < slice.end {
-        let long_end = min(c0.at + 4096u * walkers(), slice.end);
+        let long_end = min(c0.at + 1024u * walkers(), slice.end);
         var long_s = Word(0.0);
         var long_q = Word(0.0);
         while c0.at < long_end {
-            stride.end = min(c0.at + 128u * walkers(), long_end);
+            stride.end = min(c0.at + 32u * walkers(), long_end);
             var part_s = Word(0.0);
             var part_q = Word(0.0);
             while c0.at < stride.end {

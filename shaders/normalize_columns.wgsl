@@ -31,28 +31,31 @@ fn merge_partials(slice: Slice, lane: u32) {
         pivots[i] = statistic_pivot(statistic_of(slot_of(slice, slice.first_column + i)));
     }
     sync();
-    for (var i = lane; i < ways * columns; i += WORKGROUP) {
-        let c = statistic_of(slot_of(slice, slice.first_column + i % columns));
-        let k = pivots[i % columns];
-        let sum = share_of_moments(c, i / columns, ways, k, 0.0, false);
-        merge_scratch[i] = vec2<f32>(sum, 0.0);
+    let first = first_entry(lane, columns);
+    let step = entry_step(columns);
+    for (var e = first; e.i < ways * columns; e = next_entry(e, step)) {
+        let c = statistic_of(slot_of(slice, slice.first_column + e.column));
+        let sum = share_of_moments(c, e.way, ways, pivots[e.column], 0.0, false);
+        merge_scratch[e.i] = vec2<f32>(sum, 0.0);
     }
     merge_tree(ways, columns, lane);
     // A lane has at most ENTRIES of the scratch; d leaves it before M2 comes in.
     var ds: array<f32, ENTRIES>;
+    var e = first;
     for (var j = 0u; j < ENTRIES; j++) {
-        ds[j] = mean_offset(merge_scratch[(lane + j * WORKGROUP) % columns].x, params.n);
+        ds[j] = mean_offset(merge_scratch[e.column].x, params.n);
+        e = next_entry(e, step);
     }
     sync();
+    e = first;
     for (var j = 0u; j < ENTRIES; j++) {
-        let i = lane + j * WORKGROUP;
-        if i < ways * columns {
-            let c = statistic_of(slot_of(slice, slice.first_column + i % columns));
-            let k = pivots[i % columns];
-            let m2 = share_of_moments(c, i / columns, ways, k, ds[j], true);
+        if e.i < ways * columns {
+            let c = statistic_of(slot_of(slice, slice.first_column + e.column));
+            let m2 = share_of_moments(c, e.way, ways, pivots[e.column], ds[j], true);
             // The tree adds the d of the first copy to nothing but zeros.
-            merge_scratch[i] = vec2<f32>(m2, select(0.0, ds[j], i < columns));
+            merge_scratch[e.i] = vec2<f32>(m2, select(0.0, ds[j], e.i < columns));
         }
+        e = next_entry(e, step);
     }
     merge_tree(ways, columns, lane);
 }

@@ -1,8 +1,8 @@
 // Second dispatch of a training forward and the only one of inference, split rows:
 // y = act(((x - K) - d) * rstd * gamma + beta + residual).
 // Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, io_residual*, rows, rows_*, workgroup,
-// state, flags, slots, gains_*, offsets_*, running, corrections, moments, partial_moments, statistics, gates_index, tail, word_where, mask*,
-// reduce_*, barrier_*, lanes_*.
+// state, flags, slots, gains_*, offsets_*, running, corrections, moments, partial_moments, statistics,
+// gates_index, tail, word_where, mask*, reduce_*, barrier_*, lanes_*.
 //   x, y [outer][count][inner]  read and written
 //   residual [outer][count][inner]  read where there is one
 //   state                       partial moments read, saved statistics written; see SAVE, SAVED; gates written

@@ -89,13 +89,16 @@ struct Walk {
     last_row: u32,
     row_words: u32,
     shift: u32,
+    tile_element: u32, // its first one among those of all lanes, row lane by row lane
+    tile_words: u32, // of the tile from its first one on, whether the row has them or not
 }
 
 fn walk_of(slice: Slice, lane: u32) -> Walk {
     let begin = slice.first_column / WIDTH;
     let word_end = min(begin + params.tile_words, params.row_words);
     let row_lane = lane / params.tile_lanes;
-    let word = begin + lane - row_lane * params.tile_lanes;
+    let place = lane - row_lane * params.tile_lanes;
+    let word = begin + place;
     let row_begin = slice.row_begin + row_lane;
     let works = word < word_end && row_lane < params.row_lanes && row_begin < slice.row_end;
     let row_end = select(row_begin, slice.row_end, works);
@@ -109,6 +112,8 @@ fn walk_of(slice: Slice, lane: u32) -> Walk {
         last_of(row_begin, params.row_lanes, row_end),
         params.row_words,
         params.shift,
+        (row_lane * params.tile_words + place) * WIDTH,
+        select(0u, params.tile_words - place, row_lane < params.row_lanes),
     );
 }
 
@@ -138,8 +143,21 @@ fn is_new(walk: Walk, row: u32, i: u32) -> bool {
     return i < SPAN || row + i / SPAN * walk.row_step < walk.row_end;
 }
 
+// Rows whose sums stay apart from a lane's total, as those of `part` rows do from theirs: about as many of the
+// one as of the other, which keeps the rounding of long sums small. Always 512 left the mean of one channel in
+// 2,000 off by 2.3e-7 at 512 rows, where the worst is 1.4e-7 now.
+fn long_rows(walk: Walk, part: u32) -> u32 {
+    let parts = (walk.row_end - walk.row_begin) / (walk.row_step * part);
+    return part << ((firstLeadingBit(parts | 1u) + 1u) / 2u);
+}
+
+// column % count. A row has no more than some 500 copies of the channels, so that their quotient in f32 is
+// off by one at the most; a software driver takes some 200 cycles for a division of integers.
 fn channel_of(column: u32) -> u32 {
-    return column % params.count;
+    let before = u32(f32(column) / f32(params.count)) * params.count;
+    let channel = column - before;
+    let less = select(channel, channel - params.count, channel >= params.count);
+    return select(less, channel + params.count, before > column);
 }
 
 // The slot of a column of the row.
@@ -182,21 +200,20 @@ fn merged_lanes() -> u32 {
     return params.row_lanes * (params.tile_words * WIDTH / merged_columns());
 }
 
-// Which merged column component c of a word belongs to.
+// Which merged column component c of a word of the tile belongs to.
 fn merged_column(slice: Slice, word: u32, c: u32) -> u32 {
-    return (word * WIDTH + c - slice.first_column) % merged_columns();
+    let column = word * WIDTH + c;
+    return select(column - slice.first_column, channel_of(column), params.blocks == 1u);
 }
 
 // Whether the tile has a word j for this lane, and where component c of it lies among the elements of
-// all lanes, row lane by row lane.
-fn is_in_tile(lane: u32, j: u32) -> bool {
-    return lane % params.tile_lanes + j * params.tile_lanes < params.tile_words
-        && lane / params.tile_lanes < params.row_lanes;
+// all lanes.
+fn is_in_tile(walk: Walk, j: u32) -> bool {
+    return j * walk.word_step < walk.tile_words;
 }
 
-fn tile_element(lane: u32, j: u32, c: u32) -> u32 {
-    let word = lane % params.tile_lanes + j * params.tile_lanes;
-    return (lane / params.tile_lanes * params.tile_words + word) * WIDTH + c;
+fn tile_element(walk: Walk, j: u32, c: u32) -> u32 {
+    return walk.tile_element + j * walk.word_step * WIDTH + c;
 }
 
 // Merged columns of a whole row.

@@ -31,12 +31,9 @@ fn row_mask(walk: Walk, row: u32, j: u32) -> u32 {
     if !has(MASKED) {
         return 0u;
     }
-    // The word may have elements of four positions, which may reach into the next 32.
+    // The elements of 32 positions are whole words, so that none reaches into the next 32.
     let position = params.positions + row * copies + first_copies[j];
-    let shift = position & 31u;
-    let lower = state[params.mask + (position >> 5u)];
-    let upper = state[params.mask + ((position + 3u) >> 5u)];
-    let valid_bits = (lower >> shift) | ((upper << 1u) << (31u - shift));
+    let valid_bits = state[params.mask + (position >> 5u)] >> (position & 31u);
     var bits = 0u;
     for (var c = 0u; c < WIDTH; c++) {
         bits |= ((valid_bits >> ((copy_steps[j] >> (2u * c)) & 3u)) & 1u) << c;

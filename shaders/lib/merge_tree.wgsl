@@ -1,6 +1,41 @@
 // Adds up pairs of sums of the same column that lie in the workgroup's scratch, copy by copy.
 var<workgroup> merge_scratch: array<vec2<f32>, TILE>;
 
+// One of `ways` copies of `columns` entries of the scratch. Lanes go through them by steps, since a software
+// driver takes some 200 cycles for a division of integers.
+struct Entry {
+    i: u32,
+    way: u32,
+    column: u32,
+}
+
+struct EntryStep {
+    columns: u32,
+    ways: u32,
+    rest: u32,
+}
+
+fn first_entry(lane: u32, columns: u32) -> Entry {
+    let way = lane / columns;
+    return Entry(lane, way, lane - way * columns);
+}
+
+fn entry_step(columns: u32) -> EntryStep {
+    let ways = WORKGROUP / columns;
+    return EntryStep(columns, ways, WORKGROUP - ways * columns);
+}
+
+// The entry WORKGROUP further on.
+fn next_entry(e: Entry, step: EntryStep) -> Entry {
+    let column = e.column + step.rest;
+    let carry = column >= step.columns;
+    return Entry(
+        e.i + WORKGROUP,
+        e.way + step.ways + select(0u, 1u, carry),
+        select(column, column - step.columns, carry),
+    );
+}
+
 // Adds `ways` copies of `columns` pairs into the first copy, in a tree of fixed order. All
 // invocations must call it; the scratch may be read when it returns.
 fn merge_tree(ways: u32, columns: u32, lane: u32) {

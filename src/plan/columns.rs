@@ -66,7 +66,10 @@ impl Tile {
         let repeats = match reduction.gains {
             // A row of the kernel is one of the statistics' rows.
             Gains::Across => 1,
-            _ => repeats(shortest, width, windows, (tuning.tile_lanes, most_words)),
+            _ => {
+                let most_words = most_words.min(tuning.narrow_tile_words);
+                repeats(shortest, width, windows, (tuning.tile_lanes, most_words))
+            }
         };
         let row_words = shortest * repeats;
         // Blocks of about one width.

@@ -34,6 +34,25 @@ fn walks(shape: &[usize], axis: usize, class: DeviceClass) -> [&'static str; 2] 
 }
 
 #[test]
+fn many_draws_of_columns_that_one_lane_adds_up() {
+    let Some(device) = &device() else { return };
+    // One after the other 32 values were too many: one draw in some fifty was off by more than its bound.
+    for seed in 0..256 {
+        let case = Case {
+            seed,
+            ..Case::new([32, 64], 1)
+        };
+        check(
+            device,
+            &case.planned(PlanOptions {
+                strategy: Some(Strategy::Resident),
+                class: Some(DeviceClass::Cpu),
+            }),
+        );
+    }
+}
+
+#[test]
 fn slots_that_just_fit_and_just_do_not() {
     if device().is_none() {
         return;

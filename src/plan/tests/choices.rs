@@ -56,7 +56,7 @@ fn lengths() -> impl Iterator<Item = usize> {
 fn reductions() -> Vec<Reduction> {
     let mut reductions = Vec::new();
     for length in lengths() {
-        for times in [1, 2, 3, 7, 15, 31, 63, 200, 511, 1500] {
+        for times in [1, 2, 3, 7, 15, 31, 63, 200, 511, 1500, 8191] {
             reductions.push(slots(view(times, length, 1)));
             reductions.push(slots(view(1, times, length)));
             reductions.extend(rows_of(times, length));

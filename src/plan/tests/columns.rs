@@ -22,6 +22,8 @@ pub(super) struct Walk {
     pub(super) row_step: u32,
     pub(super) row_end: u32,
     last_row: u32,
+    tile_element: u32,
+    tile_words: u32,
 }
 
 /// `Params`, and what the pipeline knows.
@@ -112,7 +114,8 @@ impl Params {
         let begin = slice.first_column / self.width;
         let word_end = (begin + self.tile_words).min(self.row_words);
         let row_lane = lane / self.tile_lanes;
-        let word = begin + lane - row_lane * self.tile_lanes;
+        let place = lane - row_lane * self.tile_lanes;
+        let word = begin + place;
         let row_begin = slice.row_begin + row_lane;
         let works = word < word_end && row_lane < self.row_lanes && row_begin < slice.row_end;
         let row_end = if works { slice.row_end } else { row_begin };
@@ -124,6 +127,12 @@ impl Params {
             row_step: self.row_lanes,
             row_end,
             last_row: last_of(row_begin, self.row_lanes, row_end),
+            tile_element: (row_lane * self.tile_words + place) * self.width,
+            tile_words: if row_lane < self.row_lanes {
+                self.tile_words - place
+            } else {
+                0
+            },
         }
     }
 
@@ -194,17 +203,20 @@ impl Params {
     }
 
     pub(super) fn merged_column(&self, slice: &Slice, word: u32, c: u32) -> u32 {
-        (word * self.width + c - slice.first_column) % self.merged_columns()
+        let column = word * self.width + c;
+        if self.blocks == 1 {
+            column % self.count
+        } else {
+            column - slice.first_column
+        }
     }
 
-    pub(super) fn is_in_tile(&self, lane: u32, j: u32) -> bool {
-        lane % self.tile_lanes + j * self.tile_lanes < self.tile_words
-            && lane / self.tile_lanes < self.row_lanes
+    pub(super) fn is_in_tile(walk: &Walk, j: u32) -> bool {
+        j * walk.word_step < walk.tile_words
     }
 
-    pub(super) fn tile_element(&self, lane: u32, j: u32, c: u32) -> u32 {
-        let word = lane % self.tile_lanes + j * self.tile_lanes;
-        (lane / self.tile_lanes * self.tile_words + word) * self.width + c
+    pub(super) fn tile_element(&self, walk: &Walk, j: u32, c: u32) -> u32 {
+        walk.tile_element + j * walk.word_step * self.width + c
     }
 
     fn all_columns(&self) -> u32 {
@@ -257,7 +269,7 @@ pub(super) fn rows_at_once(span: u32, reads_dy: bool) -> u32 {
     if reads_dy { (rows / 2).max(1) } else { rows }
 }
 
-/// Rows after which a lane adds up its sums; it does so once more after 32 times as many.
+/// Rows after which a lane adds up its sums; it does so once more after as many or more.
 pub(super) const CHUNK: u64 = 16;
 
 /// Iterations of `merge_tree`.
@@ -293,7 +305,7 @@ pub(super) fn iterations(plan: &Plan, cut: &Cut, columns: &Columns, pass: Pass) 
     if pass == Pass::Flat {
         return 12 * each + own + walk(true);
     }
-    let flushes = (rows.div_ceil(CHUNK) + rows.div_ceil(32 * CHUNK)) * (1 + span);
+    let flushes = 2 * rows.div_ceil(CHUNK) * (1 + span);
     let ways = u64::from(params.merge_ways()).max(1);
     let share = u64::from(params.merged).div_ceil(ways);
     let merge = (ways * merged).div_ceil(workgroup) * (1 + share + share.div_ceil(32));

@@ -240,12 +240,12 @@ fn sum_columns(
     let mut n = vec![0; p.span as usize];
     for (row, i) in words {
         let j = i % p.span;
-        if !p.is_in_tile(lane, j) || !p.is_new(&walk, row, i) {
+        if !columns::Params::is_in_tile(&walk, j) || !p.is_new(&walk, row, i) {
             continue;
         }
         n[j as usize] += 1;
         for c in 0..p.width {
-            let column = p.tile_element(lane, j, c) % p.merged_columns();
+            let column = p.tile_element(&walk, j, c) % p.merged_columns();
             if !p.is_column(slice, column) {
                 // The tile reaches beyond the row, and its sums there become no partial.
                 continue;
@@ -258,9 +258,9 @@ fn sum_columns(
             ledger.row(cut, seen, p.first_row + p.row_of(&walk, row, i));
         }
     }
-    for j in (0..p.span).filter(|&j| p.is_in_tile(lane, j)) {
+    for j in (0..p.span).filter(|&j| columns::Params::is_in_tile(&walk, j)) {
         for c in 0..p.width {
-            let entry = &mut scratch.0[p.tile_element(lane, j, c) as usize];
+            let entry = &mut scratch.0[p.tile_element(&walk, j, c) as usize];
             assert_eq!(
                 entry.replace(n[j as usize]),
                 None,

@@ -274,7 +274,7 @@ impl Params {
 }
 
 /// How a kernel that sums takes the words of a lane: so many at once, and so many, then 32 times as
-/// many, before it adds them to a larger sum.
+/// many, before it adds them to a larger sum; no fewer than have their gates in one word.
 #[derive(Clone, Copy)]
 pub(super) struct Sums {
     pub(super) unroll: u32,
@@ -283,11 +283,11 @@ pub(super) struct Sums {
 
 pub(super) const MOMENTS: Sums = Sums {
     unroll: 4,
-    chunk: 128,
+    chunk: 32,
 };
 pub(super) const BACKWARD_SUMS: Sums = Sums {
     unroll: 2,
-    chunk: 64,
+    chunk: 16,
 };
 
 /// `lane_sums`: shows every word that is read with the end that masks it; returns its iterations.
@@ -298,6 +298,7 @@ pub(super) fn sum(
     Sums { unroll, chunk }: Sums,
     mut read: impl FnMut(Cursor, u32),
 ) -> u64 {
+    let chunk = chunk.max(32 / params.width);
     let mut iterations = 0;
     let mut c = params.cursor_at(slice, slice.begin + params.place_of(lane));
     while c.at < slice.end {

@@ -92,16 +92,17 @@ fn the_twins_of_rows_know_their_shaders() {
     holds(
         shader!("moments_rows"),
         &[
-            "4096u * walkers()",
-            "128u * walkers()",
+            "1024u * walkers()",
+            "32u * walkers()",
             "c0 = advance(c3, stride);",
         ],
     );
     holds(
         shader!("backward_sums_rows"),
         &[
-            "2048u * walkers()",
-            "64u * walkers()",
+            "const PART: u32 = max(32u / WIDTH, 16u);",
+            "32u * PART * walkers()",
+            "c0.at + PART * walkers()",
             "c0 = advance(c1, stride);",
         ],
     );
@@ -280,7 +281,9 @@ fn the_twins_of_columns_know_their_shaders() {
              block * params.tile_words * WIDTH, begin, end,",
             "return walk.shift + row_of(walk, row, i) * walk.row_words + span_word(walk, i % SPAN);",
             "return select(min(row + i / SPAN * walk.row_step, walk.last_row), row, i < SPAN);",
-            "return column % params.count;",
+            "let before = u32(f32(column) / f32(params.count)) * params.count; \
+             let channel = column - before;",
+            "return part << ((firstLeadingBit(parts | 1u) + 1u) / 2u);",
             "return slice.batch * params.count + channel_of(column);",
             "if !has(GROUPED) { return partial_index(i * params.count + statistic); } \
              let first = statistic * params.fan; let batch = first / params.count; \
@@ -291,8 +294,12 @@ fn the_twins_of_columns_know_their_shaders() {
             "return statistic * params.fan + i % params.fan;",
             "return i < SPAN || row + i / SPAN * walk.row_step < walk.row_end;",
             "return params.row_lanes * (params.tile_words * WIDTH / merged_columns());",
-            "return (word * WIDTH + c - slice.first_column) % merged_columns();",
-            "return (lane / params.tile_lanes * params.tile_words + word) * WIDTH + c;",
+            "let column = word * WIDTH + c; \
+             return select(column - slice.first_column, channel_of(column), params.blocks == 1u);",
+            "return j * walk.word_step < walk.tile_words;",
+            "return walk.tile_element + j * walk.word_step * WIDTH + c;",
+            "(row_lane * params.tile_words + place) * WIDTH, \
+             select(0u, params.tile_words - place, row_lane < params.row_lanes),",
             "let before = slice.batch * params.partials * params.count; return partial_index(\
              before + slice.index * all_columns() + slice.first_column + i);",
         ],
@@ -308,14 +315,14 @@ fn the_twins_of_columns_know_their_loops() {
         ),
         (
             shader!("backward_sums_columns"),
-            "min(row + max(32u / WIDTH, 16u) * step, long_end)",
+            "min(row + PART * step, long_end)",
         ),
         (
             shader!("gain_sums_columns"),
             "min(row + 16u * step, long_end)",
         ),
     ] {
-        holds(source, &["min(row + 512u * step, walk.row_end)", part]);
+        holds(source, &["min(row + most * step, walk.row_end)", part]);
     }
     holds(
         shader!("moments_columns"),
@@ -365,7 +372,7 @@ fn the_twins_of_columns_know_their_loops() {
         &[
             "let exists = walk.row_begin + i * walk.row_step < walk.row_end; \
              let word = word_of(walk, walk.row_begin, i);",
-            "sum_dy += select(Word(0.0), dy[i], exists);",
+            "part_dy += select(Word(0.0), dy[i], exists);",
             "if walk.row_begin + i * walk.row_step < walk.row_end { \
              let word = word_of(walk, walk.row_begin, i);",
         ],
