@@ -17,6 +17,7 @@
 
 // What is done to the gradients of a slot.
 struct Gradient {
+    rstd: f32,
     scale: f32,
     mean_dy: f32,
     slope: f32,
@@ -40,6 +41,7 @@ fn gradient_of(slot: u32, saved: vec4<f32>, sums: vec2<f32>, leaves: bool) -> Gr
     let from_batch = select(1.0, 0.0, has(USE_RUNNING));
     let from_mean = select(from_batch, 0.0, has(NO_MEAN));
     return Gradient(
+        saved.z,
         saved.z * rd.x * gain(slot),
         from_mean * sums.x / params.n,
         from_batch * saved.z * sums.y / params.n,
@@ -84,6 +86,25 @@ fn gained_dy(i: u32) -> Word {
     return dy_held[i];
 }
 
+// x - mean, of statistics that are known before.
+fn load_centred_chunk(held: Held, k: f32, d: f32, begin: u32) {
+    for (var j = 0u; j < CHUNK; j++) {
+        let i = begin + j;
+        x_held[i] = (load_x(held_word(held, i)) - k) - d;
+    }
+}
+
+fn load_centred(held: Held, k: f32, d: f32) {
+    load_centred_chunk(held, k, d, 0u);
+    if HELD > 8u {
+        load_centred_chunk(held, k, d, 8u);
+    }
+    if HELD > 16u {
+        load_centred_chunk(held, k, d, 16u);
+        load_centred_chunk(held, k, d, 24u);
+    }
+}
+
 fn load_dy_held_chunk(held: Held, begin: u32) {
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
@@ -109,15 +130,14 @@ struct Gates {
     lane: u32,
 }
 
-// Takes the mean from all of x, and from dy what did not pass an activation.
-fn sums_around_chunk(held: Held, k: f32, d: f32, gates: Gates, begin: u32) -> Sums {
+// Takes from dy what did not pass an activation.
+fn sums_of_chunk(held: Held, gates: Gates, begin: u32) -> Sums {
     var sum: Sums;
     let bits = gate_bits(gates.first + begin / CHUNK * WORKGROUP);
     let scale = Word(gates.affine.x);
     let shift = Word(gates.affine.y);
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
-        x_held[i] = (x_held[i] - k) - d;
         let word = gain_word(gates.lane, i);
         dy_held[i] = gated(dy_held[i], x_held[i], scale, shift, word, bits >> (j * WIDTH));
         let dy = select(Word(0.0), gained_dy(i), is_held(held, i));
@@ -127,18 +147,19 @@ fn sums_around_chunk(held: Held, k: f32, d: f32, gates: Gates, begin: u32) -> Su
     return sum;
 }
 
-fn sums_around(held: Held, k: f32, d: f32, gates: Gates) -> Sums {
-    var sum = sums_around_chunk(held, k, d, gates, 0u);
+fn sums_of(held: Held, gates: Gates) -> Sums {
+    var sum = sums_of_chunk(held, gates, 0u);
     if HELD > 8u {
-        sum = added(sum, sums_around_chunk(held, k, d, gates, 8u));
+        sum = added(sum, sums_of_chunk(held, gates, 8u));
     }
     if HELD > 16u {
-        sum = added(sum, sums_around_chunk(held, k, d, gates, 16u));
-        sum = added(sum, sums_around_chunk(held, k, d, gates, 24u));
+        sum = added(sum, sums_of_chunk(held, gates, 16u));
+        sum = added(sum, sums_of_chunk(held, gates, 24u));
     }
     return sum;
 }
 
+// Writes what is wanted of all words, and adds them to the sums over rows.
 fn store_held_chunk(held: Held, g: Gradient, begin: u32) {
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
@@ -148,6 +169,9 @@ fn store_held_chunk(held: Held, g: Gradient, begin: u32) {
             if has(WANT_DX) {
                 store_dx(held_word(held, i), dx);
             }
+        }
+        if has(GAIN_SUMS) {
+            sum_gains(held, i, g.rstd);
         }
     }
 }
@@ -179,22 +203,19 @@ fn backward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invo
         let slice = shared_slot(group, turn, lane);
         let held = held_of(slice, lane);
         let saved = state_at(saved_index(slice.slot));
-        load_x_held(held);
+        load_centred(held, saved.x, saved.y);
         load_dy_held(held);
         let first = gate + turn * (HELD / CHUNK) * WORKGROUP;
         let gates = Gates(gate_affine(slice.slot, saved), first, lane);
-        let own = sums_around(held, saved.x, saved.y, gates);
+        let own = sums_of(held, gates);
         var sums = lanes_sum(vec2<f32>(word_sum(own.dy), word_sum(own.dy_x)), here, params.lanes);
         sums.y *= saved.z;
         let g = gradient_of(slice.slot, saved, sums, held.run == 0u && held.end > 0u);
-        if writes_words() {
+        if writes_words() || has(GAIN_SUMS) {
             store_held(held, g);
         }
-        if has(GAIN_SUMS) {
-            sum_gains(held, saved.z);
-            if (turn & 31u) == 31u {
-                keep_gains();
-            }
+        if has(GAIN_SUMS) && (turn & 31u) == 31u {
+            keep_gains();
         }
     }
     if has(GAIN_SUMS) {

@@ -8,24 +8,11 @@ var<private> new_dy_x: array<Word, HELD>;
 var<private> all_dy: array<Word, HELD>;
 var<private> all_dy_x: array<Word, HELD>;
 
-fn sum_gains_chunk(held: Held, rstd: f32, begin: u32) {
-    for (var j = 0u; j < CHUNK; j++) {
-        let i = begin + j;
-        let dy = select(Word(0.0), dy_held[i], is_held(held, i));
-        new_dy[i] += dy;
-        new_dy_x[i] += dy * (x_held[i] * rstd);
-    }
-}
-
-fn sum_gains(held: Held, rstd: f32) {
-    sum_gains_chunk(held, rstd, 0u);
-    if HELD > 8u {
-        sum_gains_chunk(held, rstd, 8u);
-    }
-    if HELD > 16u {
-        sum_gains_chunk(held, rstd, 16u);
-        sum_gains_chunk(held, rstd, 24u);
-    }
+// Adds word i of a row, given x - mean.
+fn sum_gains(held: Held, i: u32, rstd: f32) {
+    let dy = select(Word(0.0), dy_held[i], is_held(held, i));
+    new_dy[i] += dy;
+    new_dy_x[i] += dy * (x_held[i] * rstd);
 }
 
 fn keep_gains_chunk(begin: u32) {

@@ -63,13 +63,12 @@ impl Tile {
         // The shortest row of whole words that holds whole copies of the channels. Both divide the
         // tensor, and so does the row: it is their least common multiple.
         let shortest = view.count / gcd(view.count, width);
-        let repeats = match reduction.gains {
-            // A row of the kernel is one of the statistics' rows.
-            Gains::Across => 1,
-            _ => {
-                let most_words = most_words.min(tuning.narrow_tile_words);
-                repeats(shortest, width, windows, (tuning.tile_lanes, most_words))
-            }
+        // Where rows have the statistics, a row of the kernel is one of them.
+        let repeats = if reduction.gains == Gains::Across {
+            1
+        } else {
+            let most_words = most_words.min(tuning.narrow_tile_words);
+            repeats(shortest, width, windows, (tuning.tile_lanes, most_words))
         };
         let row_words = shortest * repeats;
         // Blocks of about one width.

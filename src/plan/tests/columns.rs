@@ -159,7 +159,7 @@ impl Params {
     }
 
     pub(super) fn slot_of(&self, slice: &Slice, column: u32) -> u32 {
-        slice.batch * self.count + column % self.count
+        slice.batch * self.count + channel_of(column, self.count, 0)
     }
 
     pub(super) fn statistic_partial(&self, statistic: u32, i: u32) -> u32 {
@@ -205,7 +205,7 @@ impl Params {
     pub(super) fn merged_column(&self, slice: &Slice, word: u32, c: u32) -> u32 {
         let column = word * self.width + c;
         if self.blocks == 1 {
-            column % self.count
+            channel_of(column, self.count, 0)
         } else {
             column - slice.first_column
         }
@@ -260,6 +260,37 @@ impl Params {
             iterations += 1 + 2 * u64::from(rows * self.span);
         }
         iterations
+    }
+}
+
+/// `channel_of`, whose division may be off by so many ULP.
+fn channel_of(column: u32, count: u32, ulp: i32) -> u32 {
+    let quotient = (column as f32 / count as f32).to_bits();
+    let quotient = f32::from_bits(quotient.saturating_add_signed(ulp));
+    #[allow(clippy::cast_sign_loss)]
+    let before = quotient as u32 * count;
+    let channel = column.wrapping_sub(before);
+    if before > column {
+        channel.wrapping_add(count)
+    } else if channel >= count {
+        channel - count
+    } else {
+        channel
+    }
+}
+
+#[test]
+fn a_quotient_of_f32_finds_the_channel() {
+    for count in [1, 2, 3, 50, 257, 1_048_577, 8_388_609, (1 << 28) - 1] {
+        let copies = (u32::MAX / 2 / count).min(512);
+        for copy in 0..copies {
+            for place in [0, 1, count / 2, count - 1] {
+                let place = place.min(count - 1);
+                for ulp in -3..=3 {
+                    assert_eq!(channel_of(copy * count + place, count, ulp), place);
+                }
+            }
+        }
     }
 }
 
