@@ -42,22 +42,24 @@ fn load_gains(lane: u32) {
     }
 }
 
-fn sums_from_chunk(held: Held, base: f32, begin: u32) -> Sums {
+fn load_chunk(held: Held, base: f32, begin: u32) -> Sums {
     var sum: Sums;
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
+        x_held[i] = load_x(held_word(held, i));
         sum.s += select(Word(0.0), x_held[i] - base, is_held(held, i));
     }
     return sum;
 }
 
-fn sums_from(held: Held, base: f32) -> Sums {
-    var sum = sums_from_chunk(held, base, 0u);
+// Loads all of x; gives its sums from a base.
+fn load_held(held: Held, base: f32) -> Sums {
+    var sum = load_chunk(held, base, 0u);
     if HELD > 8u {
-        sum = added(sum, sums_from_chunk(held, base, 8u));
+        sum = added(sum, load_chunk(held, base, 8u));
     }
     if HELD > 16u {
-        sum = added(added(sum, sums_from_chunk(held, base, 16u)), sums_from_chunk(held, base, 24u));
+        sum = added(added(sum, load_chunk(held, base, 16u)), load_chunk(held, base, 24u));
     }
     return sum;
 }
@@ -86,69 +88,49 @@ fn centre(held: Held, k: f32) -> Sums {
     return sum;
 }
 
-fn scale_held_chunk(d: f32, scale: f32, shift: f32, begin: u32) {
-    for (var j = 0u; j < CHUNK; j++) {
-        let i = begin + j;
-        x_held[i] = (x_held[i] - d) * scale + shift;
-        if ELEMENT_GAINS {
-            x_held[i] = x_held[i] * gains_held[i] + offsets_held[i];
-        }
-    }
+// What becomes of x from the pivot.
+struct Affine {
+    d: f32,
+    scale: f32,
+    shift: f32,
 }
 
-fn scale_held(d: f32, scale: f32, shift: f32) {
-    scale_held_chunk(d, scale, shift, 0u);
-    if HELD > 8u {
-        scale_held_chunk(d, scale, shift, 8u);
-    }
-    if HELD > 16u {
-        scale_held_chunk(d, scale, shift, 16u);
-        scale_held_chunk(d, scale, shift, 24u);
-    }
-}
-
-// Adds the residual and activates; gives the bits of what passed.
-fn tail_chunk(held: Held, begin: u32) -> u32 {
+// Writes y of a chunk of words; gives the bits of what passed.
+fn write_chunk(held: Held, a: Affine, begin: u32) -> u32 {
     var gates = 0u;
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
-        x_held[i] = tailed(x_held[i], load_residual(held_word(held, i)));
-        gates |= gate_of(x_held[i]) << (j * WIDTH);
+        var v = (x_held[i] - a.d) * a.scale + a.shift;
+        if ELEMENT_GAINS {
+            v = v * gains_held[i] + offsets_held[i];
+        }
+        let word = held_word(held, i);
+        let y = tailed(v, load_residual(word));
+        if is_held(held, i) {
+            store_y(word, y);
+            if has(GATED) {
+                gates |= gate_of(y) << (j * WIDTH);
+            }
+        }
     }
     return gates;
 }
 
 // Each chunk of words keeps its bits in a word of their own.
-fn tail_held(held: Held, gate: u32) {
-    let gates = tail_chunk(held, 0u);
-    if has(GATED) {
-        state[gate] = gates;
-    }
-    for (var chunk = 1u; chunk < HELD / CHUNK; chunk++) {
-        let more = tail_chunk(held, chunk * CHUNK);
-        if has(GATED) {
-            state[gate + chunk * WORKGROUP] = more;
-        }
-    }
-}
-
-fn store_held_chunk(held: Held, begin: u32) {
-    for (var j = 0u; j < CHUNK; j++) {
-        let i = begin + j;
-        if is_held(held, i) {
-            store_y(held_word(held, i), x_held[i]);
-        }
-    }
-}
-
-fn store_held(held: Held) {
-    store_held_chunk(held, 0u);
+fn write_held(held: Held, a: Affine, gate: u32) {
+    keep_gates(gate, write_chunk(held, a, 0u));
     if HELD > 8u {
-        store_held_chunk(held, 8u);
+        keep_gates(gate + WORKGROUP, write_chunk(held, a, 8u));
     }
     if HELD > 16u {
-        store_held_chunk(held, 16u);
-        store_held_chunk(held, 24u);
+        keep_gates(gate + 2u * WORKGROUP, write_chunk(held, a, 16u));
+        keep_gates(gate + 3u * WORKGROUP, write_chunk(held, a, 24u));
+    }
+}
+
+fn keep_gates(gate: u32, gates: u32) {
+    if has(GATED) {
+        state[gate] = gates;
     }
 }
 
@@ -207,11 +189,10 @@ fn forward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invoc
     for (var turn = 0u; turn < params.turns; turn++) {
         let slice = shared_slot(group, turn, lane);
         let held = held_of(slice, lane);
-        load_x_held(held);
 
         // The mean as far as one f32 can name it is the pivot; it is first found from any element.
         let base = pivot_base(load_x(word_of(cursor_at(slice, 0u))));
-        let about = word_sum(sums_from(held, base).s);
+        let about = word_sum(load_held(held, base).s);
         let offset_of_mean = lanes_sum(vec2<f32>(about, 0.0), here, params.lanes).x;
         let k = coarse(base + mean_offset(offset_of_mean, params.n));
         let own = centre(held, k);
@@ -222,11 +203,8 @@ fn forward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invoc
 
         let d = (statistics.saved.x - k) + statistics.saved.y;
         let scale = statistics.saved.z * statistics.rd.x * gain(slice.slot);
-        scale_held(d, scale, statistics.rd.y * gain(slice.slot) + offset(slice.slot));
-        if HAS_RESIDUAL || has(RELU) {
-            tail_held(held, gate + turn * (HELD / CHUNK) * WORKGROUP);
-        }
-        store_held(held);
+        let shift = statistics.rd.y * gain(slice.slot) + offset(slice.slot);
+        write_held(held, Affine(d, scale, shift), gate + turn * (HELD / CHUNK) * WORKGROUP);
     }
     if group == 0u && lane == 0u {
         count_batch();

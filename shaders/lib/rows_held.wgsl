@@ -47,20 +47,3 @@ fn gain_word(lane: u32, i: u32) -> u32 {
 const CHUNK: u32 = min(HELD, 8u);
 
 var<private> x_held: array<Word, HELD>;
-
-fn load_x_chunk(held: Held, begin: u32) {
-    for (var j = 0u; j < CHUNK; j++) {
-        x_held[begin + j] = load_x(held_word(held, begin + j));
-    }
-}
-
-fn load_x_held(held: Held) {
-    load_x_chunk(held, 0u);
-    if HELD > 8u {
-        load_x_chunk(held, 8u);
-    }
-    if HELD > 16u {
-        load_x_chunk(held, 16u);
-        load_x_chunk(held, 24u);
-    }
-}
