@@ -6,7 +6,6 @@ use super::tuning::{MAX_FOLDED, MAX_MERGED, MAX_PARTIALS, Tuning};
 use super::windows::Window;
 use super::word::Words;
 use super::{Columns, Form, Gains, Geometry, Pass, PlanOptions, Reduction, Rows, Strategy, Word};
-use crate::View;
 use crate::gpu::DeviceClass;
 
 /// How every window of a view is worked on.
@@ -143,10 +142,10 @@ impl Chooser<'_> {
 
     /// Whether each lane of split rows has a slot of its own.
     fn are_apart(&self) -> bool {
-        let View { count, inner, .. } = self.reduction.view;
-        let row_bytes = inner * self.reduction.dtype.size() as usize;
+        let view = self.reduction.view;
+        let bytes = [view.inner, view.slot_len()].map(|n| n * self.reduction.dtype.size() as usize);
         let merges = self.reduction.fan <= MAX_MERGED;
-        merges && self.tuning.are_apart(count, row_bytes, self.pass)
+        merges && self.tuning.are_apart(view.count, bytes, self.pass)
     }
 
     /// Whether rows can be read in wide words: such a word may straddle a slot and its next, but neither two

@@ -29,6 +29,8 @@ pub(crate) struct Tuning {
     /// Bytes of a row up to which each lane of split rows has a slot of its own, where it reads x alone and
     /// where it reads dy too.
     apart_bytes: [usize; 2],
+    /// Bytes of a slot up to which it does so where it reads x alone: pivots cost short slots most.
+    apart_slot_bytes: usize,
     /// Workgroups that fill the device.
     pub(crate) target_groups: usize,
     /// Words that are worth a workgroup of their own.
@@ -70,6 +72,7 @@ impl Tuning {
                 held_wanted: 4,
                 least_lanes: 32,
                 apart_bytes: [0, 0],
+                apart_slot_bytes: 0,
                 target_groups: 1024,
                 min_words: 2048,
                 words_per_partial: 2,
@@ -83,7 +86,8 @@ impl Tuning {
                 resident_workgroups: &[8],
                 held_wanted: 32,
                 least_lanes: 8,
-                apart_bytes: [16_384, 512],
+                apart_bytes: [4096, 512],
+                apart_slot_bytes: 16_384,
                 target_groups: 8,
                 min_words: 16_384,
                 words_per_partial: 160,
@@ -91,17 +95,18 @@ impl Tuning {
         }
     }
 
-    /// Whether each lane of split rows takes one of so many slots for itself, whose rows have so many bytes.
-    /// On lavapipe a forward of 56x56 went from 1.29 to 1.12 copies by that and group norm, whose slots take
-    /// their pivots side by side then, from 1.67 to 1.18; planes of 7x7 from 1.8 to 1.4, and their backward
-    /// from 5.0 to 3.4. Three tensors in eight places each are more than memory reads ahead: from 14x14 on a
-    /// backward is slower by that, at 56x56 2.4 instead of 1.8.
-    pub(crate) fn are_apart(&self, slots: usize, row_bytes: usize, pass: Pass) -> bool {
+    /// Whether each lane of split rows takes one of so many slots for itself, of which a row and the whole
+    /// have so many bytes. On lavapipe a forward of 28x28 went from 1.28 to 1.18 copies by that, one of 7x7
+    /// from 1.8 to 1.4 and its backward from 5.0 to 3.4; group norm, whose short slots take their pivots side by
+    /// side then, from 1.85 to 1.20. More places far apart are more than memory reads ahead: from 14x14 on a
+    /// backward is slower by that, and at 56x56 a forward is faster or slower as others use the memory.
+    pub(crate) fn are_apart(&self, slots: usize, [row, slot]: [usize; 2], pass: Pass) -> bool {
         let reads_dy = matches!(pass, Pass::Backward | Pass::Gated | Pass::CumulativeGated);
         let lanes = self.workgroup as usize;
         // An eighth of the lanes may go without a slot.
         let idles = 8 * slots.next_multiple_of(lanes) > 9 * slots;
-        row_bytes <= self.apart_bytes[usize::from(reads_dy)] && !idles
+        let is_short = slot <= self.apart_slot_bytes && !reads_dy;
+        !idles && (row <= self.apart_bytes[usize::from(reads_dy)] || is_short)
     }
 
     /// The most words that a resident lane may hold of x, and in a backward as many of dy: on a GPU
