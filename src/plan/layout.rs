@@ -145,7 +145,11 @@ impl Chooser<'_> {
         let view = self.reduction.view;
         let bytes = [view.inner, view.slot_len()].map(|n| n * self.reduction.dtype.size() as usize);
         let merges = self.reduction.fan <= MAX_MERGED;
-        merges && self.tuning.are_apart(view.count, bytes, self.pass)
+        let fits = |window: &Window| {
+            let slots = window.view.count;
+            self.tuning.are_apart(slots, bytes, self.pass)
+        };
+        merges && self.windows.iter().all(fits)
     }
 
     /// Whether rows can be read in wide words: such a word may straddle a slot and its next, but neither two

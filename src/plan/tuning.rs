@@ -102,9 +102,8 @@ impl Tuning {
     /// backward is slower by that, and at 56x56 a forward is faster or slower as others use the memory.
     pub(crate) fn are_apart(&self, slots: usize, [row, slot]: [usize; 2], pass: Pass) -> bool {
         let reads_dy = matches!(pass, Pass::Backward | Pass::Gated | Pass::CumulativeGated);
-        let lanes = self.workgroup as usize;
-        // An eighth of the lanes may go without a slot.
-        let idles = 8 * slots.next_multiple_of(lanes) > 9 * slots;
+        // No lane may go without a slot.
+        let idles = !slots.is_multiple_of(self.workgroup as usize);
         let is_short = slot <= self.apart_slot_bytes && !reads_dy;
         !idles && (row <= self.apart_bytes[usize::from(reads_dy)] || is_short)
     }
