@@ -12,11 +12,13 @@ use crate::{device, plans};
 fn mean_variance_and_dbeta_have_no_error_at_all() {
     let Some(device) = &device() else { return };
     let mut rng = Pcg64::seed_from_u64(11);
-    let shapes: [(&[usize], usize); 8] = [
+    let shapes: [(&[usize], usize); 10] = [
         (&[8, 3, 8, 8], 1),
         (&[4, 2, 64, 64], 1),
         (&[2, 1, 128, 128], 1),
         (&[16, 5, 2], 1),
+        (&[4, 15, 4, 4], 1),
+        (&[4, 16, 8, 8], 1),
         (&[512, 4], 1),
         (&[4096, 3], 1),
         (&[64, 50], 1),
