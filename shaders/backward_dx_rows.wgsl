@@ -122,7 +122,7 @@ fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation
     if !writes_words() && slice.index != 0u {
         return;
     }
-    let own = gradient_of(slice.slot, is_first(slice), here);
+    let own = gradient_of(slice.slot, slice.index == 0u, here);
     if !writes_words() {
         return;
     }

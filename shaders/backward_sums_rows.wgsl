@@ -76,7 +76,7 @@ fn backward_sums_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocati
     let slice = slice_of(group, lane);
     let saved = state_at(saved_index(statistic_of(slice.slot)));
     let sums = walkers_sum(lane_sums(slice, here, group, saved), here);
-    if leaves(slice, lane) {
+    if leaves(lane) {
         // rstd is the slot's, so it leaves the sum.
         set_state(slot_partial(slice.slot, slice.index), vec4<f32>(sums.x, sums.y * saved.z, 0.0, 0.0));
     }

@@ -76,7 +76,7 @@ fn moments_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     if has(MASKED) {
         valid_n = walkers_sum(vec2<f32>(own.z, 0.0), here).x;
     }
-    if !leaves(slice, lane) {
+    if !leaves(lane) {
         return;
     }
     var n = params.n;

@@ -85,7 +85,7 @@ fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) 
     }
     let mirrored = params.groups - 1u - group;
     let slice = slice_of(mirrored, lane);
-    let own = affine_of(slice.slot, is_first(slice) && leads(slice.slot), here);
+    let own = affine_of(slice.slot, slice.index == 0u && leads(slice.slot), here);
     var next = own;
     if STRADDLES {
         next = affine_of(next_slot(slice.slot), false, here);

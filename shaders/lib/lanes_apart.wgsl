@@ -1,7 +1,7 @@
 // Each lane of a workgroup walks along a slot of its own, so that there is nothing to add up. Linked instead
 // of lanes_together.wgsl and reduce_*.wgsl for software drivers where rows are short: slots side by side are
 // read in the order of the memory then, where the pieces of a single slot lie a row of all slots apart. On
-// lavapipe, which loads lane by lane anyway, planes of 7x7 take half the time.
+// lavapipe, which loads lane by lane anyway, a forward of 7x7 planes went from 1.8 to 1.4 copies.
 struct Invocation {
     @builtin(local_invocation_index) lane: u32,
 }

@@ -49,15 +49,12 @@ struct Slice {
     end: u32,
 }
 
-// Slices are cut in units of 32 words, as evenly as those can be dealt: the first few have one more. In the
-// last workgroup there may be lanes without a slot; they have nothing of the last one.
+// Slices are cut in units of 32 words, as evenly as those can be dealt: the first few have one more. No
+// lane is without a slot.
 fn slice_of(group: u32, lane: u32) -> Slice {
     let block = group / params.slices;
     let i = group - block * params.slices;
     let slot = slot_of_lane(block, lane);
-    if slot >= params.slots {
-        return Slice(params.first_slot + params.slots - 1u, params.first_slice + i, 0u, 0u);
-    }
     let begin = i * params.slice_units + min(i, params.more_units);
     let end = begin + params.slice_units + select(0u, 1u, i < params.more_units);
     return Slice(
@@ -69,13 +66,8 @@ fn slice_of(group: u32, lane: u32) -> Slice {
 }
 
 // Whether the lane leaves the results of its slice.
-fn leaves(slice: Slice, lane: u32) -> bool {
-    return place_of(lane) == 0u && slice.begin < slice.end;
-}
-
-// Whether what is said of a slot once is said here.
-fn is_first(slice: Slice) -> bool {
-    return slice.index == 0u && slice.begin < slice.end;
+fn leaves(lane: u32) -> bool {
+    return place_of(lane) == 0u;
 }
 
 // The whole of the slot that this lane works on where a workgroup has several: one for each run of

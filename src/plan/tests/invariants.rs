@@ -273,6 +273,7 @@ fn check_rows(plan: &Plan, cut: &Cut, rows: &Rows, pass: Pass) -> (u64, u64, u64
     } else {
         assert!([1, plan.workgroup].contains(&rows.lanes));
         assert_eq!(rows.lanes * rows.slots_per_group, plan.workgroup);
+        assert!(rows.slots.is_multiple_of(rows.slots_per_group));
         assert_eq!(rows.turns, 1);
     }
     // No slice is empty, and `n` of each is exact.

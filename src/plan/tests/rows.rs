@@ -87,22 +87,10 @@ impl Params {
         lane % self.lanes
     }
 
-    pub(super) fn leaves(&self, slice: &Slice, lane: u32) -> bool {
-        self.place_of(lane) == 0 && slice.begin < slice.end
-    }
-
     pub(super) fn slice_of(&self, group: u32, lane: u32) -> Slice {
         let block = group / self.slices;
         let i = group - block * self.slices;
         let slot = block * (self.workgroup / self.lanes) + lane / self.lanes;
-        if slot >= self.slots {
-            return Slice {
-                slot: self.first_slot + self.slots - 1,
-                index: self.first_slice + i,
-                begin: 0,
-                end: 0,
-            };
-        }
         let begin = i * self.slice_units + i.min(self.more_units);
         let end = begin + self.slice_units + u32::from(i < self.more_units);
         Slice {

@@ -30,10 +30,8 @@ fn the_twins_of_rows_know_their_shaders() {
         shader!("lib/rows"),
         &[
             "let block = group / params.slices; let i = group - block * params.slices; \
-             let slot = slot_of_lane(block, lane); if slot >= params.slots { \
-             return Slice(params.first_slot + params.slots - 1u, params.first_slice + i, 0u, 0u); }",
-            "return place_of(lane) == 0u && slice.begin < slice.end;",
-            "return slice.index == 0u && slice.begin < slice.end;",
+             let slot = slot_of_lane(block, lane);",
+            "return place_of(lane) == 0u;",
             "let begin = i * params.slice_units + min(i, params.more_units); \
              let end = begin + params.slice_units + select(0u, 1u, i < params.more_units);",
             "params.first_slice + i, begin * 32u, min(end * 32u, params.slot_words),",
@@ -188,7 +186,7 @@ fn the_twins_know_who_leads_and_what_is_left() {
     holds(
         shader!("normalize_rows"),
         &[
-            "affine_of(slice.slot, is_first(slice) && leads(slice.slot), here)",
+            "affine_of(slice.slot, slice.index == 0u && leads(slice.slot), here)",
             "if owns && place_of(here.lane) == 0u { if has(SAVE) { set_state(saved_index(c), statistics); }",
             "let gains = written_gains(c); return offset_by(gained(xhat, gains)",
         ],
