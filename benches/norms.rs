@@ -39,6 +39,8 @@ mod measure;
 mod norm;
 #[path = "norms/operands.rs"]
 mod operands;
+#[path = "norms/order.rs"]
+mod order;
 #[path = "norms/pieces.rs"]
 mod pieces;
 #[path = "norms/probe.rs"]

@@ -4,20 +4,23 @@
 use wgnorm::{DType, Tensor, wgpu};
 
 use crate::Outcome;
-use crate::case::{Case, Layout, Op};
+use crate::case::{Case, Op};
 use crate::device::Gpu;
 use crate::operands::Operands;
+use crate::order::{Order, Walk};
 
 /// The probes of one device.
 pub(crate) struct Prober {
     device: wgpu::Device,
     queue: wgpu::Queue,
     layout: wgpu::BindGroupLayout,
-    /// By [`Kernel`], for pieces of whole words and for ragged ones.
-    pipelines: Vec<[wgpu::ComputePipeline; 2]>,
+    /// By [`Kernel`], for pieces of whole words and for ragged ones, that lanes go through together and
+    /// apart.
+    pipelines: Vec<[[wgpu::ComputePipeline; 2]; 2]>,
     /// Where the folded loads go.
     sink: wgpu::Buffer,
     lanes: u32,
+    is_cpu: bool,
     /// Groups that keep the device busy.
     groups: u32,
 }
@@ -42,99 +45,6 @@ const ENTRIES: [&str; 5] = [
 ];
 /// As in the kernels.
 const SINK_GROUPS: u64 = 64;
-/// Where pieces are at least this long, their order costs nothing.
-const LONG_BYTES: usize = 4096;
-
-/// In which order a probe walks the memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// Each group streams a run of its own.
-    Sequential,
-    /// Each group goes from piece to piece of one channel, as a reduction over it must.
-    Channels,
-}
-
-impl Order {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Sequential => "sequential",
-            Self::Channels => "channels",
-        }
-    }
-
-    /// The orders to time for a case; the last is that of its strategy.
-    pub(crate) fn of(case: &Case) -> Vec<Self> {
-        let inner: usize = case.dims.0[2..].iter().product();
-        let in_pieces = case.layout == Layout::ChannelsFirst && inner > 1 && case.channels() > 1;
-        if in_pieces && 4 * inner < LONG_BYTES {
-            vec![Self::Sequential, Self::Channels]
-        } else {
-            vec![Self::Sequential]
-        }
-    }
-}
-
-/// How the groups of a probe cut a tensor; in elements but for what is named words.
-struct Walk {
-    slots: usize,
-    outer: usize,
-    inner: usize,
-}
-
-impl Walk {
-    fn new(case: &Case, order: Order) -> Self {
-        let dims = &case.dims.0;
-        let numel = case.device_shape().numel();
-        match order {
-            Order::Sequential => Self {
-                slots: 1,
-                outer: 1,
-                inner: numel.next_multiple_of(4),
-            },
-            Order::Channels => Self {
-                slots: dims[1],
-                outer: dims[0],
-                inner: dims[2..].iter().product(),
-            },
-        }
-    }
-
-    fn is_ragged(&self) -> bool {
-        !self.inner.is_multiple_of(4)
-    }
-
-    /// The parameters as the kernels have them, and how many groups that is.
-    fn params(&self, lanes: usize, busy: usize, max_groups: usize) -> ([u32; 12], [u32; 2]) {
-        let around = if self.is_ragged() { 6 } else { 0 };
-        let row_words = (self.inner + around) / 4;
-        let slot_words = self.outer * row_words;
-        // A lane has four words in flight.
-        let most = slot_words.div_ceil(4 * lanes);
-        let slices = busy.div_ceil(self.slots).clamp(1, most);
-        let slice_words = slot_words.div_ceil(slices).next_multiple_of(32);
-        let slices = slot_words.div_ceil(slice_words);
-        let groups = self.slots * slices;
-        let height = groups.div_ceil(max_groups);
-        let width = groups.div_ceil(height);
-        let row_stride = self.slots * self.inner;
-        let params = [
-            width,
-            groups,
-            slices,
-            slice_words,
-            self.inner,
-            row_words,
-            row_stride,
-            slot_words,
-            lanes % row_words,
-            lanes / row_words * row_stride,
-            0,
-            0,
-        ];
-        (params.map(|n| n as u32), [width, height].map(|n| n as u32))
-    }
-}
-
 impl Prober {
     pub(crate) fn new(gpu: &Gpu) -> Self {
         let device = gpu.device.wgpu_device();
@@ -156,7 +66,11 @@ impl Prober {
             source: wgpu::ShaderSource::Wgsl(source.into()),
         });
         let pipelines = ENTRIES.map(|entry| {
-            [false, true].map(|ragged| compile(device, &layout, &module, (entry, lanes, ragged)))
+            [false, true].map(|apart| {
+                let of =
+                    |ragged| compile(device, &layout, &module, (entry, lanes, [apart, ragged]));
+                [false, true].map(of)
+            })
         });
         let sink = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("probe"),
@@ -171,8 +85,14 @@ impl Prober {
             pipelines: pipelines.into(),
             sink,
             lanes,
+            is_cpu,
             groups,
         }
+    }
+
+    /// In which orders it can go through a case.
+    pub(crate) fn orders(&self, case: &Case) -> Vec<Order> {
+        Order::of(case, self.lanes as usize, self.is_cpu)
     }
 
     /// What `op` must load and store at the least, but for the bits of gates, in one dispatch or split into
@@ -220,14 +140,16 @@ impl Prober {
         if !is_f32 || bytes > limits.max_storage_buffer_binding_size {
             return None;
         }
-        let walk = Walk::new(case, order);
+        let lanes = self.lanes as usize;
+        let walk = Walk::new(case, order, lanes);
         let max_groups = limits.max_compute_workgroups_per_dimension as usize;
-        let (params, grid) = walk.params(self.lanes as usize, self.groups as usize, max_groups);
+        let (params, grid) = walk.params(self.groups as usize, max_groups);
+        let apart = usize::from(walk.beside > 1);
         let ragged = usize::from(walk.is_ragged());
         Some(Probe {
             pipelines: kernels
                 .iter()
-                .map(|&kernel| self.pipelines[kernel as usize][ragged].clone())
+                .map(|&kernel| self.pipelines[kernel as usize][apart][ragged].clone())
                 .collect(),
             bindings: self.bindings(&params, streams),
             grid,
@@ -353,7 +275,7 @@ fn compile(
     device: &wgpu::Device,
     layout: &wgpu::BindGroupLayout,
     module: &wgpu::ShaderModule,
-    (entry, lanes, ragged): (&str, u32, bool),
+    (entry, lanes, [apart, ragged]): (&str, u32, [bool; 2]),
 ) -> wgpu::ComputePipeline {
     let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
         label: Some(entry),
@@ -362,6 +284,7 @@ fn compile(
     });
     let constants = [
         ("WORKGROUP", f64::from(lanes)),
+        ("APART", f64::from(u8::from(apart))),
         ("RAGGED", f64::from(u8::from(ragged))),
     ];
     device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {

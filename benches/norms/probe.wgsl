@@ -5,7 +5,7 @@
 // The tensor is seen as `slots` that each consist of pieces of `inner` neighbouring elements, one
 // every `row_stride` elements; a single slot of a single piece is the whole tensor in its order. A
 // slot's words are those of its pieces one after the other, cut into slices of one group each, so
-// that short pieces leave no lane idle.
+// that short pieces leave no lane idle; or each lane of a group goes through a slot of its own.
 struct Params {
     grid_width: u32,
     groups: u32,
@@ -15,7 +15,7 @@ struct Params {
     row_words: u32, // words that a piece touches at the most
     row_stride: u32,
     slot_words: u32,
-    step_words: u32, // that many words on are so many words
+    step_words: u32, // a step on are so many words
     step_elements: u32, // and pieces that begin so many elements later
     zero: u32, // added to what is stored, see put
 }
@@ -23,6 +23,11 @@ struct Params {
 override WORKGROUP: u32 = 256;
 // Whether pieces begin and end within words.
 override RAGGED: bool = false;
+// Whether each lane goes through a slot of its own.
+override APART: bool = false;
+// Words from one of a lane's to its next, and neighbouring slots of a group.
+override STEP: u32 = select(WORKGROUP, 1u, APART);
+override SLOTS: u32 = select(1u, WORKGROUP, APART);
 // Groups that have a place of their own in the sink.
 const SINK_GROUPS: u32 = 64;
 
@@ -65,9 +70,9 @@ fn walk_of(group: u32) -> Walk {
 }
 
 fn first(group: u32, lane: u32) -> Cursor {
-    let at = group % params.slices * params.slice_words + lane;
+    let at = group % params.slices * params.slice_words + select(lane, 0u, APART);
     let piece = at / params.row_words;
-    let start = group / params.slices * params.inner;
+    let start = (group / params.slices * SLOTS + select(0u, lane, APART)) * params.inner;
     return Cursor(at, at - piece * params.row_words, start + piece * params.row_stride);
 }
 
@@ -75,7 +80,7 @@ fn advance(c: Cursor, walk: Walk) -> Cursor {
     let word = c.word + walk.step_words;
     let carry = word >= walk.row_words;
     return Cursor(
-        c.at + WORKGROUP,
+        c.at + STEP,
         select(word, word - walk.row_words, carry),
         c.row + walk.step_elements + select(0u, walk.row_stride, carry),
     );
@@ -116,7 +121,7 @@ fn load(group: u32, lane: u32, two: bool) {
     let walk = walk_of(group);
     var c0 = first(group, lane);
     var sum = vec4<u32>();
-    while c0.at + 3u * WORKGROUP < walk.end {
+    while c0.at + 3u * STEP < walk.end {
         let c1 = advance(c0, walk);
         let c2 = advance(c1, walk);
         let c3 = advance(c2, walk);
@@ -147,7 +152,7 @@ fn input(word: u32, two: bool) -> vec4<u32> {
 fn move_all(group: u32, lane: u32, two: bool, twice: bool) {
     let walk = walk_of(group);
     var c0 = first(group, lane);
-    while c0.at + 3u * WORKGROUP < walk.end {
+    while c0.at + 3u * STEP < walk.end {
         let c1 = advance(c0, walk);
         let c2 = advance(c1, walk);
         let c3 = advance(c2, walk);

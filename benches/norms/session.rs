@@ -18,7 +18,8 @@ use crate::device::Gpu;
 use crate::launch;
 use crate::measure::{Lane, Samples, take_turns};
 use crate::operands::{Inputs, Operands};
-use crate::probe::{Order, Probe, Prober};
+use crate::order::Order;
+use crate::probe::{Probe, Prober};
 use crate::report::peer::Peer;
 use crate::report::{Report, Row, say, table};
 use crate::stored;
@@ -186,7 +187,7 @@ impl<'a> Session<'a> {
         let (x, y) = (x?, y?);
         let copies = self.copier.bind(&x, &y);
         let best = self.best_copy(&copies, [&x, &y])?;
-        let orders = Order::of(case);
+        let orders = self.prober.orders(case);
         let probes = self.probes(case, operands, ops, &orders)?;
         let mut lanes = vec![copy_lane(&copies[0]), copy_lane(&copies[best])];
         lanes.extend(copies.last().map(copy_lane));

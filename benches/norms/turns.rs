@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Op};
 use crate::measure::Lane;
-use crate::probe::Order;
+use crate::order::Order;
 use crate::report::Row;
 use crate::tail::{Extra, Rates, Tail, allowed_ns};
 use crate::targets;
@@ -64,12 +64,16 @@ impl<'l, 'a> Turns<'l, 'a> {
         let floor = |lane: Option<&Lane<'_>>, rates: Option<&Rates>| {
             lane.map(|lane| (lane.median() + ns(gates, rates)) as u64)
         };
-        let order = self.orders.last().filter(|_| !floors.is_empty());
+        // In the order of the memory only where there is no other.
+        let others = floors.len().min(2).saturating_sub(1)..floors.len();
+        let medians = |&a: &usize, &b: &usize| floors[a].median().total_cmp(&floors[b].median());
+        let best = others.min_by(medians).unwrap_or_default();
+        let order = self.orders.get(best).filter(|_| !floors.is_empty());
         let plain_ns = self.has_plain.then(|| self.ops[2 * i + 1].median());
         let by_tail = plain_ns.filter(|_| case.tail != Tail::None);
-        let allowed = by_tail.map(|plain| allowed_ns(plain, ns(extra, self.rates.last())));
+        let allowed = by_tail.map(|plain| allowed_ns(plain, ns(extra, self.rates.get(best))));
         Row {
-            floor_ns: floor(floors.last(), self.rates.last()),
+            floor_ns: floor(floors.get(best), self.rates.get(best)),
             floor_order: order.map(|order| order.name()),
             sequential_floor_ns: floor(floors.first(), self.rates.first()),
             plain_ns: plain_ns.map(|ns| ns as u64),

@@ -103,7 +103,8 @@ pub(crate) struct Row {
     /// What a probe takes that only loads and stores what the strategy must, in its order; none
     /// for a tensor that is larger than one binding.
     pub(crate) floor_ns: Option<u64>,
-    /// In which order that is: `sequential`, or `channels` where those come in short pieces.
+    /// In which order that is: `sequential`, or where channels come in short pieces the faster one of
+    /// `channels` and `side_by_side`.
     pub(crate) floor_order: Option<&'static str>,
     /// The same in the order of the memory.
     pub(crate) sequential_floor_ns: Option<u64>,
