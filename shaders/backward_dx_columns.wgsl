@@ -127,11 +127,13 @@ fn write_words(
         let bits = (*gates)[i % SPAN] >> (gate_shift + i / SPAN * WIDTH);
         var h = gated(dy[i - begin], centred, g.gate_scale, g.gate_shift, 0u, bits);
         let mask = row_mask(walk, row_of(walk, row, i), i % SPAN);
-        store_dresidual(word_of(walk, row, i), valid(h, mask));
+        if has_word(walk, i % SPAN) {
+            store_dresidual(word_of(walk, row, i), valid(h, mask));
+        }
         if has(GROUPED) {
             h *= g.gain;
         }
-        if has(WANT_DX) {
+        if has(WANT_DX) && has_word(walk, i % SPAN) {
             let value = g.scale * ((h - g.mean_dy) - centred * g.slope);
             store_dx(word_of(walk, row, i), valid(value, mask));
         }

@@ -143,7 +143,9 @@ fn write_words(
         let normalized = ((x[i - begin] - a.k) - a.d) * a.scale + a.shift;
         let v = tailed(normalized, residuals[i - begin]);
         let y = valid(v, row_mask(walk, row_of(walk, row, i), i % SPAN));
-        store_y(word_of(walk, row, i), y);
+        if has_word(walk, i % SPAN) {
+            store_y(word_of(walk, row, i), y);
+        }
         if has(GATED) {
             (*gates)[i % SPAN] |= gate_of(y) << (gate_shift + i / SPAN * WIDTH);
         }

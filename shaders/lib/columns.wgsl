@@ -123,9 +123,13 @@ fn last_of(first: u32, step: u32, end: u32) -> u32 {
 }
 
 // Word j of this lane's in a row. Beyond its last it is that one again: what is summed there is thrown
-// away, and what is stored there is the same value once more, so that the hot loops need no branch.
+// away, and it is not stored, since what was read there may be the lane's own output by then.
 fn span_word(walk: Walk, j: u32) -> u32 {
     return min(walk.word + j * walk.word_step, walk.last_word);
+}
+
+fn has_word(walk: Walk, j: u32) -> bool {
+    return walk.word + j * walk.word_step <= walk.last_word;
 }
 
 // Where the i-th word lies of the ROWS * SPAN that the lane reads at once from `row` on, of which the

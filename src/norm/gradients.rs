@@ -118,7 +118,8 @@ impl Step<'_> {
     }
 
     /// Where every element of a row has its own gain, dx goes along the rows and the gradients of the
-    /// gains across them: with dx where a workgroup holds whole rows, else in a pass of their own.
+    /// gains across them: with dx where a workgroup holds whole rows, else in a pass of their own, which
+    /// comes first, since dx may take the place of what it reads.
     fn element_gains(&self, tensors: &Backward<'_>, plan: &Plan) -> Result<Vec<Prepared>> {
         let rows = tensors.without_parameters();
         let wants_parameters = tensors.wants_parameters();
@@ -134,11 +135,11 @@ impl Step<'_> {
             return Ok(dispatches);
         }
         let mut dispatches = Vec::with_capacity(4);
-        if tensors.wants_words() {
-            dispatches = self.slots(&rows, plan, false)?;
-        }
         if wants_parameters {
             dispatches.extend(self.across(tensors)?);
+        }
+        if tensors.wants_words() {
+            dispatches.extend(self.slots(&rows, plan, false)?);
         }
         Ok(dispatches)
     }
@@ -171,8 +172,11 @@ impl Step<'_> {
     /// First reduces dy to what passed the activation, which is the gradient by the residual and takes
     /// its place in all that follows.
     fn gated_first(&self, tensors: &Backward<'_>, gated: &Plan) -> Result<Vec<Prepared>> {
-        // The gradients of gains of elements are summed when dx is written already, and what follows reads x.
-        let apart = |dx: &&Tensor| gated.gains != Gains::Elements && !dx.same_place(tensors.x);
+        // What follows reads it, and x; and a dispatch does not bind a place that it writes twice.
+        let apart = |dx: &&Tensor| {
+            let is_input = dx.same_place(tensors.x) || dx.same_place(tensors.dy);
+            gated.gains != Gains::Elements && !is_input
+        };
         let in_dx = tensors.dx.filter(apart);
         let Some(dresidual) = tensors.dresidual.or(in_dx) else {
             let reason = "other gradients are computed from it";

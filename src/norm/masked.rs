@@ -146,19 +146,19 @@ impl Masked {
         mode: Mode,
     ) -> Result<Vec<Prepared>> {
         let mut dispatches = self.bits(recorder, mask, state)?;
-        let statistics = |dispatches: &mut Vec<_>| -> Result<()> {
-            dispatches.extend(self.moments(recorder, tensors, state, spec)?);
-            dispatches.extend(self.finish(recorder, tensors, state, spec, mode)?);
-            Ok(())
-        };
-        // What normalizes by the running statistics does so before they move.
         let by_batch = mode.statistics == Statistics::Batch;
-        if by_batch {
-            statistics(&mut dispatches)?;
+        let mut finish = Vec::new();
+        if by_batch || mode.update_running {
+            // Before y is written, which may take the place of x.
+            dispatches.extend(self.moments(recorder, tensors, state, spec)?);
+            finish = self.finish(recorder, tensors, state, spec, mode)?;
         }
-        dispatches.extend(self.normalize(recorder, tensors, spec, mode)?);
-        if !by_batch && mode.update_running {
-            statistics(&mut dispatches)?;
+        let normalize = self.normalize(recorder, tensors, spec, mode)?;
+        if by_batch {
+            dispatches.extend(finish.into_iter().chain(normalize));
+        } else {
+            // What normalizes by the running statistics does so before they move.
+            dispatches.extend(normalize.into_iter().chain(finish));
         }
         Ok(dispatches)
     }

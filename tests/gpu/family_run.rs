@@ -6,6 +6,17 @@ use wgnorm::{DType, Device, Shape, Statistics, Wanted};
 use crate::family_case::{Case, Inputs, Norm, Values, with_options};
 use crate::guarded::Guarded;
 
+/// Where a run writes y and dx.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// In tensors of their own.
+    Apart,
+    /// y in the place of x, and dx too.
+    OnX,
+    /// y in the place of x, and dx in that of dy.
+    OnDy,
+}
+
 impl Values<f32> {
     /// All bits, since NaN does not equal itself.
     pub(crate) fn bits(&self) -> Vec<u32> {
@@ -28,34 +39,23 @@ impl Case {
     /// Runs the case, checks canaries and poison, and that a second run gives the same bits.
     pub(crate) fn run(&self, device: &Device, inputs: &Inputs) -> Values<f32> {
         with_options!(&self.norm, options => {
-            let first = self.run_once(device, inputs, options);
-            let again = self.run_once(device, inputs, options);
+            let first = self.run_once(device, inputs, options, Place::Apart);
+            let again = self.run_once(device, inputs, options, Place::Apart);
             assert!(first.bits() == again.bits(), "{self:?}: two runs differ");
             first
         })
     }
 
-    /// y and dx of a run whose y lies on x, and dx on dy.
-    pub(crate) fn run_in_place(&self, device: &Device, inputs: &Inputs) -> (Vec<f32>, Vec<f32>) {
-        let stored = |v: &[f32]| Guarded::stored(device, v, &self.shape, self.dtype);
-        let (x, y, dy) = (stored(&inputs.x), stored(&inputs.x), stored(&inputs.dy));
-        let [gamma, beta] = [&inputs.gamma, &inputs.beta].map(|v| Guarded::vector(device, v));
+    /// Holds a run whose y lies on x, and dx on x or on dy, against the bits of one where all lie apart.
+    pub(crate) fn check_in_place(&self, device: &Device) {
+        let inputs = self.inputs();
+        let apart = self.run(device, &inputs);
         with_options!(&self.norm, options => {
-            let len = functional::state_len(device, &self.shape, options).unwrap();
-            let state = Guarded::poisoned(device, &Shape::from([len]));
-            let forward = Forward {
-                state: Some(&state.tensor),
-                gamma: self.gamma.then_some(&gamma.tensor),
-                beta: self.beta.then_some(&beta.tensor), ..Forward::new(&y.tensor, &y.tensor) };
-            let backward = Backward {
-                gamma: self.gamma.then_some(&gamma.tensor),
-                dx: Some(&dy.tensor), ..Backward::new(&x.tensor, &dy.tensor, &state.tensor) };
-            let mut recorder = device.recorder();
-            functional::forward(&mut recorder, &forward, options, self.mode).unwrap();
-            functional::backward(&mut recorder, &backward, options, self.mode.statistics).unwrap();
-            recorder.submit().unwrap();
+            for place in [Place::OnX, Place::OnDy] {
+                let within = self.run_once(device, &inputs, options, place);
+                assert!(within.bits() == apart.bits(), "{self:?}: dx {place:?}");
+            }
         });
-        (y.output(device), dy.output(device))
     }
 
     /// The mask as a tensor of x's shape without its channels.
@@ -94,11 +94,19 @@ impl Case {
         device: &Device,
         inputs: &Inputs,
         options: &impl NormOptions,
+        place: Place,
     ) -> Values<f32> {
         let dtype = self.dtype;
         let [x, dy, residual] = [&inputs.x, &inputs.dy, &inputs.residual]
             .map(|v| Guarded::stored(device, v, &self.shape, dtype));
-        let [y, dx, dresidual] = [(); 3].map(|()| Guarded::output_of(device, &self.shape, dtype));
+        let [own_y, own_dx, dresidual] =
+            [(); 3].map(|()| Guarded::output_of(device, &self.shape, dtype));
+        let copy = Guarded::stored(device, &inputs.x, &self.shape, dtype);
+        let (forward_x, y, dx) = match place {
+            Place::Apart => (&x, &own_y, &own_dx),
+            Place::OnX => (&copy, &copy, &x),
+            Place::OnDy => (&copy, &copy, &dy),
+        };
         let [gamma, beta] = [&inputs.gamma, &inputs.beta].map(|v| Guarded::vector(device, v));
         let parameters = Shape::from([inputs.gamma.len()]);
         let [dgamma, dbeta] = [(); 2].map(|()| Guarded::poisoned(device, &parameters));
@@ -123,7 +131,7 @@ impl Case {
             }),
             residual: self.residual.then_some(&residual.tensor),
             mask: self.mask.map(|_| &mask.tensor),
-            ..Forward::new(&x.tensor, &y.tensor)
+            ..Forward::new(&forward_x.tensor, &y.tensor)
         };
         let backward = Backward {
             gamma: self.gamma.then_some(&gamma.tensor),
@@ -148,7 +156,9 @@ impl Case {
             ("residual", &residual),
             ("mask", &mask),
         ] {
-            input.expect_untouched(device, name);
+            if !std::ptr::eq(input, dx) || !wanted.dx {
+                input.expect_untouched(device, name);
+            }
         }
         let valid = inputs.mask.iter().filter(|&&valid| valid != 0).count();
         let has_two = self.mask.is_none() || valid >= 2;
@@ -178,7 +188,7 @@ impl Case {
             rstd: saved.rstd,
             running_mean: running[0].output(device)[..inputs.running_mean.len()].to_vec(),
             running_var: running[1].output(device)[..inputs.running_var.len()].to_vec(),
-            dx: output(wanted.dx, &dx),
+            dx: output(wanted.dx, dx),
             dgamma: output(wanted.dgamma, &dgamma),
             dbeta: output(wanted.dbeta, &dbeta),
             dresidual: output(wanted.dresidual, &dresidual),

@@ -72,6 +72,23 @@ fn every_layout_tail_and_mode() {
 }
 
 #[test]
+fn in_place_in_every_mode() {
+    let Some(device) = &device() else { return };
+    for mode in MODES {
+        for (shape, axis) in [
+            (&[4, 6, 8, 8][..], 1),
+            (&[4, 8, 8, 6], 3),
+            (&[4, 5, 7, 7], 1),
+        ] {
+            for (activation, residual) in TAILS {
+                let case = masked(shape, axis, 0.6).tailed(activation, residual);
+                Case { mode, ..case }.check_in_place(device);
+            }
+        }
+    }
+}
+
+#[test]
 fn masks_of_every_density_and_many_slices() {
     for (shape, axis) in [
         (&[8, 2, 64, 96][..], 1),

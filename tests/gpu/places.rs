@@ -183,6 +183,22 @@ fn in_place_gives_the_same_bits() {
     }
 }
 
+/// Lanes of split columns that own fewer words than others go over their last one again, which is written by
+/// then: here all but the first own 4 of 5, 8 of 9 and 12 of 13.
+#[test]
+fn columns_in_place_whatever_a_lane_owns() {
+    let Some(device) = &device() else { return };
+    for (rows, channels) in [(100, 33), (64, 144), (40, 272), (64, 400)] {
+        let case = Case::new([rows, channels], 1);
+        for plan in plans::forced(device, &case) {
+            for mode in [Mode::TRAIN, Mode::EVAL] {
+                let case = case.clone().planned(plan);
+                in_place(&Run::new(device, Case { mode, ..case }));
+            }
+        }
+    }
+}
+
 pub(crate) fn in_place(run: &Run) {
     let Run {
         device,

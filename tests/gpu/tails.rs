@@ -10,7 +10,7 @@ use wgnorm::{
 
 use crate::case::MODES;
 use crate::device;
-use crate::family::plans;
+use crate::family::{group, layer, plans, rms};
 use crate::family_case::{ALL_GRADIENTS, Case, Norm};
 use crate::others::BINDS_16384;
 
@@ -57,6 +57,25 @@ fn batch_norm_of_every_layout_and_mode() {
         for shape in [[64, 32], [9, 3], [200, 1], [2, 513], [300, 50]] {
             let case = Case::new(batch(1), shape);
             check_all(&Case { mode, ..case });
+        }
+    }
+}
+
+#[test]
+fn in_place() {
+    let Some(device) = &device() else { return };
+    for (activation, residual) in [(Activation::None, false)].into_iter().chain(TAILS) {
+        for (norm, shape) in [
+            (batch(3), &[4, 8, 8, 6][..]),
+            (batch(1), &[4, 5, 7, 7]),
+            (group(2, 1), &[4, 6, 5, 5]),
+            (layer(1), &[6, 64]),
+            (rms(1), &[3, 8200]),
+        ] {
+            let case = Case::new(norm, shape).tailed(activation, residual);
+            for plan in plans(device, &case) {
+                case.clone().planned(plan).check_in_place(device);
+            }
         }
     }
 }
@@ -314,9 +333,10 @@ proptest! {
 }
 
 /// Where lanes that ask for gates go through other words than those that kept them, a first dispatch
-/// reduces dy; in the place of x it would take from the next one what that reads.
+/// reduces dy; in the place of x it would take from the next one what that reads, and in that of dy it would
+/// bind one place twice.
 #[test]
-fn gated_gradients_never_take_the_place_of_x() {
+fn gated_gradients_never_take_the_place_of_an_input() {
     let Some(device) = &device() else { return };
     let shape = Shape::from([4, 3, 5, 5]);
     let options = BatchNormOptions {
@@ -344,17 +364,18 @@ fn gated_gradients_never_take_the_place_of_x() {
     };
     let mut step = device.recorder();
     functional::forward(&mut step, &forward, &options, Mode::RECOMPUTE).unwrap();
-    let refused = functional::backward(&mut step, &backward, &options, Statistics::Batch);
-    assert!(
-        matches!(
-            refused,
-            Err(Error::Missing {
-                name: "dresidual",
-                ..
-            })
-        ),
-        "{refused:?}"
-    );
+    for input in [&x, &dy] {
+        let backward = Backward {
+            dx: Some(input),
+            ..backward
+        };
+        let refused = functional::backward(&mut step, &backward, &options, Statistics::Batch);
+        let name = "dresidual";
+        assert!(
+            matches!(refused, Err(Error::Missing { name: n, .. }) if n == name),
+            "{refused:?}"
+        );
+    }
     let dresidual = device.empty(&shape, DType::F32).unwrap();
     let with = Backward {
         dresidual: Some(&dresidual),
