@@ -2,7 +2,7 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_dx.rs. Lib: element_*, span_*, io_x*, io_dy*, io_dx, io_dresidual*,
-// columns, workgroup, state, flags, slots, gains_*, offsets_*, corrections, word_where, gates_*, mask*,
+// columns, workgroup, state, flags, slots, gains_*, offsets_*, corrections, centred, flow, word_where, gates_*, mask*,
 // partial_sums, merge_tree, barrier_*.
 //   x, dy, dx [rows][row_words]  read, read, written; x is not bound (io_x_none) where the running
 //                                statistics normalized and no gate is computed from it
@@ -46,8 +46,8 @@ fn write_parameters(slice: Slice, lane: u32) {
 // Half the rows of a forward at once: there are two loads for each.
 const PAIRS: u32 = max(ROWS / 2u, 1u);
 
-// What is done to one word of every row. The mean of dy and the slope along x are zero where the
-// statistics were not computed from x. The gain is part of the scale, but where the sums are of several
+// What is done to one word of every row. The mean of dy and the slope along x are those of statistics that
+// were computed from x. The gain is part of the scale, but where the sums are of several
 // gains: there it belongs to dy.
 struct Gradient {
     k: Word,
@@ -123,7 +123,7 @@ fn write_words(
     }
     for (var i = begin; i < end; i++) {
         let g = (*gradient)[i % SPAN];
-        let centred = (x[i - begin] - g.k) - g.d;
+        let centred = less(x[i - begin] - g.k, g.d);
         let bits = (*gates)[i % SPAN] >> (gate_shift + i / SPAN * WIDTH);
         var h = gated(dy[i - begin], centred, g.gate_scale, g.gate_shift, 0u, bits);
         let mask = row_mask(walk, row_of(walk, row, i), i % SPAN);
@@ -134,7 +134,7 @@ fn write_words(
             h *= g.gain;
         }
         if has(WANT_DX) && has_word(walk, i % SPAN) {
-            let value = g.scale * ((h - g.mean_dy) - centred * g.slope);
+            let value = g.scale * flow(h, centred, g.mean_dy, g.slope);
             store_dx(word_of(walk, row, i), valid(value, mask));
         }
     }

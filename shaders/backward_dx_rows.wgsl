@@ -2,7 +2,7 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, io_dresidual*, rows,
-// rows_*, workgroup, state, flags, slots, gains_*, offsets_*, corrections, word_where, gates_*, mask*,
+// rows_*, workgroup, state, flags, slots, gains_*, offsets_*, corrections, centred, flow, word_where, gates_*, mask*,
 // partial_sums, reduce_*, barrier_*, lanes_*.
 //   x, dy, dx [outer][count][inner]  read, read, written; x is not bound (io_x_none) where the
 //                                    running statistics normalized and no gate is computed from it
@@ -62,18 +62,15 @@ fn gradient_of(slot: u32, owns: bool, here: Invocation) -> Gradient {
     } else {
         scale *= gain(slot);
     }
-    // Nothing flows through statistics that were not computed from x.
-    let from_batch = select(1.0, 0.0, has(USE_RUNNING));
-    let from_mean = select(from_batch, 0.0, has(NO_MEAN));
     let n = statistic_n(c);
-    let mean_dy = from_mean * sums.x / n;
-    let slope = from_batch * saved.z * sums.y / n;
+    let mean_dy = select(sums.x / n, 0.0, has(NO_MEAN));
+    let slope = saved.z * sums.y / n;
     return Gradient(saved.x, saved.y, dy_gain, scale, mean_dy, slope, gate_affine(slot, saved));
 }
 
 // x - mean.
 fn centred(x: Word, own: Gradient, next: Gradient, c: Cursor, stride: Stride) -> Word {
-    return (x - spread(own.k, next.k, c, stride)) - spread(own.d, next.d, c, stride);
+    return less(x - spread(own.k, next.k, c, stride), spread(own.d, next.d, c, stride));
 }
 
 // dy where it passed the activation.
@@ -91,7 +88,7 @@ fn gradient(x: Word, dy: Word, own: Gradient, next: Gradient, c: Cursor, stride:
     }
     let mean_dy = spread(own.mean_dy, next.mean_dy, c, stride);
     let slope = spread(own.slope, next.slope, c, stride);
-    return spread(own.scale, next.scale, c, stride) * ((h - mean_dy) - x * slope);
+    return spread(own.scale, next.scale, c, stride) * flow(h, x, mean_dy, slope);
 }
 
 fn store_word(

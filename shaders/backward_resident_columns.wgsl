@@ -2,7 +2,7 @@
 // once. dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, span_1, io_x*, io_dy*, io_dx,
-// io_dresidual*, columns, workgroup, state, flags, slots, gains_*, offsets_*, corrections, word_where, gates_*,
+// io_dresidual*, columns, workgroup, state, flags, slots, gains_*, offsets_*, corrections, centred, flow, word_where, gates_*,
 // merge_tree, barrier_*.
 //   x, dy, dx [rows][row_words]  read, read, written
 //   dresidual [rows][row_words]  written where wanted
@@ -84,7 +84,7 @@ fn backward_resident_columns(
     for (var i = 0u; i < HELD; i++) {
         let exists = walk.row_begin + i * walk.row_step < walk.row_end;
         let word = word_of(walk, walk.row_begin, i);
-        x[i] = (load_x(word) - k) - d;
+        x[i] = less(load_x(word) - k, d);
         if i % CHUNK == 0u {
             gates = gate_bits(gate);
             gate += WORKGROUP;
@@ -113,7 +113,7 @@ fn backward_resident_columns(
         return;
     }
 
-    // The means of dy and the slopes along x; zero where the statistics were not computed from x.
+    // The means of dy and the slopes along x of statistics that were computed from it.
     var means: array<f32, 4>;
     var slopes: array<f32, 4>;
     if !has(USE_RUNNING) {
@@ -130,7 +130,7 @@ fn backward_resident_columns(
             let word = word_of(walk, walk.row_begin, i);
             store_dresidual(word, dy[i]);
             if has(WANT_DX) {
-                store_dx(word, scale * ((dy[i] - mean_dy) - x[i] * slope));
+                store_dx(word, scale * flow(dy[i], x[i], mean_dy, slope));
             }
         }
     }

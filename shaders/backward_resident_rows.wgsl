@@ -3,7 +3,7 @@
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, io_x*, io_dy*, io_dx,
 // io_dresidual*, rows, rows_whole, rows_held, gain_sums_held, workgroup, state, flags, slots, gains_*,
-// offsets_*, corrections, word_where, gates_*, reduce_*, barrier_*, lanes_together.
+// offsets_*, corrections, centred, flow, word_where, gates_*, reduce_*, barrier_*, lanes_together.
 //   x, dy, dx [outer][count][inner]  read, read, written
 //   dresidual [outer][count][inner]  written where wanted
 //   state                            saved statistics and gates read; partial sums written, see GROUPED and
@@ -37,14 +37,11 @@ fn gradient_of(slot: u32, saved: vec4<f32>, sums: vec2<f32>, leaves: bool) -> Gr
             dgamma[slot] = sums.y * rd.x + sums.x * rd.y;
         }
     }
-    // Nothing flows through statistics that were not computed from x.
-    let from_batch = select(1.0, 0.0, has(USE_RUNNING));
-    let from_mean = select(from_batch, 0.0, has(NO_MEAN));
     return Gradient(
         saved.z,
         saved.z * rd.x * gain(slot),
-        from_mean * sums.x / params.n,
-        from_batch * saved.z * sums.y / params.n,
+        select(sums.x / params.n, 0.0, has(NO_MEAN)),
+        saved.z * sums.y / params.n,
     );
 }
 
@@ -90,7 +87,7 @@ fn gained_dy(i: u32) -> Word {
 fn load_centred_chunk(held: Held, k: f32, d: f32, begin: u32) {
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
-        x_held[i] = (load_x(held_word(held, i)) - k) - d;
+        x_held[i] = less(load_x(held_word(held, i)) - k, Word(d));
     }
 }
 
@@ -164,7 +161,7 @@ fn store_held_chunk(held: Held, g: Gradient, begin: u32) {
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
         if is_held(held, i) {
-            let dx = g.scale * ((gained_dy(i) - g.mean_dy) - x_held[i] * g.slope);
+            let dx = g.scale * flow(gained_dy(i), x_held[i], Word(g.mean_dy), Word(g.slope));
             store_dresidual(held_word(held, i), dy_held[i]);
             if has(WANT_DX) {
                 store_dx(held_word(held, i), dx);

@@ -1,6 +1,6 @@
 // First dispatch of a backward, split columns: sum dy and sum dy * xhat per channel and slice.
 // Host half: src/kernels/backward_sums.rs. Lib: element_*, span_*, io_x*, io_dy*, columns, workgroup,
-// state, flags, slots, gains_*, offsets_*, corrections, word_where, gates_*, mask*,
+// state, flags, slots, gains_*, offsets_*, corrections, centred, word_where, gates_*, mask*,
 // merge_tree, barrier_*.
 //   x, dy [rows][row_words]  read
 //   state                    saved statistics and gates read, partial sums written
@@ -71,7 +71,7 @@ fn add_words(
         let word = word_of(walk, row, i);
         let x = load_x(word);
         let valid_bits = row_mask(walk, row_of(walk, row, i), j);
-        let centred = valid((x - (*columns).k[j]) - (*columns).d[j], valid_bits);
+        let centred = valid(less(x - (*columns).k[j], (*columns).d[j]), valid_bits);
         let bits = (*gates)[j] >> (gate_shift + i / SPAN * WIDTH);
         let own_dy = valid(load_dy(word), valid_bits);
         let dy = gated(own_dy, centred, (*columns).scale[j], (*columns).shift[j], 0u, bits);

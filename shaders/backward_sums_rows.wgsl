@@ -1,6 +1,6 @@
 // First dispatch of a backward, split rows: sum dy and sum dy * xhat per slice.
 // Host half: src/kernels/backward_sums.rs. Lib: element_*, io_x*, io_dy*, rows, rows_*, workgroup,
-// state, flags, slots, gains_*, offsets_*, corrections, word_where,
+// state, flags, slots, gains_*, offsets_*, corrections, centred, word_where,
 // gates_*, mask*, reduce_*, barrier_*, lanes_*.
 //   x, dy [outer][count][inner]  read
 //   state                        saved statistics and gates read, partial sums written
@@ -43,8 +43,8 @@ fn lane_sums(slice: Slice, here: Invocation, group: u32, saved: vec4<f32>) -> ve
                     let x1 = load_x(i1);
                     let m0 = read_mask(c0, slice.slot);
                     let m1 = read_mask(c1, slice.slot);
-                    let centred0 = valid((x0 - k) - d, m0);
-                    let centred1 = valid((x1 - k) - d, m1);
+                    let centred0 = valid(less(x0 - k, Word(d)), m0);
+                    let centred1 = valid(less(x1 - k, Word(d)), m1);
                     let passed0 = gated(load_dy(i0), centred0, scale, shift, read_gains(c0), gates >> gate_shift);
                     let bits1 = gates >> (gate_shift + WIDTH);
                     let passed1 = gated(load_dy(i1), centred1, scale, shift, read_gains(c1), bits1);

@@ -34,7 +34,8 @@ fn lane_sum(c: u32, lane: u32, k: f32) -> vec2<f32> {
             var lower = vec2<f32>(0.0);
             for (var i = begin; i < end; i += WORKGROUP) {
                 let saved = state_at(saved_index(i * params.count + c));
-                lower += vec2<f32>((saved.x - k) + saved.y, saved.w);
+                // (saved.x - k) + saved.y, see centred.wgsl.
+                lower += vec2<f32>(-fma(saved.y, -1.0, k - saved.x), saved.w);
             }
             upper += lower;
         }

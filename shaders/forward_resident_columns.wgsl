@@ -1,7 +1,7 @@
 // A whole training forward in one dispatch, for columns that fit a workgroup's registers: x is read
 // once. y = act(((x - K) - d) * rstd * gamma + beta + residual).
 // Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, span_1, io_x*, io_y, io_residual*,
-// columns, columns_pivot, workgroup, state, flags, slots, gains_slot, offsets_slot, running, corrections,
+// columns, columns_pivot, workgroup, state, flags, slots, gains_slot, offsets_slot, running, corrections, centred,
 // moments, statistics, gates_index, tail, tracked*, word_where, mask*, merge_tree, barrier_*.
 //   x, y [rows][row_words]      read and written
 //   residual [rows][row_words]  read where there is one
@@ -101,7 +101,7 @@ fn forward_resident_columns(
     var gates = 0u;
     for (var i = 0u; i < HELD; i++) {
         let word = word_of(walk, walk.row_begin, i);
-        let y = tailed((x[i] - d) * scale + shift, load_residual(word));
+        let y = tailed(less(x[i], d) * scale + shift, load_residual(word));
         if walk.row_begin + i * walk.row_step < walk.row_end {
             store_y(word, y);
         }

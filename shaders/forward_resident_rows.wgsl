@@ -1,7 +1,7 @@
 // A whole training forward in one dispatch, for slots that fit a workgroup's registers: x is read once.
 // y = act(((x - K) - d) * rstd * gamma + beta + residual).
 // Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, io_x*, io_y, io_residual*, rows,
-// rows_whole, rows_held, workgroup, state, flags, slots, gains_*, offsets_*, running, corrections, moments,
+// rows_whole, rows_held, workgroup, state, flags, slots, gains_*, offsets_*, running, corrections, centred, moments,
 // statistics, gates_index, tail, tracked*, reduce_*, barrier_*, lanes_together.
 //   x, y [outer][count][inner]  read and written
 //   residual [outer][count][inner]  read where there is one
@@ -100,7 +100,7 @@ fn write_chunk(held: Held, a: Affine, begin: u32) -> u32 {
     var gates = 0u;
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
-        var v = (x_held[i] - a.d) * a.scale + a.shift;
+        var v = less(x_held[i], Word(a.d)) * a.scale + a.shift;
         if ELEMENT_GAINS {
             v = v * gains_held[i] + offsets_held[i];
         }
@@ -159,8 +159,10 @@ fn slot_statistics(slot: u32, moment: vec4<f32>, saves: bool) -> Statistics {
         statistics = running_statistics(slot);
     }
     if has(USE_RUNNING) || has(CORRECTED) {
-        // Every lane has read the running values before one moves them.
+        // Every lane has read the running values before one moves them; other barriers are about shared
+        // memory alone.
         sync();
+        storageBarrier();
     }
     if saves {
         set_state(saved_index(slot), statistics);

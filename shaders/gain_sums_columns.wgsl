@@ -1,7 +1,7 @@
 // First of two dispatches for the gradients of gains that each element of a row has its own of: sums
 // down the columns of dy and of dy * xhat, where xhat is by the statistics of its row.
 // Host half: src/kernels/gain_sums.rs. Lib: element_*, span_*, io_x*, io_dy*, columns, workgroup,
-// state, flags, slots, gains_*, offsets_*, corrections, word_where, gates_*, merge_tree, barrier_*.
+// state, flags, slots, gains_*, offsets_*, corrections, centred, word_where, gates_*, merge_tree, barrier_*.
 //   x, dy [rows][row_words]  read
 //   gamma, beta [row]        read where gates are computed from x
 //   state                    saved statistics of the rows read, partial sums written
@@ -57,7 +57,7 @@ fn add_words(
         let word = word_of(walk, row, i);
         let x = load_x(word);
         let is_own = is_new(walk, row, i);
-        let xhat = ((x - saved.x) - saved.y) * saved.z;
+        let xhat = less(x - saved.x, Word(saved.y)) * saved.z;
         let dy = gated(load_dy(word), xhat, (*affine).gain[j], (*affine).offset[j], 0u, 0u);
         (*part).dy[j] += select(Word(0.0), dy, is_own);
         (*part).dy_x[j] += select(Word(0.0), dy * xhat, is_own);

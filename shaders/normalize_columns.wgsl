@@ -1,7 +1,7 @@
 // Second dispatch of a training forward and the only one of inference, split columns:
 // y = act(((x - K) - d) * rstd * gamma + beta + residual).
 // Host half: src/kernels/normalize.rs. Lib: element_*, span_*, io_x*, io_y, io_residual*, columns, workgroup,
-// state, flags, slots, gains_slot, offsets_slot, running, corrections, moments, partial_moments, statistics,
+// state, flags, slots, gains_slot, offsets_slot, running, corrections, centred, moments, partial_moments, statistics,
 // gates_index, tail, word_where, mask*, merge_tree, barrier_*.
 //   x, y [rows][row_words]     read and written
 //   residual [rows][row_words]  read where there is one
@@ -140,7 +140,7 @@ fn write_words(
     }
     for (var i = begin; i < end; i++) {
         let a = (*affine)[i % SPAN];
-        let normalized = ((x[i - begin] - a.k) - a.d) * a.scale + a.shift;
+        let normalized = less(x[i - begin] - a.k, a.d) * a.scale + a.shift;
         let v = tailed(normalized, residuals[i - begin]);
         let y = valid(v, row_mask(walk, row_of(walk, row, i), i % SPAN));
         if has_word(walk, i % SPAN) {

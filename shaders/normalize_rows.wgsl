@@ -1,7 +1,7 @@
 // Second dispatch of a training forward and the only one of inference, split rows:
 // y = act(((x - K) - d) * rstd * gamma + beta + residual).
 // Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, io_residual*, rows, rows_*, workgroup,
-// state, flags, slots, gains_*, offsets_*, running, corrections, moments, partial_moments, statistics,
+// state, flags, slots, gains_*, offsets_*, running, corrections, centred, moments, partial_moments, statistics,
 // gates_index, tail, word_where, mask*, reduce_*, barrier_*, lanes_*.
 //   x, y [outer][count][inner]  read and written
 //   residual [outer][count][inner]  read where there is one
@@ -71,7 +71,7 @@ fn affine_of(slot: u32, owns: bool, here: Invocation) -> Affine {
 fn normalized(x: Word, own: Affine, next: Affine, c: Cursor, stride: Stride) -> Word {
     let k = spread(own.k, next.k, c, stride);
     let d = spread(own.d, next.d, c, stride);
-    let xhat = ((x - k) - d) * spread(own.scale, next.scale, c, stride);
+    let xhat = less(x - k, d) * spread(own.scale, next.scale, c, stride);
     let gains = written_gains(c);
     return offset_by(gained(xhat, gains) + spread(own.shift, next.shift, c, stride), gains);
 }

@@ -36,7 +36,8 @@ fn moment_sum(part: vec4<f32>, k: f32) -> f32 {
 
 // sum((x - mean)^2) of a partial, for mean = k + d.
 fn moment_squares(part: vec4<f32>, k: f32, d: f32) -> f32 {
-    let off = (k - part.y) + d;
+    // (k - part.y) + d, see centred.wgsl.
+    let off = -fma(d, -1.0, part.y - k);
     return part.w - off * (2.0 * part.z - part.x * off);
 }
 

@@ -35,7 +35,10 @@ pub struct Limits {
 /// Storage buffers in the largest kernel: x, y, state, gamma, beta, running mean and variance.
 const STORAGE_BUFFERS: u32 = 8;
 /// Binding numbers in use, the parameters' 0 included.
-pub(super) const BINDINGS: u32 = 10;
+pub(super) const BINDINGS: u32 = 11;
+/// The most bytes of a binding that we ask for. Vulkan and DirectX show no more; wgpu tells Metal's kernels
+/// the size of a binding in a u32, by which they bound their indices.
+const MAX_BINDING_BYTES: u64 = (1 << 31) - 1;
 /// Invocations in a workgroup on a GPU.
 const INVOCATIONS: u32 = 256;
 /// Shared memory of the largest kernel: two sums and a pivot per column of a workgroup's tile.
@@ -86,7 +89,9 @@ impl Limits {
                 .then_some((info.subgroup_min_size, info.subgroup_max_size)),
             int64: features.contains(wgpu::Features::SHADER_INT64),
             max_groups: limits.max_compute_workgroups_per_dimension,
-            max_binding_bytes: limits.max_storage_buffer_binding_size,
+            max_binding_bytes: limits
+                .max_storage_buffer_binding_size
+                .min(MAX_BINDING_BYTES),
             max_buffer_bytes: limits.max_buffer_size,
             offset_alignment: limits.min_storage_buffer_offset_alignment.into(),
         })

@@ -41,6 +41,8 @@ pub(super) static KERNELS: Kernels = Kernels {
             "flags",
             "slots",
             "corrections",
+            "centred",
+            "flow",
             "partial_sums"
         ],
         flags: FLAGS,
@@ -60,6 +62,8 @@ pub(super) static KERNELS: Kernels = Kernels {
             "flags",
             "slots",
             "corrections",
+            "centred",
+            "flow",
             "partial_sums",
             "merge_tree"
         ],

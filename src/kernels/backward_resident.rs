@@ -39,7 +39,9 @@ pub(super) static KERNELS: Kernels = Kernels {
             "state",
             "flags",
             "slots",
-            "corrections"
+            "corrections",
+            "centred",
+            "flow"
         ],
         flags: FLAGS.and(Flags::ONE_ROW).and(Flags::GAIN_SUMS),
         reads_dy: true,
@@ -58,6 +60,8 @@ pub(super) static KERNELS: Kernels = Kernels {
             "flags",
             "slots",
             "corrections",
+            "centred",
+            "flow",
             "merge_tree"
         ],
         flags: FLAGS,

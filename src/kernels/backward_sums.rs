@@ -29,7 +29,8 @@ pub(super) static KERNELS: Kernels = Kernels {
             "state",
             "flags",
             "slots",
-            "corrections"
+            "corrections",
+            "centred"
         ],
         flags: FLAGS,
         reads_dy: true,
@@ -48,6 +49,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "flags",
             "slots",
             "corrections",
+            "centred",
             "merge_tree"
         ],
         flags: FLAGS,

@@ -18,6 +18,7 @@ pub(super) static KERNEL: Kernel = Kernel {
         "flags",
         "slots",
         "corrections",
+        "centred",
         "merge_tree"
     ],
     flags: Flags::GROUPED

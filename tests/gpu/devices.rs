@@ -104,7 +104,7 @@ fn a_device_with_small_limits_is_refused() {
     );
     refused(
         &|limits| limits.max_bindings_per_bind_group = 6,
-        &["max_bindings_per_bind_group", "10", "6"],
+        &["max_bindings_per_bind_group", "11", "6"],
     );
     refused(
         &|limits| limits.max_compute_workgroups_per_dimension = 0,

@@ -118,3 +118,34 @@ fn eps_of_any_size() {
         }
     }
 }
+
+/// Where nothing flows through the statistics dx is gamma * rstd * dy, though x has an infinity and sums of dy
+/// overflow, and whether or not anybody asks for the sums.
+#[test]
+fn frozen_gradients_are_finite_where_x_and_the_sums_are_not() {
+    let Some(device) = &device() else { return };
+    for (shape, axis) in [([4, 3, 4, 4], 1), ([5, 3, 7, 7], 1), ([4, 4, 4, 8], 3)] {
+        let case = Case::new(shape, axis);
+        for plan in plans::forced(device, &case) {
+            let case = Case {
+                mode: Mode::EVAL,
+                ..case.clone().planned(plan)
+            };
+            let mut inputs = case.inputs();
+            inputs.dy.fill(3e38);
+            inputs.x[7] = f32::INFINITY;
+            let got = case.run(device, &inputs);
+            let statistics = inputs
+                .running_var
+                .iter()
+                .map(|var| (var + 1e-5).sqrt().recip());
+            let scales: Vec<f32> = statistics.zip(&inputs.gamma).map(|(r, g)| r * g).collect();
+            let channels = wgnorm::reference::channels(&case.shape, axis);
+            for (dx, c) in got.dx.iter().zip(channels) {
+                let want = scales[c] * 3e38;
+                let same = (dx - want).abs() <= 1e-6 * want.abs() || *dx == want;
+                assert!(same, "{case:?}: {dx} of channel {c} for {want}");
+            }
+        }
+    }
+}
