@@ -130,8 +130,8 @@ pub struct Backward<'a> {
     /// The gradient by beta, f32 of C elements.
     pub dbeta: Option<&'a Tensor>,
     /// The gradient by the residual, shaped like x: dy where it passed the activation. Layer and RMS norm
-    /// need it wherever an activation followed a residual, and other norms this or dx where the elements
-    /// behind a channel are no multiple of four, as in planes of 7x7.
+    /// need it wherever an activation followed a residual, and other norms this, or a dx that is neither x nor
+    /// dy, where the elements behind a channel are no multiple of four, as in planes of 7x7.
     pub dresidual: Option<&'a Tensor>,
 }
 
