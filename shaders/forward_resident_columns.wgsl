@@ -31,7 +31,7 @@ fn finish_columns(slice: Slice, lane: u32) {
             if has(UPDATE_RUNNING) {
                 update_running(slot, moment);
             }
-            let d = (statistics.x - k) + statistics.y;
+            let d = select((statistics.x - k) + statistics.y, statistics.x, has(USE_RUNNING));
             merge_scratch[i] = vec2<f32>(d, statistics.z * rd.x * gain(slot));
             pivots[i] = rd.y * gain(slot) + offset(slot);
         }
@@ -101,7 +101,12 @@ fn forward_resident_columns(
     var gates = 0u;
     for (var i = 0u; i < HELD; i++) {
         let word = word_of(walk, walk.row_begin, i);
-        let y = tailed(less(x[i], d) * scale + shift, load_residual(word));
+        var centred = less(x[i], d);
+        if has(USE_RUNNING) {
+            // A pivot among outliers may lie far from the running mean.
+            centred = load_x(word) - d;
+        }
+        let y = tailed(centred * scale + shift, load_residual(word));
         if walk.row_begin + i * walk.row_step < walk.row_end {
             store_y(word, y);
         }

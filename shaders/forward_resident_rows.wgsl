@@ -88,7 +88,8 @@ fn centre(held: Held, k: f32) -> Sums {
     return sum;
 }
 
-// What becomes of x from the pivot.
+// What becomes of x from the pivot; of x itself where the running statistics normalize, since a pivot among
+// outliers may lie far from their mean. Then that is d.
 struct Affine {
     d: f32,
     scale: f32,
@@ -100,11 +101,15 @@ fn write_chunk(held: Held, a: Affine, begin: u32) -> u32 {
     var gates = 0u;
     for (var j = 0u; j < CHUNK; j++) {
         let i = begin + j;
-        var v = less(x_held[i], Word(a.d)) * a.scale + a.shift;
+        let word = held_word(held, i);
+        var centred = less(x_held[i], Word(a.d));
+        if has(USE_RUNNING) {
+            centred = load_x(word) - a.d;
+        }
+        var v = centred * a.scale + a.shift;
         if ELEMENT_GAINS {
             v = v * gains_held[i] + offsets_held[i];
         }
-        let word = held_word(held, i);
         let y = tailed(v, load_residual(word));
         if is_held(held, i) {
             store_y(word, y);
@@ -203,7 +208,7 @@ fn forward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invoc
         let leaves = held.run == 0u && held.end > 0u;
         let statistics = slot_statistics(slice.slot, moment, leaves);
 
-        let d = (statistics.saved.x - k) + statistics.saved.y;
+        let d = select((statistics.saved.x - k) + statistics.saved.y, statistics.saved.x, has(USE_RUNNING));
         let scale = statistics.saved.z * statistics.rd.x * gain(slice.slot);
         let shift = statistics.rd.y * gain(slice.slot) + offset(slice.slot);
         write_held(held, Affine(d, scale, shift), gate + turn * (HELD / CHUNK) * WORKGROUP);

@@ -51,6 +51,11 @@ pub(super) fn vector(
     })
 }
 
+/// Gamma or beta.
+pub(super) fn gains(argument: Argument<'_>, spec: &Spec) -> Result<()> {
+    vector(argument, DType::F32, spec.parameters.numel(), spec.per)
+}
+
 /// A tensor of `needed` f32 or more.
 pub(super) fn at_least((name, tensor): Argument<'_>, needed: usize) -> Result<()> {
     tensor.expect_dtype(name, DType::F32)?;
@@ -220,12 +225,12 @@ pub(super) fn forward(device: &Device, tensors: &Forward<'_>, spec: &Spec) -> Re
     for argument in &arguments {
         activation(*argument, tensors.x)?;
     }
-    let gains = [
+    let parameters = [
         tensors.gamma.map(|t| ("gamma", t)),
         tensors.beta.map(|t| ("beta", t)),
     ];
-    for argument in gains.into_iter().flatten() {
-        vector(argument, DType::F32, spec.parameters.numel(), spec.per)?;
+    for argument in parameters.into_iter().flatten() {
+        gains(argument, spec)?;
         arguments.push(argument);
     }
     if let Some(running) = tensors.running {

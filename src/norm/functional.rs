@@ -211,6 +211,9 @@ pub fn forward(
 ) -> Result<()> {
     let shape = tensors.x.shape();
     let own = options.specify(shape)?.of_type(tensors.x.dtype());
+    if tensors.mask.is_some() {
+        masked::allowed(&own)?;
+    }
     checks::mode(tensors, &own, mode)?;
     let spec = match mode.statistics {
         Statistics::Running if own.can_run() => own.running(),

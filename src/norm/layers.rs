@@ -198,9 +198,11 @@ impl RenormSchedule {
             let done = step.saturating_sub(self.start).min(whole);
             done as f64 / whole as f64
         };
+        // No limit is infinite, of which no part is 0.
+        let part = |of: f64, progress: f64| if progress > 0.0 { of * progress } else { 0.0 };
         (
-            1.0 + (self.r_max - 1.0) * progress(self.r_end),
-            self.d_max * progress(self.d_end),
+            1.0 + part(self.r_max - 1.0, progress(self.r_end)),
+            part(self.d_max, progress(self.d_end)),
         )
     }
 }

@@ -82,16 +82,22 @@ pub(super) struct Masked {
 /// Words between any two places where a binding may begin.
 const ALIGNED: usize = 64;
 
+/// Masks are batch norm's alone.
+pub(super) fn allowed(spec: &Spec) -> Result<()> {
+    if spec.kind == Kind::Running && spec.reduction.gains == Gains::Slots {
+        return Ok(());
+    }
+    Err(Error::Option {
+        name: "mask",
+        expected: "none, but for batch norm",
+        got: "one".to_owned(),
+    })
+}
+
 impl Masked {
     /// None for an empty x.
     pub(super) fn new(device: &Device, shape: &Shape, spec: &Spec) -> Result<Option<Self>> {
-        if spec.kind != Kind::Running || spec.reduction.gains != Gains::Slots {
-            return Err(Error::Option {
-                name: "mask",
-                expected: "none, but for batch norm",
-                got: "one".to_owned(),
-            });
-        }
+        allowed(spec)?;
         // Lanes hold what they have read for one dispatch, and here are several.
         let mut spec = spec.clone();
         spec.plan.strategy = spec.plan.strategy.filter(|&s| s != Strategy::Resident);

@@ -101,7 +101,8 @@ impl Mode {
         update_running: false,
     };
     /// The batch normalizes and nothing moves: the second run of a checkpointed step, which must
-    /// not count twice, or evaluation with batch statistics.
+    /// not count twice, or evaluation with batch statistics. Batch renorm corrects by the running
+    /// statistics as they are: let it recompute first, and count in the second run.
     pub const RECOMPUTE: Self = Self {
         statistics: Statistics::Batch,
         update_running: false,

@@ -71,17 +71,15 @@ impl Recalibration {
         let options = self.norm.options;
         let len = moments::state_len(recorder.device(), x.shape(), &options)?;
         let state = recorder.device().empty([len], DType::F32)?;
-        self.make_room(recorder, 0)?;
-        let level = &mut self.levels[0];
+        let first = self.level(recorder, 0)?;
         moments::partial(
             recorder,
             x,
             &state,
-            Row::of(&level.rows, level.used),
+            Row::of(&first.rows, first.used),
             &options,
         )?;
-        level.used += 1;
-        Ok(())
+        self.count_one(recorder)
     }
 
     /// Records the moments of all batches so far, `[C, 4]`: to be merged with another process's and
@@ -92,6 +90,7 @@ impl Recalibration {
         let used: Vec<Tensor> = self
             .levels
             .iter()
+            .filter(|level| level.used > 0)
             .map(Level::used_rows)
             .collect::<Result<_>>()?;
         let used: Vec<&Tensor> = used.iter().collect();
@@ -119,22 +118,31 @@ impl Recalibration {
         self.running.mean.shape().numel()
     }
 
-    /// Makes sure that the level has a row left: the rows of a full one become one of the next.
-    fn make_room(&mut self, recorder: &mut Recorder<'_>, level: usize) -> Result<()> {
+    /// The level of that number, which may be the first one more.
+    fn level(&mut self, recorder: &Recorder<'_>, level: usize) -> Result<&Level> {
         if level == self.levels.len() {
-            let rows = recorder
-                .device()
-                .empty([ROWS, self.channels(), 4], DType::F32)?;
+            let shape = [ROWS, self.channels(), 4];
+            let rows = recorder.device().empty(shape, DType::F32)?;
             self.levels.push(Level { rows, used: 0 });
         }
-        if self.levels[level].used < ROWS {
-            return Ok(());
+        Ok(&self.levels[level])
+    }
+
+    /// Counts the row that was just recorded: the rows of a full level become one of the next. What is
+    /// recorded writes unused rows only, and all counts change at the end: a call that is refused leaves the
+    /// batches before it as they are.
+    fn count_one(&mut self, recorder: &mut Recorder<'_>) -> Result<()> {
+        let mut full = 0;
+        while self.levels[full].used + 1 == ROWS {
+            let rows = self.levels[full].rows.clone();
+            let next = self.level(recorder, full + 1)?;
+            moments::merge(recorder, &[&rows], Row::of(&next.rows, next.used))?;
+            full += 1;
         }
-        self.make_room(recorder, level + 1)?;
-        let (full, next) = (self.levels[level].rows.clone(), &mut self.levels[level + 1]);
-        moments::merge(recorder, &[&full], Row::of(&next.rows, next.used))?;
-        next.used += 1;
-        self.levels[level].used = 0;
+        self.levels[..full]
+            .iter_mut()
+            .for_each(|level| level.used = 0);
+        self.levels[full].used += 1;
         Ok(())
     }
 }

@@ -90,7 +90,8 @@ impl SpectralNorm {
             options,
             shape: weight.shape().clone(),
             u: device.upload(u, [u.len()])?,
-            v: device.empty([view.slot_len()], DType::F32)?,
+            // A start as good as any other, where the recorder is never submitted.
+            v: device.upload(&start::random_unit(view.slot_len()), [view.slot_len()])?,
         };
         layer.record(recorder, weight, FIRST_ITERATIONS)?;
         Ok(layer)

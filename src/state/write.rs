@@ -95,7 +95,7 @@ fn tensors(state: &NormState) -> impl Iterator<Item = (Part, Output)> {
         (part, output)
     });
     let tracked = state.running.as_ref();
-    let tracked = tracked.and_then(|running| running.num_batches_tracked);
+    let tracked = tracked.map(|running| running.num_batches_tracked.unwrap_or(0));
     let count = tracked.map(|count| {
         let output = Output {
             dtype: Dtype::I64,

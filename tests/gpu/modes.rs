@@ -119,22 +119,29 @@ fn eps_of_any_size() {
     }
 }
 
-/// Where nothing flows through the statistics dx is gamma * rstd * dy, though x has an infinity and sums of dy
-/// overflow, and whether or not anybody asks for the sums.
+/// Where nothing flows through the statistics y and dx are of each element alone, though x has an infinity and
+/// sums of dy overflow, and whether or not anybody asks for the sums: dx is gamma * rstd * dy.
 #[test]
-fn frozen_gradients_are_finite_where_x_and_the_sums_are_not() {
+fn by_running_statistics_elements_are_finite_where_others_and_the_sums_are_not() {
     let Some(device) = &device() else { return };
-    for (shape, axis) in [([4, 3, 4, 4], 1), ([5, 3, 7, 7], 1), ([4, 4, 4, 8], 3)] {
+    let cases = [([4, 3, 4, 4], 1), ([5, 3, 7, 7], 1), ([4, 4, 4, 8], 3)];
+    let modes = [Mode::EVAL, MODES[3]];
+    for ((shape, axis), mode) in cases
+        .into_iter()
+        .flat_map(|case| modes.map(|mode| (case, mode)))
+    {
         let case = Case::new(shape, axis);
         for plan in plans::forced(device, &case) {
             let case = Case {
-                mode: Mode::EVAL,
+                mode,
                 ..case.clone().planned(plan)
             };
             let mut inputs = case.inputs();
             inputs.dy.fill(3e38);
             inputs.x[7] = f32::INFINITY;
             let got = case.run(device, &inputs);
+            let finite = |(i, y): (usize, &f32)| y.is_finite() == (i != 7);
+            assert!(got.y.iter().enumerate().all(finite), "{case:?}");
             let statistics = inputs
                 .running_var
                 .iter()
@@ -145,6 +152,33 @@ fn frozen_gradients_are_finite_where_x_and_the_sums_are_not() {
                 let want = scales[c] * 3e38;
                 let same = (dx - want).abs() <= 1e-6 * want.abs() || *dx == want;
                 assert!(same, "{case:?}: {dx} of channel {c} for {want}");
+            }
+        }
+    }
+}
+
+/// An outlier takes the batch's mean far away; what the running statistics normalize does not follow it.
+#[test]
+fn by_running_statistics_an_outlier_is_alone() {
+    let Some(device) = &device() else { return };
+    for (shape, axis) in [([4, 3, 5, 5], 1), ([4, 3, 4, 4], 1), ([10, 4, 1, 8], 3)] {
+        let case = Case::new(shape, axis);
+        for plan in plans::forced(device, &case) {
+            for mode in [Mode::EVAL, MODES[3]] {
+                let case = Case {
+                    mode,
+                    ..case.clone().planned(plan)
+                };
+                let mut inputs = case.inputs();
+                inputs.x[5] = 1e6;
+                let (got, want) = (case.run(device, &inputs), case.expected(&inputs));
+                for (i, (got, want)) in got.y.iter().zip(&want.y).enumerate() {
+                    let off = (f64::from(*got) - want).abs();
+                    assert!(
+                        off <= 1e-6 * want.abs().max(1.0),
+                        "{case:?}: {got} for {want} at {i}"
+                    );
+                }
             }
         }
     }

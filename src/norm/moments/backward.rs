@@ -1,5 +1,6 @@
 //! The backward dual: sums of each part, and the gradients from those of all.
 
+use super::forward::{ungated, unmasked};
 use super::rows::{Kind, Row, check_one_row, merge_rows};
 use super::step::Step;
 use crate::Result;
@@ -30,21 +31,30 @@ pub fn partial_sums<'a>(
     let step = Step::new(recorder, x, options)?;
     checks::stored(x, &step.spec)?;
     checks::activation(("dy", dy), x)?;
+    unmasked(tensors.masked)?;
+    ungated(tensors.residual, options)?;
     step.check_state(state)?;
     step.check_row(("sums", out), Kind::Sums)?;
-    let arguments = [("x", x), ("dy", dy), ("state", state), ("sums", out.tensor)];
+    let recomputes = recomputes(&step.spec, tensors.residual);
+    let gamma = tensors.gamma.filter(|_| recomputes);
+    let beta = tensors.beta.filter(|_| recomputes);
+    let mut arguments = vec![("x", x), ("dy", dy), ("state", state), ("sums", out.tensor)];
+    for (name, gains) in [("gamma", gamma), ("beta", beta)] {
+        let argument = gains.map(|gains| (name, gains));
+        arguments.extend(argument);
+        argument.map_or(Ok(()), |gains| checks::gains(gains, &step.spec))?;
+    }
     checks::one_device(recorder.device(), &arguments)?;
     checks::disjoint(&arguments, &[])?;
     let mut dispatches = Vec::with_capacity(2);
     let mut parts = Parts::default();
     if let Some(plan) = step.split()? {
-        let recomputes = recomputes(&step.spec, tensors.residual);
         let sums = BackwardSums {
             x,
             dy,
             state,
-            gamma: tensors.gamma.filter(|_| recomputes),
-            beta: tensors.beta.filter(|_| recomputes),
+            gamma,
+            beta,
             recomputes,
         };
         let numbers = Numbers {
@@ -83,6 +93,8 @@ pub fn backward(
 ) -> Result<()> {
     let step = Step::new(recorder, tensors.x, options)?;
     checks::backward(recorder.device(), tensors, &step.spec)?;
+    unmasked(tensors.masked)?;
+    ungated(tensors.residual, options)?;
     step.check_state(tensors.state)?;
     step.check_row(("sums", sums.into()), Kind::Sums)?;
     check_one_row(("sums", sums), step.count(), Kind::Sums)?;

@@ -138,6 +138,30 @@ fn finish_by(options: &BatchNormOptions) -> Result<Finish> {
     })
 }
 
+/// Moments are of all elements.
+pub(super) fn unmasked(masked: bool) -> Result<()> {
+    if !masked {
+        return Ok(());
+    }
+    Err(Error::Option {
+        name: "mask",
+        expected: "none where statistics are those of moments",
+        got: "one".to_owned(),
+    })
+}
+
+/// Which elements passed an activation behind a residual is not kept.
+pub(super) fn ungated(residual: bool, options: &BatchNormOptions) -> Result<()> {
+    if !residual || options.activation == Activation::None {
+        return Ok(());
+    }
+    Err(Error::Option {
+        name: "residual",
+        expected: "none before an activation where statistics are those of moments",
+        got: "one".to_owned(),
+    })
+}
+
 /// Records `y = (x - mean) * rstd * gamma + beta` by the statistics that [`finalize`] left in the state:
 /// one dispatch, or none for an empty x. Running statistics among the tensors have no part in it.
 pub fn normalize(
@@ -151,23 +175,18 @@ pub fn normalize(
         ..*tensors
     };
     checks::forward(recorder.device(), &tensors, &step.spec)?;
+    unmasked(tensors.mask.is_some())?;
     let Some(state) = tensors.state else {
         let reason = "the statistics to normalize by are in it";
         let name = "state";
         return Err(Error::Missing { name, reason });
     };
     step.check_state(state)?;
+    ungated(tensors.residual.is_some(), options)?;
+    let has_relu = options.activation == Activation::Relu;
     let Some(plan) = step.flat()? else {
         return Ok(());
     };
-    let has_relu = options.activation == Activation::Relu;
-    if has_relu && tensors.residual.is_some() {
-        return Err(Error::Option {
-            name: "residual",
-            expected: "none before an activation where statistics are those of moments",
-            got: "one".to_owned(),
-        });
-    }
     let normalize = Normalize {
         x: tensors.x,
         y: tensors.y,

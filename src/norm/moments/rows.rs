@@ -127,7 +127,8 @@ pub(super) fn rows_of(
     }
     match tensor.shape().dims() {
         [rows @ .., channels, last] if *last == kind.values() && *channels > 0 => {
-            Ok((rows.iter().product(), *channels))
+            let rows = rows.iter().fold(1, |all: usize, &n| all.saturating_mul(n));
+            Ok((rows, *channels))
         }
         _ => Err(Error::Shape {
             name,
@@ -177,5 +178,6 @@ pub(super) fn check_one_row(
     kind: Kind,
 ) -> Result<()> {
     let what = "merged to one row";
-    checks::vector((name, tensor), DType::F32, count * kind.values(), what)
+    let len = count.saturating_mul(kind.values());
+    checks::vector((name, tensor), DType::F32, len, what)
 }
