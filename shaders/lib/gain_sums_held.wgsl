@@ -10,9 +10,9 @@ var<private> all_dy_x: array<Word, HELD>;
 
 // Adds word i of a row, given x - mean.
 fn sum_gains(held: Held, i: u32, rstd: f32) {
-    let dy = select(Word(0.0), dy_held[i], is_held(held, i));
-    new_dy[i] += dy;
-    new_dy_x[i] += dy * (x_held[i] * rstd);
+    let is_own = is_held(held, i);
+    new_dy[i] += select(Word(0.0), dy_held[i], is_own);
+    new_dy_x[i] += select(Word(0.0), dy_held[i] * (x_held[i] * rstd), is_own);
 }
 
 fn keep_gains_chunk(begin: u32) {

@@ -161,6 +161,8 @@ impl BatchRenorm {
 /// assert_eq!(schedule.at(5_000), (1.0, 0.0));
 /// assert_eq!(schedule.at(15_000), (1.0 + 2.0 * 10.0 / 35.0, 2.5));
 /// assert_eq!(schedule.at(40_000), (3.0, 5.0));
+/// let open = wgnorm::RenormSchedule { d_max: f64::INFINITY, ..schedule };
+/// assert_eq!(open.at(5_000), (1.0, 0.0));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RenormSchedule {

@@ -2,7 +2,7 @@
 
 use super::columns::Tile;
 use super::resident::Resident;
-use super::tuning::{MAX_FOLDED, MAX_MERGED, MAX_PARTIALS, Tuning};
+use super::tuning::{MAX_FOLDED, MAX_LANE_WORDS, MAX_MERGED, MAX_PARTIALS, Tuning};
 use super::windows::Window;
 use super::word::Words;
 use super::{Columns, Form, Gains, Geometry, Pass, PlanOptions, Reduction, Rows, Strategy, Word};
@@ -121,7 +121,7 @@ impl Chooser<'_> {
         } else {
             Form::Ragged
         };
-        let walkers = if self.are_apart() { 1 } else { lanes };
+        let walkers = if self.are_apart(word, form) { 1 } else { lanes };
         let max_merged = MAX_MERGED * walkers as usize / self.reduction.fan;
         let max_partials = max_merged.min(self.max_folded(lanes));
         let most = (max_partials / self.parts()).max(1);
@@ -140,16 +140,17 @@ impl Chooser<'_> {
         })
     }
 
-    /// Whether each lane of split rows has a slot of its own.
-    fn are_apart(&self) -> bool {
+    /// Whether each lane of split rows has a slot of its own, and can merge what it has to.
+    fn are_apart(&self, word: Word, form: Form) -> bool {
         let view = self.reduction.view;
         let bytes = [view.inner, view.slot_len()].map(|n| n * self.reduction.dtype.size() as usize);
-        let merges = self.reduction.fan <= MAX_MERGED;
+        let most = (MAX_MERGED / self.reduction.fan).min(self.max_folded(self.tuning.workgroup));
         let fits = |window: &Window| {
-            let slots = window.view.count;
-            self.tuning.are_apart(slots, bytes, self.pass)
+            let words = Rows::slot_words(window.view, word, form);
+            let merges = words.div_ceil(MAX_LANE_WORDS) * self.parts() <= most;
+            merges && self.tuning.are_apart(window.view.count, bytes, self.pass)
         };
-        merges && self.windows.iter().all(fits)
+        self.windows.iter().all(fits)
     }
 
     /// Whether rows can be read in wide words: such a word may straddle a slot and its next, but neither two

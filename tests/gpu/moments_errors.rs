@@ -2,7 +2,7 @@
 
 use wgnorm::functional::{Backward, Forward, Running};
 use wgnorm::moments::{self, Row};
-use wgnorm::{BatchNormOptions, DType, Device, Error, Momentum, Result, Tensor};
+use wgnorm::{Activation, BatchNormOptions, DType, Device, Error, Momentum, Result, Tensor};
 
 use crate::device;
 use crate::moments_merge::merge;
@@ -140,4 +140,60 @@ fn normalizing_and_gradients_without_their_tensors() {
     };
     let unlike = moments::partial_sums(&mut step, &unlike, &sums, &options);
     expect(unlike, &["dy", "[4, 3]", "[4, 4]"]);
+}
+
+#[test]
+fn what_moments_do_not_know() {
+    let Some(device) = &device() else { return };
+    let of = |dims: &[usize]| of(device, dims);
+    let relu = BatchNormOptions {
+        activation: Activation::Relu,
+        ..BatchNormOptions::default()
+    };
+    let [x, y, dy, dx] = [(); 4].map(|()| of(&[4, 3]));
+    let (state, sums) = (of(&[state_len(device)]), of(&[3, 2]));
+    let mask = device.upload(&[1u32; 4], [4]).unwrap();
+    let mut step = device.recorder();
+    let forward = Forward {
+        state: Some(&state),
+        mask: Some(&mask),
+        ..Forward::new(&x, &y)
+    };
+    expect(moments::normalize(&mut step, &forward, &relu), &["mask"]);
+    let backward = Backward {
+        dx: Some(&dx),
+        ..Backward::new(&x, &dy, &state)
+    };
+    let masked = Backward {
+        masked: true,
+        ..backward
+    };
+    let gated = Backward {
+        residual: true,
+        ..backward
+    };
+    for (tensors, name) in [(masked, "mask"), (gated, "residual")] {
+        let partial = moments::partial_sums(&mut step, &tensors, &sums, &relu);
+        expect(partial, &[name, "moments"]);
+        let backward = moments::backward(&mut step, &tensors, &sums, &relu);
+        expect(backward, &[name, "moments"]);
+    }
+    let short = of(&[2]);
+    let with = Backward {
+        gamma: Some(&short),
+        ..backward
+    };
+    let partial = moments::partial_sums(&mut step, &with, &sums, &relu);
+    expect(partial, &["gamma", "[3]", "[2]"]);
+    let gamma = of(&[3]);
+    let twice = Backward {
+        gamma: Some(&gamma),
+        beta: Some(&gamma),
+        ..backward
+    };
+    let partial = moments::partial_sums(&mut step, &twice, &sums, &relu);
+    assert!(matches!(partial, Err(Error::Overlap { .. })), "{partial:?}");
+    // Without an activation nobody looks at them.
+    let plain = BatchNormOptions::default();
+    moments::partial_sums(&mut step, &twice, &sums, &plain).unwrap();
 }

@@ -87,6 +87,31 @@ fn recalibration_of_small_integers_is_exact() {
     );
 }
 
+/// A batch that is refused after 32 others, of which a full level was to become one row of the next.
+#[test]
+fn a_refused_batch_leaves_the_others_as_they_are() {
+    let Some(device) = &device() else { return };
+    let norm = BatchNorm::new(device, 2, BatchNormOptions::default()).unwrap();
+    let mut all = Recalibration::new(&norm).unwrap();
+    let x = device.upload(&[1.0f32, 5.0, 3.0, 9.0], [2, 2]).unwrap();
+    for i in 0..70 {
+        let integers = device.upload(&[7u32; 4], [2, 2]).unwrap();
+        let mut dropped = device.recorder();
+        assert!(all.add(&mut dropped, &integers).is_err(), "batch {i}");
+        drop(dropped);
+        let mut step = device.recorder();
+        all.add(&mut step, &x).unwrap();
+        step.submit().unwrap();
+    }
+    let mut step = device.recorder();
+    let total = all.moments(&mut step).unwrap();
+    step.submit().unwrap();
+    let total = read(device, Some(&total));
+    assert_eq!([total[0], total[4]], [140.0; 2]);
+    let means = [0, 4].map(|c| total[c + 1] + total[c + 2] / total[c]);
+    assert_eq!(means, [2.0, 7.0]);
+}
+
 #[test]
 fn recalibration_without_values_changes_nothing() {
     let Some(device) = &device() else { return };

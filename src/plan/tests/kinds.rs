@@ -239,4 +239,6 @@ fn more_than_a_lane_can_fold_is_refused() {
     let limit = Some(("channels of a group", most as u64));
     assert_eq!(refused(channels(most + 1), Cpu), limit);
     assert_eq!(refused(channels(most + 1), Gpu), None);
+    // A lane of its own could not merge two windows of so many channels; eight can.
+    assert_eq!(refused(groups(1, view(4225, 8192, 1), 8192), Cpu), None);
 }
