@@ -15,6 +15,8 @@ enum Place {
     OnX,
     /// y in the place of x, and dx in that of dy.
     OnDy,
+    /// y in the place of the residual.
+    OnResidual,
 }
 
 impl Values<f32> {
@@ -51,7 +53,8 @@ impl Case {
         let inputs = self.inputs();
         let apart = self.run(device, &inputs);
         with_options!(&self.norm, options => {
-            for place in [Place::OnX, Place::OnDy] {
+            let residual = self.residual.then_some(Place::OnResidual);
+            for place in [Place::OnX, Place::OnDy].into_iter().chain(residual) {
                 let within = self.run_once(device, &inputs, options, place);
                 assert!(within.bits() == apart.bits(), "{self:?}: dx {place:?}");
             }
@@ -106,6 +109,7 @@ impl Case {
             Place::Apart => (&x, &own_y, &own_dx),
             Place::OnX => (&copy, &copy, &x),
             Place::OnDy => (&copy, &copy, &dy),
+            Place::OnResidual => (&x, &residual, &own_dx),
         };
         let [gamma, beta] = [&inputs.gamma, &inputs.beta].map(|v| Guarded::vector(device, v));
         let parameters = Shape::from([inputs.gamma.len()]);
@@ -156,7 +160,8 @@ impl Case {
             ("residual", &residual),
             ("mask", &mask),
         ] {
-            if !std::ptr::eq(input, dx) || !wanted.dx {
+            let is_output = (std::ptr::eq(input, dx) && wanted.dx) || std::ptr::eq(input, y);
+            if !is_output {
                 input.expect_untouched(device, name);
             }
         }

@@ -1,9 +1,9 @@
 //! In place, several tensors in one buffer, and which gradients are wanted.
 
 use wgnorm::functional::{self, Backward, Forward, Running};
-use wgnorm::{DType, Device, Mode, Statistics, Tensor, wgpu};
+use wgnorm::{DType, Device, Mode, Tensor, wgpu};
 
-use crate::case::{Case, Inputs, Outputs};
+use crate::case::{Case, Inputs, MODES, Outputs};
 use crate::{device, plans, stored};
 
 /// A buffer that tensors are cut from, as a framework's allocator does.
@@ -91,7 +91,7 @@ fn runs() -> Vec<Run> {
     for (shape, axis) in shapes {
         let case = Case::new(shape, axis);
         for plan in plans::forced(device, &case) {
-            for mode in [Mode::TRAIN, Mode::EVAL] {
+            for mode in [Mode::TRAIN, Mode::EVAL, MODES[3]] {
                 let case = case.clone().planned(plan);
                 runs.push(Run::new(device, Case { mode, ..case }));
             }
@@ -324,5 +324,5 @@ pub(crate) fn choices_of_gradients(run: &Run) {
             }
         }
     }
-    assert!(case.mode.statistics == Statistics::Batch || want.tracked == inputs.tracked);
+    assert!(case.mode.update_running || want.tracked == inputs.tracked);
 }

@@ -10,7 +10,7 @@ use wgnorm::{
 
 use crate::case::MODES;
 use crate::device;
-use crate::family::{group, layer, plans, rms};
+use crate::family::{group, instance, layer, plans, renorm, rms};
 use crate::family_case::{ALL_GRADIENTS, Case, Norm};
 use crate::others::BINDS_16384;
 
@@ -69,6 +69,8 @@ fn in_place() {
             (batch(3), &[4, 8, 8, 6][..]),
             (batch(1), &[4, 5, 7, 7]),
             (group(2, 1), &[4, 6, 5, 5]),
+            (instance(1), &[4, 6, 5, 5]),
+            (renorm(1), &[4, 8, 3, 4]),
             (layer(1), &[6, 64]),
             (rms(1), &[3, 8200]),
         ] {
