@@ -47,8 +47,8 @@ fn write_parameters(slice: Slice, lane: u32) {
 const PAIRS: u32 = max(ROWS / 2u, 1u);
 
 // What is done to one word of every row. The mean of dy and the slope along x are those of statistics that
-// were computed from x. The gain is part of the scale, but where the sums are of several
-// gains: there it belongs to dy.
+// were computed from x. The gain is part of the scale, but where the sums are of several gains: there it
+// belongs to dy.
 struct Gradient {
     k: Word,
     d: Word,
@@ -129,13 +129,13 @@ fn write_words(
         let mask = row_mask(walk, row_of(walk, row, i), i % SPAN);
         if has_word(walk, i % SPAN) {
             store_dresidual(word_of(walk, row, i), valid(h, mask));
-        }
-        if has(GROUPED) {
-            h *= g.gain;
-        }
-        if has(WANT_DX) && has_word(walk, i % SPAN) {
-            let value = g.scale * flow(h, centred, g.mean_dy, g.slope);
-            store_dx(word_of(walk, row, i), valid(value, mask));
+            if has(GROUPED) {
+                h *= g.gain;
+            }
+            if has(WANT_DX) {
+                let value = g.scale * flow(h, centred, g.mean_dy, g.slope);
+                store_dx(word_of(walk, row, i), valid(value, mask));
+            }
         }
     }
 }

@@ -34,8 +34,7 @@ fn lane_sum(c: u32, lane: u32, k: f32) -> vec2<f32> {
             var lower = vec2<f32>(0.0);
             for (var i = begin; i < end; i += WORKGROUP) {
                 let saved = state_at(saved_index(i * params.count + c));
-                // (saved.x - k) + saved.y, see centred.wgsl.
-                lower += vec2<f32>(-fma(saved.y, -1.0, k - saved.x), saved.w);
+                lower += vec2<f32>(mean_less(saved.x, saved.y, k), saved.w);
             }
             upper += lower;
         }

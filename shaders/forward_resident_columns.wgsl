@@ -31,7 +31,7 @@ fn finish_columns(slice: Slice, lane: u32) {
             if has(UPDATE_RUNNING) {
                 update_running(slot, moment);
             }
-            let d = select((statistics.x - k) + statistics.y, statistics.x, has(USE_RUNNING));
+            let d = select(statistics.y, statistics.x, has(USE_RUNNING));
             merge_scratch[i] = vec2<f32>(d, statistics.z * rd.x * gain(slot));
             pivots[i] = rd.y * gain(slot) + offset(slot);
         }

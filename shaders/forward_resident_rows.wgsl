@@ -208,7 +208,7 @@ fn forward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invoc
         let leaves = held.run == 0u && held.end > 0u;
         let statistics = slot_statistics(slice.slot, moment, leaves);
 
-        let d = select((statistics.saved.x - k) + statistics.saved.y, statistics.saved.x, has(USE_RUNNING));
+        let d = select(statistics.saved.y, statistics.saved.x, has(USE_RUNNING));
         let scale = statistics.saved.z * statistics.rd.x * gain(slice.slot);
         let shift = statistics.rd.y * gain(slice.slot) + offset(slice.slot);
         write_held(held, Affine(d, scale, shift), gate + turn * (HELD / CHUNK) * WORKGROUP);

@@ -57,24 +57,17 @@ impl Walk {
     pub(crate) fn new(case: &Case, order: Order, lanes: usize) -> Self {
         let dims = &case.dims.0;
         let numel = case.device_shape().numel();
-        match order {
-            Order::Sequential => Self {
-                slots: 1,
-                outer: 1,
-                inner: numel.next_multiple_of(4),
-                beside: 1,
-                lanes,
-            },
-            Order::Channels | Order::SideBySide => {
-                let beside = if order == Order::SideBySide { lanes } else { 1 };
-                Self {
-                    slots: dims[1],
-                    outer: dims[0],
-                    inner: dims[2..].iter().product(),
-                    beside,
-                    lanes: lanes / beside,
-                }
-            }
+        let [slots, outer, inner] = match order {
+            Order::Sequential => [1, 1, numel.next_multiple_of(4)],
+            Order::Channels | Order::SideBySide => [dims[1], dims[0], dims[2..].iter().product()],
+        };
+        let beside = if order == Order::SideBySide { lanes } else { 1 };
+        Self {
+            slots,
+            outer,
+            inner,
+            beside,
+            lanes: lanes / beside,
         }
     }
 

@@ -14,8 +14,7 @@ pub(crate) struct Prober {
     device: wgpu::Device,
     queue: wgpu::Queue,
     layout: wgpu::BindGroupLayout,
-    /// By [`Kernel`], for pieces of whole words and for ragged ones, that lanes go through together and
-    /// apart.
+    /// By [`Kernel`], for lanes together and apart, and for pieces of whole words and ragged ones.
     pipelines: Vec<[[wgpu::ComputePipeline; 2]; 2]>,
     /// Where the folded loads go.
     sink: wgpu::Buffer,
@@ -45,6 +44,7 @@ const ENTRIES: [&str; 5] = [
 ];
 /// As in the kernels.
 const SINK_GROUPS: u64 = 64;
+
 impl Prober {
     pub(crate) fn new(gpu: &Gpu) -> Self {
         let device = gpu.device.wgpu_device();

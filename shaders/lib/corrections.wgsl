@@ -13,8 +13,7 @@ fn corrections(saved: vec4<f32>, old: vec2<f32>) -> vec2<f32> {
     }
     let variance = old.y + params.eps;
     let r = sqrt((saved.w + params.eps) / variance);
-    // (saved.x - old.x) + saved.y, see centred.wgsl.
-    let d = -fma(saved.y, -1.0, old.x - saved.x) * inverseSqrt(variance);
+    let d = mean_less(saved.x, saved.y, old.x) * inverseSqrt(variance);
     return vec2<f32>(
         clamp(r, 1.0 / params.r_max, params.r_max),
         clamp(d, -params.d_max, params.d_max),

@@ -34,10 +34,9 @@ fn moment_sum(part: vec4<f32>, k: f32) -> f32 {
     return part.z + part.x * (part.y - k);
 }
 
-// sum((x - mean)^2) of a partial, for mean = k + d.
+// sum((x - mean)^2) of a partial, for mean = k + d. Uses state.wgsl.
 fn moment_squares(part: vec4<f32>, k: f32, d: f32) -> f32 {
-    // (k - part.y) + d, see centred.wgsl.
-    let off = -fma(d, -1.0, part.y - k);
+    let off = mean_less(k, d, part.y);
     return part.w - off * (2.0 * part.z - part.x * off);
 }
 

@@ -23,6 +23,11 @@ fn set_state(i: u32, value: vec4<f32>) {
     state[word + 3u] = bits.w;
 }
 
+// K + d - a for a mean K + d, by an fma as in centred.wgsl.
+fn mean_less(k: f32, d: f32, a: f32) -> f32 {
+    return -fma(d, -1.0, a - k);
+}
+
 fn saved_index(c: u32) -> u32 {
     return 1u + c;
 }

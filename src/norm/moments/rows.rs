@@ -4,7 +4,7 @@ use crate::gpu::{DType, Device, Recorder, Tensor};
 use crate::kernels::{Merge, merge_moments, merge_sums};
 use crate::norm::checks;
 use crate::plan::{Channels, Parts};
-use crate::{Error, Result};
+use crate::{Error, Result, Shape};
 
 /// One row of a tensor of moments `[rows, C, 4]` or of sums `[rows, C, 2]`: where a result goes.
 #[derive(Clone, Copy, Debug)]
@@ -127,8 +127,7 @@ pub(super) fn rows_of(
     }
     match tensor.shape().dims() {
         [rows @ .., channels, last] if *last == kind.values() && *channels > 0 => {
-            let rows = rows.iter().fold(1, |all: usize, &n| all.saturating_mul(n));
-            Ok((rows, *channels))
+            Ok((Shape::from(rows).numel(), *channels))
         }
         _ => Err(Error::Shape {
             name,
