@@ -19,6 +19,10 @@ pub(crate) fn numbers(cases: u64, flavours: u64) -> impl Iterator<Item = u64> {
     (0..cases).map(move |case| ((case / each) << INDEX_BITS) | (case % each))
 }
 
+pub(crate) fn same_flavour(a: u64, b: u64) -> bool {
+    a >> INDEX_BITS == b >> INDEX_BITS
+}
+
 /// Devices that are made anew for every so many flavours, since a device keeps what it has compiled.
 pub(crate) struct Devices {
     flavours: u64,

@@ -27,6 +27,7 @@ mod replayable;
 mod report;
 mod rerun;
 mod shaders;
+mod workers;
 
 #[allow(dead_code, reason = "shared with the tests of the GPU")]
 #[path = "../gpu/bounds.rs"]
@@ -141,7 +142,7 @@ fn run(effort: &Effort, file: &str) {
 }
 
 #[test]
-#[ignore = "the full counts take half an hour"]
+#[ignore = "the full counts take an hour"]
 fn in_full() {
     run(&Effort::FULL, "reliability.json");
 }

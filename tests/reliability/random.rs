@@ -7,9 +7,10 @@ use wgnorm::Device;
 
 use crate::draw::Drawn;
 use crate::effort::Effort;
-use crate::flavour::{Devices, numbers};
+use crate::flavour::{Devices, numbers, same_flavour};
 use crate::replayable;
 use crate::report::Report;
+use crate::workers;
 
 /// Runs the case of one number alone.
 const ONE_CASE: &str = "WGNORM_CASE";
@@ -29,23 +30,33 @@ pub(crate) fn run(_: &Device, effort: &Effort, report: &mut Report) {
         None => numbers(effort.random, effort.flavours).collect(),
     };
     report.seeds("random", &seeds);
+    // The cases of a flavour go to one device, which compiles their kernels once.
+    let flavours: Vec<&[u64]> = seeds.chunk_by(|a, b| same_flavour(*a, *b)).collect();
+    let outcomes = workers::each(&flavours, Devices::new, |devices, flavour| {
+        let check = |&seed| check(devices.get(seed), seed, one.is_some());
+        flavour.iter().map(check).collect::<Vec<_>>()
+    });
     let mut figures = Figures::default();
-    let mut devices = Devices::new();
-    for seed in seeds {
-        let device = devices.get(seed);
-        let drawn = Drawn::of(device, seed);
-        if one.is_some() {
-            println!("{drawn:?}");
-        }
+    for outcome in outcomes.into_iter().flatten() {
         figures.cases += 1;
-        if let Ok(error) = catch_unwind(AssertUnwindSafe(|| drawn.check(device))) {
-            figures.worst_l2 = figures.worst_l2.max(error);
-        } else {
-            figures.failures += 1;
-            report.violation(failure(&drawn, seed));
+        match outcome {
+            Ok(error) => figures.worst_l2 = figures.worst_l2.max(error),
+            Err(failure) => {
+                figures.failures += 1;
+                report.violation(failure);
+            }
         }
     }
     report.set("random", &figures);
+}
+
+/// The error of the case of a number, or what to do about its failure.
+fn check(device: &Device, seed: u64, prints: bool) -> Result<f64, String> {
+    let drawn = Drawn::of(device, seed);
+    if prints {
+        println!("{drawn:?}");
+    }
+    catch_unwind(AssertUnwindSafe(|| drawn.check(device))).map_err(|_| failure(&drawn, seed))
 }
 
 /// What to do about a case that fails; the panic before it says what is wrong.

@@ -2,9 +2,6 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use serde::Serialize;
 use wgnorm::Device;
@@ -13,6 +10,7 @@ use wgnorm::shaders::{self, Shader};
 use crate::effort::Effort;
 use crate::report::Report;
 use crate::targets::{Needs, Parsed};
+use crate::workers;
 
 /// The key `shaders` of the file.
 #[derive(Serialize)]
@@ -34,28 +32,24 @@ pub(crate) fn run(_: &Device, effort: &Effort, report: &mut Report) {
     // Shaders of one kind follow each other, so that every so many are of all kinds.
     let taken: Vec<(usize, &Shader)> = all.iter().enumerate().step_by(effort.shader_step).collect();
     let validator = Validator::found();
-    let (next, programs) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let errors = Mutex::new(Vec::new());
-    let work = || {
-        while let Some((number, shader)) = taken.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let sets = overrides(shader, *number, effort.overrides);
-            programs.fetch_add(sets.len(), Ordering::Relaxed);
-            for error in defects(shader, &sets, validator) {
-                let kernel = shader.kernel;
-                let error = format!("shaders: {kernel}, number {number}: {error}");
-                errors.lock().unwrap().push(error);
-            }
-        }
-    };
-    let workers = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
-    let errors = errors.into_inner().unwrap();
+    let results = workers::each(
+        &taken,
+        || (),
+        |(), &(number, shader)| {
+            let sets = overrides(shader, number, effort.overrides);
+            let found = defects(shader, &sets, validator);
+            let name = |error| format!("shaders: {}, number {number}: {error}", shader.kernel);
+            (sets.len(), found.into_iter().map(name).collect::<Vec<_>>())
+        },
+    );
+    let programs = results.iter().map(|(sets, _)| sets).sum();
+    let errors: Vec<String> = results.into_iter().flat_map(|(_, found)| found).collect();
     let mut targets = vec!["SPIR-V 1.3", "MSL", "HLSL"];
     targets.extend(validator.map(|_| "spirv-val"));
     let counts = Counts {
         variants: taken.len(),
         of: all.len(),
-        programs: programs.into_inner(),
+        programs,
         targets,
         errors: errors.len(),
     };
