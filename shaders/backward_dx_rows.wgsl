@@ -107,30 +107,14 @@ fn store_word(
     }
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
-    let lane = here.lane;
-    let group = group_index(group_id);
-    if group >= params.groups {
-        return;
-    }
-    let mirrored = params.groups - 1u - group;
-    let slice = slice_of(mirrored, lane);
-    if !writes_words() && slice.index != 0u {
-        return;
-    }
-    let own = gradient_of(slice.slot, slice.index == 0u, here);
-    if !writes_words() {
-        return;
-    }
-    var next = own;
-    if STRADDLES {
-        next = gradient_of(next_slot(slice.slot), false, here);
-    }
+// The word of gates that the lane reads next.
+var<private> gate: u32;
+
+// Writes the lane's words of one slot.
+fn write_piece(slice: Slice, lane: u32, own: Gradient, next: Gradient) {
     let stride = stride_of(slice);
     let end = stride.end;
     var c0 = cursor_at(slice, slice.begin + place_of(lane));
-    var gate = gate_index(mirrored, lane);
     while c0.at < end {
         let gates = gate_bits(gate);
         var gate_shift = 0u;
@@ -154,5 +138,44 @@ fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation
             c0 = advance(c1, stride);
         }
         gate += WORKGROUP;
+    }
+}
+
+// Of each slot that the lane takes in turns, and of the one behind it.
+var<private> owns: array<Gradient, TURNS>;
+var<private> nexts: array<Gradient, TURNS>;
+
+@compute @workgroup_size(WORKGROUP)
+fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
+    let lane = here.lane;
+    let group = group_index(group_id);
+    if group >= params.groups {
+        return;
+    }
+    let mirrored = params.groups - 1u - group;
+    let slice = slice_of(mirrored, lane);
+    if !writes_words() && slice.index != 0u {
+        return;
+    }
+    for (var t = 0u; t < turns(); t++) {
+        let slot = in_turn(slice, t).slot;
+        owns[t] = gradient_of(slot, slice.index == 0u, here);
+        if STRADDLES && writes_words() {
+            nexts[t] = gradient_of(next_slot(slot), false, here);
+        } else {
+            nexts[t] = owns[t];
+        }
+    }
+    if !writes_words() {
+        return;
+    }
+    gate = gate_index(mirrored, lane);
+    var begin = slice.begin;
+    while begin < slice.end {
+        let end = pieces_end(begin, 1u, slice.end);
+        for (var t = 0u; t < turns(); t++) {
+            write_piece(piece_of(slice, t, begin, end), lane, owns[t], nexts[t]);
+        }
+        begin = end;
     }
 }

@@ -11,18 +11,20 @@
 // Words whose sums stay apart from the total, no fewer than have their gates in one word.
 const PART: u32 = max(32u / WIDTH, 16u);
 
+// The word of gates that the lane reads next.
+var<private> gate: u32;
+
 // The sums of dy and dy * (x - mean) over this lane's words, in three levels as in moments_rows.wgsl.
-fn lane_sums(slice: Slice, here: Invocation, group: u32, saved: vec4<f32>) -> vec2<f32> {
+fn lane_sums(slice: Slice, lane: u32, saved: vec4<f32>) -> vec2<f32> {
     let k = saved.x;
     let d = saved.y;
     let affine = gate_affine(slice.slot, saved);
     let scale = Word(affine.x);
     let shift = Word(affine.y);
-    var gate = gate_index(group, here.lane);
     var sum_dy = Word(0.0);
     var sum_dy_x = Word(0.0);
     var stride = stride_of(slice);
-    var c0 = cursor_at(slice, slice.begin + place_of(here.lane));
+    var c0 = cursor_at(slice, slice.begin + place_of(lane));
     while c0.at < slice.end {
         let long_end = min(c0.at + 32u * PART * walkers(), slice.end);
         var long_dy = Word(0.0);
@@ -66,6 +68,34 @@ fn lane_sums(slice: Slice, here: Invocation, group: u32, saved: vec4<f32>) -> ve
     return vec2<f32>(word_sum(sum_dy), word_sum(sum_dy_x));
 }
 
+// Of each slot that the lane takes in turns: its statistics, and the sums of some pieces and of all before
+// them.
+var<private> saveds: array<vec4<f32>, TURNS>;
+var<private> part_sums: array<vec2<f32>, TURNS>;
+var<private> all_sums: array<vec2<f32>, TURNS>;
+
+// Goes through the slice piece by piece, each of them of all slots.
+fn sum_pieces(slice: Slice, lane: u32) {
+    for (var t = 0u; t < turns(); t++) {
+        saveds[t] = state_at(saved_index(statistic_of(in_turn(slice, t).slot)));
+    }
+    var begin = slice.begin;
+    while begin < slice.end {
+        let part_end = pieces_end(begin, 32u, slice.end);
+        while begin < part_end {
+            let end = pieces_end(begin, 1u, part_end);
+            for (var t = 0u; t < turns(); t++) {
+                part_sums[t] += lane_sums(piece_of(slice, t, begin, end), lane, saveds[t]);
+            }
+            begin = end;
+        }
+        for (var t = 0u; t < turns(); t++) {
+            all_sums[t] += part_sums[t];
+            part_sums[t] = vec2<f32>(0.0);
+        }
+    }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn backward_sums_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     let lane = here.lane;
@@ -74,10 +104,14 @@ fn backward_sums_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocati
         return;
     }
     let slice = slice_of(group, lane);
-    let saved = state_at(saved_index(statistic_of(slice.slot)));
-    let sums = walkers_sum(lane_sums(slice, here, group, saved), here);
-    if leaves(lane) {
-        // rstd is the slot's, so it leaves the sum.
-        set_state(slot_partial(slice.slot, slice.index), vec4<f32>(sums.x, sums.y * saved.z, 0.0, 0.0));
+    gate = gate_index(group, lane);
+    sum_pieces(slice, lane);
+    for (var t = 0u; t < turns(); t++) {
+        let sums = walkers_sum(all_sums[t], here);
+        if leaves(lane) {
+            // rstd is the slot's, so it leaves the sum.
+            let partial = vec4<f32>(sums.x, sums.y * saveds[t].z, 0.0, 0.0);
+            set_state(slot_partial(in_turn(slice, t).slot, slice.index), partial);
+        }
     }
 }

@@ -61,22 +61,42 @@ fn lane_sums(slice: Slice, lane: u32, k: f32) -> vec3<f32> {
     return vec3<f32>(word_sum(s), word_sum(q), word_sum(n));
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn moments_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
-    let lane = here.lane;
-    let group = group_index(group_id);
-    if group >= params.groups {
-        return;
+// Of each slot that the lane takes in turns: the pivot, and the sums of some pieces and of all before them.
+var<private> pivots: array<f32, TURNS>;
+var<private> part_sums: array<vec3<f32>, TURNS>;
+var<private> all_sums: array<vec3<f32>, TURNS>;
+
+// Goes through the slice piece by piece, each of them of all slots.
+fn sum_pieces(slice: Slice, lane: u32) {
+    for (var t = 0u; t < turns(); t++) {
+        pivots[t] = slice_pivot(in_turn(slice, t));
     }
-    let slice = slice_of(group, lane);
-    let k = slice_pivot(slice);
-    let own = lane_sums(slice, lane, k);
+    var begin = slice.begin;
+    while begin < slice.end {
+        let part_end = pieces_end(begin, 32u, slice.end);
+        while begin < part_end {
+            let end = pieces_end(begin, 1u, part_end);
+            for (var t = 0u; t < turns(); t++) {
+                part_sums[t] += lane_sums(piece_of(slice, t, begin, end), lane, pivots[t]);
+            }
+            begin = end;
+        }
+        for (var t = 0u; t < turns(); t++) {
+            all_sums[t] += part_sums[t];
+            part_sums[t] = vec3<f32>(0.0);
+        }
+    }
+}
+
+// Leaves the partial of the slot of a turn.
+fn leave_moment(slice: Slice, turn: u32, here: Invocation) {
+    let own = all_sums[turn];
     let sums = walkers_sum(own.xy, here);
     var valid_n = 0.0;
     if has(MASKED) {
         valid_n = walkers_sum(vec2<f32>(own.z, 0.0), here).x;
     }
-    if !leaves(lane) {
+    if !leaves(here.lane) {
         return;
     }
     var n = params.n;
@@ -86,9 +106,23 @@ fn moments_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
     if has(MASKED) {
         n = valid_n;
     }
-    set_state(slot_partial(slice.slot, slice.index), vec4<f32>(n, k, sums.x, sums.y));
+    set_state(slot_partial(slice.slot, slice.index), vec4<f32>(n, pivots[turn], sums.x, sums.y));
     if slice.index == 0u {
         keep_running(slice.slot);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn moments_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
+    let lane = here.lane;
+    let group = group_index(group_id);
+    if group >= params.groups {
+        return;
+    }
+    let slice = slice_of(group, lane);
+    sum_pieces(slice, lane);
+    for (var t = 0u; t < turns(); t++) {
+        leave_moment(in_turn(slice, t), t, here);
     }
     if group == 0u && lane == 0u && has(HAS_TRACKED) {
         let count = tracked[0] + 1u;

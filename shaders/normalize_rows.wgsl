@@ -76,24 +76,14 @@ fn normalized(x: Word, own: Affine, next: Affine, c: Cursor, stride: Stride) -> 
     return offset_by(gained(xhat, gains) + spread(own.shift, next.shift, c, stride), gains);
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
-    let lane = here.lane;
-    let group = group_index(group_id);
-    if group >= params.groups {
-        return;
-    }
-    let mirrored = params.groups - 1u - group;
-    let slice = slice_of(mirrored, lane);
-    let own = affine_of(slice.slot, slice.index == 0u && leads(slice.slot), here);
-    var next = own;
-    if STRADDLES {
-        next = affine_of(next_slot(slice.slot), false, here);
-    }
+// The words of gates that the lane writes next.
+var<private> gate: u32;
+
+// Writes the lane's words of one slot.
+fn write_piece(slice: Slice, lane: u32, own: Affine, next: Affine) {
     let stride = stride_of(slice);
     let end = stride.end;
     var c0 = cursor_at(slice, slice.begin + place_of(lane));
-    var gate = gate_index(mirrored, lane);
     while c0.at < end {
         var gates = 0u;
         var gate_shift = 0u;
@@ -141,5 +131,38 @@ fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) 
             state[gate] = gates;
             gate += WORKGROUP;
         }
+    }
+}
+
+// Of each slot that the lane takes in turns, and of the one behind it.
+var<private> owns: array<Affine, TURNS>;
+var<private> nexts: array<Affine, TURNS>;
+
+@compute @workgroup_size(WORKGROUP)
+fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) {
+    let lane = here.lane;
+    let group = group_index(group_id);
+    if group >= params.groups {
+        return;
+    }
+    let mirrored = params.groups - 1u - group;
+    let slice = slice_of(mirrored, lane);
+    for (var t = 0u; t < turns(); t++) {
+        let slot = in_turn(slice, t).slot;
+        owns[t] = affine_of(slot, slice.index == 0u && leads(slot), here);
+        if STRADDLES {
+            nexts[t] = affine_of(next_slot(slot), false, here);
+        } else {
+            nexts[t] = owns[t];
+        }
+    }
+    gate = gate_index(mirrored, lane);
+    var begin = slice.begin;
+    while begin < slice.end {
+        let end = pieces_end(begin, 1u, slice.end);
+        for (var t = 0u; t < turns(); t++) {
+            write_piece(piece_of(slice, t, begin, end), lane, owns[t], nexts[t]);
+        }
+        begin = end;
     }
 }

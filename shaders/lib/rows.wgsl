@@ -23,7 +23,8 @@ struct Params {
     slices: u32, // of one slot in this window
     slice_units: u32, // of 32 words in each slice
     more_units: u32, // slices with one more of them
-    turns: u32, // slots that a lane takes one after the other
+    turns: u32, // slots that a lane takes in turns
+    piece_words: u32, // of one of them, before the next turn
     lanes: u32, // that walk along one slot, each with every such word of it: a power of two
     step_words: u32, // that many words on are so many words
     step_elements: u32, // and rows that begin so many elements later
@@ -63,6 +64,16 @@ fn slice_of(group: u32, lane: u32) -> Slice {
         begin * 32u,
         min(end * 32u, params.slot_words),
     );
+}
+
+// Some words of the slot that a lane takes in this turn.
+fn piece_of(slice: Slice, turn: u32, begin: u32, end: u32) -> Slice {
+    return Slice(slice.slot + turn * WORKGROUP, slice.index, begin, end);
+}
+
+// All of them in the slice.
+fn in_turn(slice: Slice, turn: u32) -> Slice {
+    return piece_of(slice, turn, slice.begin, slice.end);
 }
 
 // Whether the lane leaves the results of its slice.

@@ -65,6 +65,7 @@ params! {
         slice_units: u32,
         more_units: u32,
         turns: u32,
+        piece_words: u32,
         lanes: u32,
         step_words: u32,
         step_elements: u32,
@@ -145,6 +146,7 @@ impl RowsParams {
             slice_units: units / rows.slices,
             more_units: units % rows.slices,
             turns: rows.turns,
+            piece_words: rows.piece_words,
             lanes: rows.lanes,
             step_words: rows.lanes % rows.row_words,
             // It may wrap around, but then no second row is ever reached.

@@ -2,6 +2,7 @@
 
 use super::columns::Tile;
 use super::resident::Resident;
+use super::rows::Walk;
 use super::tuning::{MAX_FOLDED, MAX_LANE_WORDS, MAX_MERGED, MAX_PARTIALS, Tuning};
 use super::windows::Window;
 use super::word::Words;
@@ -39,6 +40,10 @@ const SMALL: usize = 1 << 19;
 
 /// Elements of a tensor up to which one dispatch is better than two, whatever its words.
 const TINY: usize = 32_768;
+
+const fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
 
 impl Chooser<'_> {
     pub(super) fn layout(&self, options: PlanOptions) -> Layout {
@@ -121,14 +126,13 @@ impl Chooser<'_> {
         } else {
             Form::Ragged
         };
-        let walkers = if self.are_apart(word, form) { 1 } else { lanes };
-        let max_merged = MAX_MERGED * walkers as usize / self.reduction.fan;
+        let walk = self.walk(word, form);
+        let max_merged = MAX_MERGED * walk.walkers / (self.reduction.fan * walk.turns);
         let max_partials = max_merged.min(self.max_folded(lanes));
         let most = (max_partials / self.parts()).max(1);
-        let of =
-            |window: &Window| Rows::slices(window.view, word, form, self.tuning, walkers, most);
+        let of = |window: &Window| Rows::slices(window.view, word, form, self.tuning, walk, most);
         let slices = self.windows.iter().map(of).max().unwrap_or(1);
-        let new = |window| Geometry::Rows(Rows::new(window, word, form, slices, [walkers, lanes]));
+        let new = |window| Geometry::Rows(Rows::new(window, word, form, slices, walk, lanes));
         self.with_all_partials(Layout {
             strategy: Strategy::SplitRows,
             word,
@@ -140,17 +144,46 @@ impl Chooser<'_> {
         })
     }
 
-    /// Whether each lane of split rows has a slot of its own, and can merge what it has to.
-    fn are_apart(&self, word: Word, form: Form) -> bool {
+    /// Who walks along the slots of split rows: each lane along slots of its own, in turns, if it can merge what
+    /// it has to.
+    fn walk(&self, word: Word, form: Form) -> Walk {
         let view = self.reduction.view;
         let bytes = [view.inner, view.slot_len()].map(|n| n * self.reduction.dtype.size() as usize);
         let most = (MAX_MERGED / self.reduction.fan).min(self.max_folded(self.tuning.workgroup));
+        let turns = self.turns(word, form);
         let fits = |window: &Window| {
-            let words = Rows::slot_words(window.view, word, form);
-            let merges = words.div_ceil(MAX_LANE_WORDS) * self.parts() <= most;
-            merges && self.tuning.are_apart(window.view.count, bytes, self.pass)
+            let words = turns * Rows::slot_words(window.view, word, form);
+            let merges = turns * words.div_ceil(MAX_LANE_WORDS) * self.parts() <= most;
+            let slots = window.view.count;
+            merges && self.tuning.are_apart(slots, bytes, turns, self.pass)
         };
-        self.windows.iter().all(fits)
+        if !self.windows.iter().all(fits) {
+            return Walk::together(self.tuning.workgroup as usize);
+        }
+        let row_words = Rows::row_words(view.inner, word, form);
+        let piece_rows = Tuning::piece_words(self.pass).div_ceil(row_words);
+        Walk {
+            walkers: 1,
+            turns,
+            piece_words: if turns == 1 {
+                usize::MAX
+            } else {
+                piece_rows * row_words
+            },
+        }
+    }
+
+    /// How many slots a lane with slots of its own takes in turns, in all windows.
+    fn turns(&self, word: Word, form: Form) -> usize {
+        let row_bytes = self.reduction.view.inner * self.reduction.dtype.size() as usize;
+        let turns = |window: &Window| {
+            let slot_words = Rows::slot_words(window.view, word, form);
+            self.tuning.walk_turns(window.view, slot_words, row_bytes)
+        };
+        if self.reduction.fan > 1 || self.parts() > 1 {
+            return 1;
+        }
+        self.windows.iter().map(turns).reduce(gcd).unwrap_or(1)
     }
 
     /// Whether rows can be read in wide words: such a word may straddle a slot and its next, but neither two

@@ -23,6 +23,8 @@ pub(crate) use columns::{Columns, SPANS};
 pub(crate) use cut::{Cut, Geometry};
 pub(crate) use reduction::{Gains, Reduction};
 pub(crate) use rows::Rows;
+#[cfg(test)]
+pub(crate) use tuning::MAX_TURNS;
 pub(crate) use tuning::{Tuning, UNIT};
 pub(crate) use word::{Half, Word};
 

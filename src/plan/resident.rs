@@ -1,6 +1,7 @@
 //! The resident strategy: a workgroup holds whole slots in its registers, so that a forward or a
 //! backward is one dispatch that reads its inputs once.
 
+use super::rows::Walk;
 use super::tuning::Tuning;
 use super::windows::Window;
 use super::{Columns, Form, Gains, Geometry, Pass, Rows, Word};
@@ -41,7 +42,14 @@ impl Resident {
         if words_held > held {
             return None;
         }
-        let rows = Rows::new(window, word, Form::Whole, 1, [lanes as u32; 2]);
+        let rows = Rows::new(
+            window,
+            word,
+            Form::Whole,
+            1,
+            Walk::together(lanes),
+            lanes as u32,
+        );
         let gained = gains == Gains::Elements;
         let turns = tuning.turns(view.count.div_ceil(shares), words_held, gained);
         Some(Self {

@@ -21,13 +21,37 @@ pub(crate) struct Rows {
     /// Slices of a slot in this window, and the first one's number.
     pub(crate) slices: u32,
     pub(crate) first_slice: u32,
-    /// Slots that a lane takes one after the other.
+    /// Slots that a lane takes in turns.
     pub(crate) turns: u32,
+    /// Words of one of them that a lane walks along before the next one's turn.
+    pub(crate) piece_words: u32,
     /// Lanes that walk along one slot, and slots of one workgroup.
     pub(crate) lanes: u32,
     pub(crate) slots_per_group: u32,
     /// Elements of the binding before the window.
     pub(crate) shift: u32,
+}
+
+/// How the lanes of a workgroup share its slots.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walk {
+    /// Lanes that walk along one slot.
+    pub(super) walkers: usize,
+    /// Slots that each of them takes in turns.
+    pub(super) turns: usize,
+    /// Words of one of them before the next one's turn: whole rows.
+    pub(super) piece_words: usize,
+}
+
+impl Walk {
+    /// All lanes along one slot, from its first to its last word.
+    pub(super) const fn together(walkers: usize) -> Self {
+        Self {
+            walkers,
+            turns: 1,
+            piece_words: usize::MAX,
+        }
+    }
 }
 
 impl Rows {
@@ -37,7 +61,7 @@ impl Rows {
     }
 
     /// How many words a row touches at the most, wherever it begins.
-    fn row_words(inner: usize, word: Word, form: Form) -> usize {
+    pub(super) fn row_words(inner: usize, word: Word, form: Form) -> usize {
         match form {
             Form::Ragged => (inner + 2 * (word.width() - 1)) / word.width(),
             _ => inner / word.width(),
@@ -50,23 +74,23 @@ impl Rows {
         word: Word,
         form: Form,
         tuning: &Tuning,
-        walkers: u32,
+        walk: Walk,
         most: usize,
     ) -> usize {
         let words = Self::slot_words(view, word, form);
-        let least = words.div_ceil(walkers as usize * MAX_LANE_WORDS);
-        let side_by_side = (tuning.workgroup / walkers) as usize;
+        let least = (walk.turns * words).div_ceil(walk.walkers * MAX_LANE_WORDS);
+        let side_by_side = walk.turns * (tuning.workgroup as usize / walk.walkers);
         let slices = tuning.slices(view.count.div_ceil(side_by_side), words * side_by_side);
         slices.min(most).max(least)
     }
 
-    /// `walkers` of a workgroup's lanes walk along one slot.
     pub(super) fn new(
         window: &Window,
         word: Word,
         form: Form,
         slices: usize,
-        [walkers, lanes]: [u32; 2],
+        walk: Walk,
+        lanes: u32,
     ) -> Self {
         let view = window.view;
         let slot_words = Self::slot_words(view, word, form);
@@ -79,9 +103,10 @@ impl Rows {
             slot_words: slot_words as u32,
             slices: slices.min(slot_words.div_ceil(UNIT)) as u32,
             first_slice: (window.part * slices) as u32,
-            turns: 1,
-            lanes: walkers,
-            slots_per_group: lanes / walkers,
+            turns: walk.turns as u32,
+            piece_words: walk.piece_words.min(slot_words) as u32,
+            lanes: walk.walkers as u32,
+            slots_per_group: lanes / walk.walkers as u32 * walk.turns as u32,
             shift: window.shift(),
         }
     }

@@ -1,6 +1,7 @@
 //! What suits a class of device, and the bounds that keep every device right.
 
 use super::{Pass, Word};
+use crate::View;
 use crate::gpu::DeviceClass;
 
 /// What suits a class of device. The two pull apart: measured on lavapipe, one 8-lane subgroup
@@ -26,8 +27,8 @@ pub(crate) struct Tuning {
     pub(crate) held_wanted: usize,
     /// Lanes that share a resident slot, at the least.
     pub(crate) least_lanes: usize,
-    /// Bytes of a row up to which each lane of split rows has a slot of its own, where it reads x alone and
-    /// where it reads dy too.
+    /// Bytes of a row up to which each lane of split rows has slots of its own, and where it reads dy too and
+    /// has but one.
     apart_bytes: [usize; 2],
     /// Bytes of a slot up to which it does so where it reads x alone: pivots cost short slots most.
     apart_slot_bytes: usize,
@@ -56,8 +57,18 @@ const MAX_TURN_LOOPS: usize = 49_152;
 /// The most partial results, and the most samples, that one lane may fold into those of a gain or a
 /// channel.
 pub(crate) const MAX_FOLDED: usize = 49_152;
+/// The most slots that a lane takes in turns: `TURNS` of `shaders/lib/lanes_apart.wgsl`.
+pub(crate) const MAX_TURNS: usize = 32;
+/// Bytes that a workgroup with as many slots reads on before it goes to the next row of them.
+const RUN_BYTES: usize = 131_072;
+/// Words of a row that are worth a turn.
+const LEAST_ROW_WORDS: usize = 4;
 /// Words in the unit by which a slot is cut: slices begin where a GPU's memory transactions do.
 pub(crate) const UNIT: usize = 32;
+
+const fn reads_dy(pass: Pass) -> bool {
+    matches!(pass, Pass::Backward | Pass::Gated | Pass::CumulativeGated)
+}
 
 impl Tuning {
     pub(crate) fn of(class: DeviceClass) -> Self {
@@ -95,17 +106,47 @@ impl Tuning {
         }
     }
 
-    /// Whether each lane of split rows takes one of so many slots for itself, of which a row and the whole
+    /// Whether each lane of split rows takes so many of so many slots for itself, of which a row and the whole
     /// have so many bytes. On lavapipe a forward of 28x28 went from 1.28 to 1.18 copies by that, one of 7x7
     /// from 1.8 to 1.4 and its backward from 5.0 to 3.4; group norm, whose short slots take their pivots side by
-    /// side then, from 1.85 to 1.20. More places far apart are more than memory reads ahead: from 14x14 on a
-    /// backward is slower by that, and at 56x56 a forward is faster or slower as others use the memory.
-    pub(crate) fn are_apart(&self, slots: usize, [row, slot]: [usize; 2], pass: Pass) -> bool {
-        let reads_dy = matches!(pass, Pass::Backward | Pass::Gated | Pass::CumulativeGated);
+    /// side then, from 1.85 to 1.20. More places far apart are more than memory reads ahead: with one slot for
+    /// each lane a backward is slower by that from 14x14 on, and at 56x56 a forward is faster or slower as others
+    /// use the memory.
+    pub(crate) fn are_apart(
+        &self,
+        slots: usize,
+        [row, slot]: [usize; 2],
+        turns: usize,
+        pass: Pass,
+    ) -> bool {
         // No lane may go without a slot.
         let idles = !slots.is_multiple_of(self.workgroup as usize);
-        let is_short = slot <= self.apart_slot_bytes && !reads_dy;
-        !idles && (row <= self.apart_bytes[usize::from(reads_dy)] || is_short)
+        let is_far = reads_dy(pass) && turns == 1;
+        let is_short = slot <= self.apart_slot_bytes && !reads_dy(pass);
+        !idles && (row <= self.apart_bytes[usize::from(is_far)] || is_short)
+    }
+
+    /// How many slots of a view each lane takes in turns where it has slots of its own, so that a workgroup goes
+    /// through the memory on and on. On lavapipe that takes a backward of 7x7 from 4.2 to 2.9 copies and one of
+    /// 14x14 from 3.0 to 2.5; a forward is hardly faster on a quiet machine, but no slower while others use the
+    /// memory, where it went from 2.4 to 1.7 and from 1.9 to 1.4.
+    pub(crate) fn walk_turns(&self, view: View, slot_words: usize, row_bytes: usize) -> usize {
+        if view.outer == 1 || slot_words < LEAST_ROW_WORDS * view.outer {
+            return 1;
+        }
+        let side_by_side = view.count / self.workgroup as usize;
+        let slices = (slot_words / self.words_per_partial).max(1);
+        let busy = side_by_side * slices / self.target_groups;
+        let near = RUN_BYTES / (row_bytes * self.workgroup as usize);
+        let most = busy.min(near).clamp(1, MAX_TURNS);
+        let divides = |turns: &usize| side_by_side.is_multiple_of(*turns);
+        (1..=most).rev().find(divides).unwrap_or(1)
+    }
+
+    /// Words of a slot that a lane walks along before its next slot's turn, or all of a row that has more: whole
+    /// loops of a forward, and no more of a backward than memory reads ahead of in its three tensors.
+    pub(crate) const fn piece_words(pass: Pass) -> usize {
+        if reads_dy(pass) { 24 } else { 48 }
     }
 
     /// The most words that a resident lane may hold of x, and in a backward as many of dy: on a GPU

@@ -62,6 +62,7 @@ mod state;
 mod stored;
 mod structure;
 mod tails;
+mod turns;
 mod twins;
 mod windows;
 

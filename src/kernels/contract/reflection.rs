@@ -9,6 +9,7 @@ use super::super::{Flags, Form, Io, Reduce, backward_sums, fold_sums, moments};
 use super::targets::{Needs, Parsed};
 use super::{Subject, assert_found, for_every_variant, matrix, spoiled};
 use crate::gpu::{Access, Program};
+use crate::plan::MAX_TURNS;
 
 /// What WebGPU grants without asking for more.
 const MAX_STORAGE_BUFFERS: usize = 8;
@@ -209,10 +210,14 @@ fn check_constants(
 /// The constants that a choice of snippets brings.
 fn constants_of(io: Io) -> Vec<(&'static str, u32)> {
     let mut constants = vec![("WIDTH", io.word.width() as u32)];
+    let turns = match io.reduce {
+        Reduce::Apart => MAX_TURNS as u32,
+        _ => 1,
+    };
     constants.extend(match io.form {
-        Form::Whole | Form::Ragged => vec![],
+        Form::Whole | Form::Ragged => vec![("TURNS", turns)],
         Form::Span(words) => vec![("SPAN", words)],
-        Form::HeldRows(words) => vec![("HELD", words)],
+        Form::HeldRows(words) => vec![("TURNS", 1), ("HELD", words)],
         Form::HeldColumns(words) => vec![("SPAN", 1), ("HELD", words)],
     });
     constants
@@ -258,17 +263,17 @@ fn spoiled_shaders_are_found() {
         (
             "    eps: f32,\n    old_weight: f32,",
             "    old_weight: f32,\n    eps: f32,",
-            "field 24 of Params is Some((\"old_weight\"",
+            "field 25 of Params is Some((\"old_weight\"",
         ),
         (
             "    eps: f32,",
             "    @size(8) eps: f32,",
-            "Params has 144 bytes, the host half 140",
+            "Params has 148 bytes, the host half 144",
         ),
         (
             "    running_divisor: f32,",
             "    running_divisor: f32, more: vec4<f32>,",
-            "Params has 160 bytes, the host half 140",
+            "Params has 176 bytes, the host half 144",
         ),
         // Overrides and constants.
         (

@@ -6,7 +6,7 @@ use super::{
     Cut, Form, Gains, Geometry, Limits, MAX_ITERATIONS, Pass, Plan, Reduction, Rows, View,
 };
 use super::{columns, rows, slots::Fold};
-use crate::plan::{Columns, Reduce, SPANS, Strategy, Word};
+use crate::plan::{Columns, MAX_TURNS, Reduce, SPANS, Strategy, Word};
 
 /// Every whole number up to this one is an f32: what the kernels write as `n` of a partial.
 const MAX_EXACT: u64 = 1 << 24;
@@ -272,9 +272,15 @@ fn check_rows(plan: &Plan, cut: &Cut, rows: &Rows, pass: Pass) -> (u64, u64, u64
         assert_eq!(rows.slices, 1);
     } else {
         assert!([1, plan.workgroup].contains(&rows.lanes));
-        assert_eq!(rows.lanes * rows.slots_per_group, plan.workgroup);
+        assert_eq!(
+            rows.lanes * rows.slots_per_group,
+            plan.workgroup * rows.turns
+        );
         assert!(rows.slots.is_multiple_of(rows.slots_per_group));
-        assert_eq!(rows.turns, 1);
+        assert!((1..=MAX_TURNS as u32).contains(&rows.turns));
+        assert!(rows.turns == 1 || rows.lanes == 1);
+        assert!(rows.piece_words == rows.slot_words || rows.turns > 1);
+        assert!(rows.piece_words.is_multiple_of(rows.row_words));
     }
     // No slice is empty, and `n` of each is exact.
     let units = rows.slot_words.div_ceil(32);

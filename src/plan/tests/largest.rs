@@ -12,11 +12,15 @@ fn walked(plan: &Plan) -> u64 {
     match &cut.geometry {
         Geometry::Rows(geometry) => {
             let p = rows::Params::new(plan, cut, geometry);
-            let slice = p.slice_of(0, 0);
+            let slice = p.slice_of(0, 0, 0);
             let sums = [rows::MOMENTS, rows::BACKWARD_SUMS];
             let sums = sums.map(|sums| rows::sum(&p, &slice, 0, sums, |_, _| {}));
             let writes = [4, 2].map(|unroll| rows::write(&p, &slice, 0, unroll, |_, _| {}));
-            sums.into_iter().chain(writes).max().unwrap_or(0)
+            let turns = match plan.form {
+                Form::HeldRows(_) => 1,
+                _ => u64::from(p.turns),
+            };
+            turns * sums.into_iter().chain(writes).max().unwrap_or(0)
         }
         Geometry::Columns(geometry) => {
             let p = columns::Params::new(plan, cut, geometry);

@@ -3,7 +3,7 @@
 use super::{Cpu, Error, Gpu, Limits, PASSES, Pass, Plan, PlanOptions, Strategy, View};
 use super::{forced, groups, limits, slots, view};
 use crate::gpu::DeviceClass;
-use crate::plan::{Form, Reduce, Word};
+use crate::plan::{Form, Geometry, Reduce, Word};
 
 fn chosen(view: View, pass: Pass, class: DeviceClass) -> (Strategy, Word) {
     let plan = Plan::new(slots(view), pass, PlanOptions::default(), &limits(class));
@@ -247,4 +247,45 @@ fn refusals_carry_both_numbers() {
         ("channels", (1 << 28) + 1, 1 << 28)
     );
     assert_eq!(refusal(view(2, 10, 40_000), 3), ("workgroups", 10, 9));
+}
+
+/// The slots that a lane takes in turns, the rows of a piece of each, and the slices.
+fn turns(view: View, pass: Pass) -> (u32, u32, u32) {
+    let rows = forced(Some(Strategy::SplitRows));
+    let plan = Plan::new(slots(view), pass, rows, &limits(Cpu)).expect("a plan of rows");
+    match plan.cuts[0].geometry {
+        Geometry::Rows(rows) => (rows.turns, rows.piece_words / rows.row_words, rows.slices),
+        Geometry::Columns(_) => panic!("{plan:?}"),
+    }
+}
+
+#[test]
+fn lanes_take_slots_in_turns_where_rows_are_short_and_slots_many() {
+    // The rows of a piece in a forward and in a backward.
+    for (view, slots, rows, slices) in [
+        (view(64, 512, 49), 32, [4, 2], 4),
+        (view(32, 256, 196), 16, [1, 1], 4),
+        (view(32, 128, 784), 4, [1, 1], 2),
+        // Those of tests/gpu/turns.rs.
+        (view(3, 128, 16), 2, [3, 3], 1),
+        (view(5, 256, 49), 4, [4, 2], 1),
+        (view(4, 128, 196), 2, [1, 1], 1),
+        (view(6, 128, 45), 2, [4, 2], 1),
+        (view(150, 16, 49), 2, [4, 2], 1),
+        (view(300, 64, 25), 8, [7, 4], 8),
+    ] {
+        for (pass, rows) in [Pass::Forward, Pass::Backward].into_iter().zip(rows) {
+            let expected = (slots, rows, slices);
+            assert_eq!(turns(view, pass), expected, "{view:?} {pass:?}");
+        }
+    }
+    // One slot each where rows are long, slots few, or memory goes on from one row of a slot to its next.
+    for view in [
+        view(32, 64, 3136),
+        view(64, 16, 49),
+        view(64, 50, 169),
+        view(1, 512, 49),
+    ] {
+        assert_eq!(turns(view, Pass::Flat).0, 1, "{view:?}");
+    }
 }

@@ -72,8 +72,9 @@ fn split_rows(p: &rows::Params, cut: &Cut, sums: rows::Sums, ledger: &mut Ledger
     for group in groups(cut, p.grid_width, p.groups) {
         // Since the lanes that walk together last counted.
         let mut n = 0;
-        for lane in 0..p.workgroup {
-            let slice = p.slice_of(group, lane);
+        let turns = (0..p.turns).flat_map(|turn| (0..p.workgroup).map(move |lane| (turn, lane)));
+        for (turn, lane) in turns {
+            let slice = p.slice_of(group, lane, turn);
             rows::sum(p, &slice, lane, sums, |cursor, end| {
                 for component in p.members(cursor, end) {
                     let seen = p.word_of(cursor) * p.width + component;
@@ -96,28 +97,22 @@ fn split_rows(p: &rows::Params, cut: &Cut, sums: rows::Sums, ledger: &mut Ledger
                 assert_eq!(ledger.slot(Ledger::element(cut, seen)), slice.slot);
             }
             if (lane + 1) % p.lanes == 0 {
-                leave_rows(
-                    p,
-                    (group, lane + 1 - p.lanes),
-                    std::mem::take(&mut n),
-                    ledger,
-                );
+                leave_rows(p, &slice, std::mem::take(&mut n), ledger);
             }
         }
     }
 }
 
-/// The partial of the lanes that walk together, given the first one, and who owns the statistic.
-fn leave_rows(p: &rows::Params, (group, first): (u32, u32), n: u32, ledger: &mut Ledger) {
-    let slice = p.slice_of(group, first);
-    let before = |at| p.elements_before(&slice, at);
+/// The partial of the lanes that walk together along a slice, and who owns the statistic.
+fn leave_rows(p: &rows::Params, slice: &rows::Slice, n: u32, ledger: &mut Ledger) {
+    let before = |at| p.elements_before(slice, at);
     assert_eq!(
         n,
         before(slice.end) - before(slice.begin),
         "n of the partial"
     );
     assert!(n > 0, "a partial without elements");
-    ledger.leave_partial(p.slot_partial(&slice), slice.slot);
+    ledger.leave_partial(p.slot_partial(slice), slice.slot);
     if slice.index == 0 && p.slots_of.leads(slice.slot) {
         ledger.own(p.slots_of.statistic_of(slice.slot));
     }

@@ -43,6 +43,7 @@ pub(super) struct Params {
     slice_units: u32,
     more_units: u32,
     pub(super) turns: u32,
+    piece_words: u32,
     pub(super) lanes: u32,
     step_words: u32,
     step_elements: u32,
@@ -76,6 +77,7 @@ impl Params {
             slice_units: get("slice_units"),
             more_units: get("more_units"),
             turns: get("turns"),
+            piece_words: get("piece_words"),
             lanes: get("lanes"),
             step_words: get("step_words"),
             step_elements: get("step_elements"),
@@ -87,10 +89,15 @@ impl Params {
         lane % self.lanes
     }
 
-    pub(super) fn slice_of(&self, group: u32, lane: u32) -> Slice {
+    /// `slice_of`, of the slot that the lane takes in this turn.
+    pub(super) fn slice_of(&self, group: u32, lane: u32, turn: u32) -> Slice {
         let block = group / self.slices;
         let i = group - block * self.slices;
-        let slot = block * (self.workgroup / self.lanes) + lane / self.lanes;
+        let slot = if self.lanes == 1 {
+            block * self.workgroup * self.turns + lane + turn * self.workgroup
+        } else {
+            block
+        };
         let begin = i * self.slice_units + i.min(self.more_units);
         let end = begin + self.slice_units + u32::from(i < self.more_units);
         Slice {
@@ -99,6 +106,26 @@ impl Params {
             begin: begin * 32,
             end: (end * 32).min(self.slot_words),
         }
+    }
+
+    /// The pieces of a slice, one slot's of a lane.
+    fn pieces(&self, slice: &Slice) -> Vec<Slice> {
+        let mut pieces = Vec::new();
+        let mut begin = slice.begin;
+        while begin < slice.end {
+            let end = if self.lanes == 1 {
+                ((begin / self.piece_words + 1) * self.piece_words).min(slice.end)
+            } else {
+                slice.end
+            };
+            pieces.push(Slice {
+                begin,
+                end,
+                ..*slice
+            });
+            begin = end;
+        }
+        pieces
     }
 
     pub(super) fn shared_slot(&self, group: u32, turn: u32, lane: u32) -> Slice {
@@ -278,13 +305,26 @@ pub(super) const BACKWARD_SUMS: Sums = Sums {
     chunk: 16,
 };
 
-/// `lane_sums`: shows every word that is read with the end that masks it; returns its iterations.
+/// `sum_pieces`: shows every word that is read with the end that masks it; returns its iterations.
 pub(super) fn sum(
     params: &Params,
     slice: &Slice,
     lane: u32,
-    Sums { unroll, chunk }: Sums,
+    sums: Sums,
     mut read: impl FnMut(Cursor, u32),
+) -> u64 {
+    let pieces = params.pieces(slice);
+    let sum = |piece| 2 + sum_piece(params, piece, lane, sums, &mut read);
+    pieces.iter().map(sum).sum()
+}
+
+/// `lane_sums`.
+fn sum_piece(
+    params: &Params,
+    slice: &Slice,
+    lane: u32,
+    Sums { unroll, chunk }: Sums,
+    read: &mut impl FnMut(Cursor, u32),
 ) -> u64 {
     let chunk = chunk.max(32 / params.width);
     let mut iterations = 0;
@@ -307,7 +347,7 @@ pub(super) fn sum(
     iterations
 }
 
-/// The loop of a kernel that writes, which takes so many words at once.
+/// The loops of a kernel that writes, which takes so many words at once.
 pub(super) fn write(
     params: &Params,
     slice: &Slice,
@@ -316,13 +356,16 @@ pub(super) fn write(
     mut visit: impl FnMut(Cursor, u32),
 ) -> u64 {
     let mut iterations = 0;
-    let mut c = params.cursor_at(slice, slice.begin + params.place_of(lane));
-    while c.at < slice.end {
-        for _ in 0..unroll {
-            visit(c, slice.end);
-            c = params.advance(c);
+    for piece in params.pieces(slice) {
+        let mut c = params.cursor_at(&piece, piece.begin + params.place_of(lane));
+        while c.at < piece.end {
+            for _ in 0..unroll {
+                visit(c, piece.end);
+                c = params.advance(c);
+            }
+            iterations += 1;
         }
-        iterations += 1;
+        iterations += 2;
     }
     iterations
 }
@@ -335,12 +378,18 @@ pub(super) fn iterations(plan: &Plan, rows: &Rows, pass: Pass) -> u64 {
     }
     let units = u64::from(rows.slot_words.div_ceil(32));
     let slice = units.div_ceil(rows.slices.max(1).into()) * 32;
-    let words = slice.div_ceil(rows.lanes.into());
+    let turns = u64::from(rows.turns);
+    let piece = slice.min(rows.piece_words.into());
+    // A slice may begin and end within one.
+    let pieces = turns * (slice.div_ceil(piece) + u64::from(turns > 1));
+    let words = piece.div_ceil(rows.lanes.into());
     // The gates of 8 words are read or written together.
-    let walk = |unroll: u64| words.div_ceil(unroll) + words.div_ceil(8);
+    let of_piece = |unroll: u64| words.div_ceil(unroll) + words.div_ceil(8);
+    let walk = |unroll: u64| pieces * (2 + of_piece(unroll));
     let sums = |Sums { unroll, chunk }: Sums| {
         let (unroll, chunk) = (u64::from(unroll), u64::from(chunk));
-        walk(unroll) + words.div_ceil(chunk) + words.div_ceil(32 * chunk)
+        let levels = words.div_ceil(chunk) + words.div_ceil(32 * chunk);
+        pieces * (4 + of_piece(unroll) + levels)
     };
     if pass == Pass::Flat {
         return walk(2);
@@ -349,8 +398,8 @@ pub(super) fn iterations(plan: &Plan, rows: &Rows, pass: Pass) -> u64 {
     let share = merged.div_ceil(rows.lanes.into());
     let share = share + share.div_ceil(32);
     let reduction = reduction(rows.lanes);
-    let slots = if plan.form == Form::Ragged { 2 } else { 1 };
-    let moments = 10 + sums(MOMENTS) + reduction;
+    let slots = turns * if plan.form == Form::Ragged { 2 } else { 1 };
+    let moments = 12 * turns + sums(MOMENTS) + reduction;
     let normalize = slots * (10 + 2 * share + 2 * reduction) + walk(4);
     let backward_sums = sums(BACKWARD_SUMS) + reduction;
     let backward_dx = slots * (share + reduction) + walk(2);

@@ -32,6 +32,7 @@ fn the_twins_of_rows_know_their_shaders() {
             "let block = group / params.slices; let i = group - block * params.slices; \
              let slot = slot_of_lane(block, lane);",
             "return place_of(lane) == 0u;",
+            "return Slice(slice.slot + turn * WORKGROUP, slice.index, begin, end);",
             "let begin = i * params.slice_units + min(i, params.more_units); \
              let end = begin + params.slice_units + select(0u, 1u, i < params.more_units);",
             "params.first_slice + i, begin * 32u, min(end * 32u, params.slot_words),",
@@ -83,7 +84,8 @@ fn the_twins_of_rows_know_their_shaders() {
             source,
             &[
                 "var c0 = cursor_at(slice, slice.begin + place_of(lane));",
-                "(next_slot(slice.slot),",
+                "(next_slot(slot),",
+                "let end = pieces_end(begin, 1u, slice.end);",
             ],
         );
     }
@@ -110,14 +112,22 @@ fn the_twins_of_rows_know_their_shaders() {
 fn the_twins_of_lanes_know_their_shaders() {
     holds(
         shader!("lib/lanes_together"),
-        &["return WORKGROUP;", "return lane;", "return block;"],
+        &[
+            "const TURNS: u32 = 1u;",
+            "return WORKGROUP;",
+            "return lane;",
+            "return block;",
+            "return end;",
+        ],
     );
     holds(
         shader!("lib/lanes_apart"),
         &[
             "return 1u;",
             "return 0u;",
-            "return block * WORKGROUP + lane;",
+            "const TURNS: u32 = 32u;",
+            "return block * WORKGROUP * params.turns + lane;",
+            "return min((begin / params.piece_words + pieces) * params.piece_words, end);",
         ],
     );
 }
@@ -186,7 +196,7 @@ fn the_twins_know_who_leads_and_what_is_left() {
     holds(
         shader!("normalize_rows"),
         &[
-            "affine_of(slice.slot, slice.index == 0u && leads(slice.slot), here)",
+            "affine_of(slot, slice.index == 0u && leads(slot), here)",
             "if owns && place_of(here.lane) == 0u { if has(SAVE) { set_state(saved_index(c), statistics); }",
             "let gains = written_gains(c); return offset_by(gained(xhat, gains)",
         ],
@@ -199,10 +209,21 @@ fn the_twins_know_who_leads_and_what_is_left() {
            if has(SAVE) { set_state(saved_index(c), column_statistics(c, i)); }",
         ],
     );
+    holds(
+        shader!("moments_rows"),
+        &["set_state(slot_partial(slice.slot, slice.index),"],
+    );
+    holds(
+        shader!("backward_sums_rows"),
+        &["set_state(slot_partial(in_turn(slice, t).slot, slice.index),"],
+    );
     for source in [shader!("moments_rows"), shader!("backward_sums_rows")] {
         holds(
             source,
-            &["set_state(slot_partial(slice.slot, slice.index),"],
+            &[
+                "let part_end = pieces_end(begin, 32u, slice.end);",
+                "let end = pieces_end(begin, 1u, part_end);",
+            ],
         );
     }
     for source in [

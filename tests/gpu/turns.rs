@@ -1,0 +1,100 @@
+//! Lanes of a software driver's workgroup that take several slots in turns, a piece of each: batch norm and
+//! renorm of small planes with many channels, against float64.
+
+use wgnorm::{
+    Activation, BatchNormOptions, BatchRenormOptions, DType, DeviceClass, PlanOptions, Strategy,
+};
+
+use crate::case::MODES;
+use crate::device;
+use crate::family_case::{Case, Norm};
+
+const TAILS: [(Activation, bool); 4] = [
+    (Activation::None, false),
+    (Activation::Relu, false),
+    (Activation::Relu, true),
+    (Activation::None, true),
+];
+
+/// Two slots for each lane, four of them in pieces of several rows, and two in pieces of single ones; whole
+/// words, and words that straddle two slots. `plan/tests/policy.rs` says that it is so.
+const SHAPES: [[usize; 4]; 4] = [
+    [3, 128, 4, 4],
+    [5, 256, 7, 7],
+    [4, 128, 14, 14],
+    [6, 128, 5, 9],
+];
+
+const BY_ROWS: PlanOptions = PlanOptions {
+    strategy: Some(Strategy::SplitRows),
+    class: Some(DeviceClass::Cpu),
+};
+
+fn batch(shape: [usize; 4]) -> Case {
+    Case::new(Norm::Batch(BatchNormOptions::default()), shape).planned(BY_ROWS)
+}
+
+#[test]
+fn every_mode_and_tail() {
+    let Some(device) = &device() else { return };
+    for shape in SHAPES {
+        for mode in MODES {
+            for (activation, residual) in TAILS {
+                let case = batch(shape).tailed(activation, residual);
+                Case { mode, ..case }.check(device);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_type_and_place() {
+    let Some(device) = &device() else { return };
+    for shape in SHAPES {
+        for dtype in [DType::F32, DType::F16, DType::Bf16] {
+            for (activation, residual) in TAILS {
+                let case = batch(shape).tailed(activation, residual);
+                let case = Case { dtype, ..case };
+                case.check(device);
+                case.check_in_place(device);
+            }
+        }
+    }
+}
+
+#[test]
+fn masks_and_renorm() {
+    let Some(device) = &device() else { return };
+    for shape in SHAPES {
+        for (activation, residual) in TAILS {
+            let case = batch(shape).tailed(activation, residual);
+            Case {
+                mask: Some(0.6),
+                ..case
+            }
+            .check(device);
+            let renorm = Norm::Renorm(BatchRenormOptions::default());
+            let case = Case::new(renorm, shape).planned(BY_ROWS);
+            case.tailed(activation, residual).check(device);
+        }
+    }
+}
+
+/// More pieces than are summed before they are added to the others, in several slices.
+#[test]
+fn many_pieces_far_from_zero() {
+    let Some(device) = &device() else { return };
+    for (shape, decades) in [
+        ([150, 16, 7, 7], 0),
+        ([300, 64, 5, 5], 0),
+        ([80, 256, 7, 7], 3),
+        ([40, 256, 8, 8], 7),
+    ] {
+        let case = batch(shape);
+        Case {
+            offset: 10_f64.powi(decades),
+            ..case
+        }
+        .check(device);
+    }
+}
