@@ -5,6 +5,11 @@ use crate::case::{Case, Layout};
 /// Where pieces are at least this long, their order costs nothing.
 const LONG_BYTES: usize = 4096;
 
+/// What a group of the planner's for software drivers reads on at the most before it goes to the next row of
+/// all channels, and how many channels it has.
+const BLOCK_BYTES: usize = 131_072;
+const MOST_CHANNELS: usize = 256;
+
 /// In which order a probe walks the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -12,8 +17,8 @@ pub(crate) enum Order {
     Sequential,
     /// Each group goes from piece to piece of one channel, as a reduction over it must.
     Channels,
-    /// Each lane of a group does so, with the channels of a group beside each other.
-    SideBySide,
+    /// Each group does so for a block of neighbouring channels, whose pieces are one.
+    Blocks,
 }
 
 impl Order {
@@ -21,20 +26,20 @@ impl Order {
         match self {
             Self::Sequential => "sequential",
             Self::Channels => "channels",
-            Self::SideBySide => "side_by_side",
+            Self::Blocks => "blocks",
         }
     }
 
     /// The orders to time for a case, that of the memory first; a strategy may take the fastest of the
     /// others, if there are any.
     pub(crate) fn of(case: &Case, lanes: usize, is_cpu: bool) -> Vec<Self> {
-        let inner: usize = case.dims.0[2..].iter().product();
+        let inner = inner(case);
         let in_pieces = case.layout == Layout::ChannelsFirst && inner > 1 && case.channels() > 1;
         if in_pieces && 4 * inner < LONG_BYTES {
             let mut orders = vec![Self::Sequential, Self::Channels];
-            // A GPU's lanes read side by side.
+            // A GPU's lanes share a channel.
             if is_cpu && case.channels().is_multiple_of(lanes) {
-                orders.push(Self::SideBySide);
+                orders.push(Self::Blocks);
             }
             orders
         } else {
@@ -43,13 +48,22 @@ impl Order {
     }
 }
 
+fn inner(case: &Case) -> usize {
+    case.dims.0[2..].iter().product()
+}
+
+/// The channels of a block.
+fn block(case: &Case) -> usize {
+    let most = (BLOCK_BYTES / (4 * inner(case))).clamp(1, MOST_CHANNELS);
+    let divides = |channels: &usize| case.channels().is_multiple_of(*channels);
+    (1..=most).rev().find(divides).unwrap_or(1)
+}
+
 /// How the groups of a probe cut a tensor; in elements but for what is named words.
 pub(crate) struct Walk {
     slots: usize,
     outer: usize,
     inner: usize,
-    /// Slots of a group, and the lanes of each.
-    pub(crate) beside: usize,
     lanes: usize,
 }
 
@@ -57,17 +71,17 @@ impl Walk {
     pub(crate) fn new(case: &Case, order: Order, lanes: usize) -> Self {
         let dims = &case.dims.0;
         let numel = case.device_shape().numel();
+        let of_blocks = |channels| [dims[1] / channels, dims[0], channels * inner(case)];
         let [slots, outer, inner] = match order {
             Order::Sequential => [1, 1, numel.next_multiple_of(4)],
-            Order::Channels | Order::SideBySide => [dims[1], dims[0], dims[2..].iter().product()],
+            Order::Channels => of_blocks(1),
+            Order::Blocks => of_blocks(block(case)),
         };
-        let beside = if order == Order::SideBySide { lanes } else { 1 };
         Self {
             slots,
             outer,
             inner,
-            beside,
-            lanes: lanes / beside,
+            lanes,
         }
     }
 
@@ -82,11 +96,10 @@ impl Walk {
         let slot_words = self.outer * row_words;
         // A lane has four words in flight.
         let most = slot_words.div_ceil(4 * self.lanes);
-        let blocks = self.slots / self.beside;
-        let slices = busy.div_ceil(blocks).clamp(1, most);
+        let slices = busy.div_ceil(self.slots).clamp(1, most);
         let slice_words = slot_words.div_ceil(slices).next_multiple_of(32);
         let slices = slot_words.div_ceil(slice_words);
-        let groups = blocks * slices;
+        let groups = self.slots * slices;
         let height = groups.div_ceil(max_groups);
         let width = groups.div_ceil(height);
         let row_stride = self.slots * self.inner;

@@ -14,8 +14,8 @@ pub(crate) struct Prober {
     device: wgpu::Device,
     queue: wgpu::Queue,
     layout: wgpu::BindGroupLayout,
-    /// By [`Kernel`], for lanes together and apart, and for pieces of whole words and ragged ones.
-    pipelines: Vec<[[wgpu::ComputePipeline; 2]; 2]>,
+    /// By [`Kernel`], for pieces of whole words and ragged ones.
+    pipelines: Vec<[wgpu::ComputePipeline; 2]>,
     /// Where the folded loads go.
     sink: wgpu::Buffer,
     lanes: u32,
@@ -66,11 +66,7 @@ impl Prober {
             source: wgpu::ShaderSource::Wgsl(source.into()),
         });
         let pipelines = ENTRIES.map(|entry| {
-            [false, true].map(|apart| {
-                let of =
-                    |ragged| compile(device, &layout, &module, (entry, lanes, [apart, ragged]));
-                [false, true].map(of)
-            })
+            [false, true].map(|ragged| compile(device, &layout, &module, (entry, lanes, ragged)))
         });
         let sink = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("probe"),
@@ -144,12 +140,11 @@ impl Prober {
         let walk = Walk::new(case, order, lanes);
         let max_groups = limits.max_compute_workgroups_per_dimension as usize;
         let (params, grid) = walk.params(self.groups as usize, max_groups);
-        let apart = usize::from(walk.beside > 1);
         let ragged = usize::from(walk.is_ragged());
         Some(Probe {
             pipelines: kernels
                 .iter()
-                .map(|&kernel| self.pipelines[kernel as usize][apart][ragged].clone())
+                .map(|&kernel| self.pipelines[kernel as usize][ragged].clone())
                 .collect(),
             bindings: self.bindings(&params, streams),
             grid,
@@ -275,7 +270,7 @@ fn compile(
     device: &wgpu::Device,
     layout: &wgpu::BindGroupLayout,
     module: &wgpu::ShaderModule,
-    (entry, lanes, [apart, ragged]): (&str, u32, [bool; 2]),
+    (entry, lanes, ragged): (&str, u32, bool),
 ) -> wgpu::ComputePipeline {
     let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
         label: Some(entry),
@@ -284,7 +279,6 @@ fn compile(
     });
     let constants = [
         ("WORKGROUP", f64::from(lanes)),
-        ("APART", f64::from(u8::from(apart))),
         ("RAGGED", f64::from(u8::from(ragged))),
     ];
     device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {

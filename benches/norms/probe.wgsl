@@ -5,7 +5,7 @@
 // The tensor is seen as `slots` that each consist of pieces of `inner` neighbouring elements, one
 // every `row_stride` elements; a single slot of a single piece is the whole tensor in its order. A
 // slot's words are those of its pieces one after the other, cut into slices of one group each, so
-// that short pieces leave no lane idle; or each lane of a group goes through a slot of its own.
+// that short pieces leave no lane idle.
 struct Params {
     grid_width: u32,
     groups: u32,
@@ -23,11 +23,6 @@ struct Params {
 override WORKGROUP: u32 = 256;
 // Whether pieces begin and end within words.
 override RAGGED: bool = false;
-// Whether each lane goes through a slot of its own.
-override APART: bool = false;
-// Words from one of a lane's to its next, and neighbouring slots of a group.
-override STEP: u32 = select(WORKGROUP, 1u, APART);
-override SLOTS: u32 = select(1u, WORKGROUP, APART);
 // Groups that have a place of their own in the sink.
 const SINK_GROUPS: u32 = 64;
 
@@ -70,9 +65,9 @@ fn walk_of(group: u32) -> Walk {
 }
 
 fn first(group: u32, lane: u32) -> Cursor {
-    let at = group % params.slices * params.slice_words + select(lane, 0u, APART);
+    let at = group % params.slices * params.slice_words + lane;
     let piece = at / params.row_words;
-    let start = (group / params.slices * SLOTS + select(0u, lane, APART)) * params.inner;
+    let start = group / params.slices * params.inner;
     return Cursor(at, at - piece * params.row_words, start + piece * params.row_stride);
 }
 
@@ -80,7 +75,7 @@ fn advance(c: Cursor, walk: Walk) -> Cursor {
     let word = c.word + walk.step_words;
     let carry = word >= walk.row_words;
     return Cursor(
-        c.at + STEP,
+        c.at + WORKGROUP,
         select(word, word - walk.row_words, carry),
         c.row + walk.step_elements + select(0u, walk.row_stride, carry),
     );
@@ -121,7 +116,7 @@ fn load(group: u32, lane: u32, two: bool) {
     let walk = walk_of(group);
     var c0 = first(group, lane);
     var sum = vec4<u32>();
-    while c0.at + 3u * STEP < walk.end {
+    while c0.at + 3u * WORKGROUP < walk.end {
         let c1 = advance(c0, walk);
         let c2 = advance(c1, walk);
         let c3 = advance(c2, walk);
@@ -152,7 +147,7 @@ fn input(word: u32, two: bool) -> vec4<u32> {
 fn move_all(group: u32, lane: u32, two: bool, twice: bool) {
     let walk = walk_of(group);
     var c0 = first(group, lane);
-    while c0.at + 3u * STEP < walk.end {
+    while c0.at + 3u * WORKGROUP < walk.end {
         let c1 = advance(c0, walk);
         let c2 = advance(c1, walk);
         let c3 = advance(c2, walk);

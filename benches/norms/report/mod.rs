@@ -104,7 +104,7 @@ pub(crate) struct Row {
     /// for a tensor that is larger than one binding.
     pub(crate) floor_ns: Option<u64>,
     /// In which order that is: `sequential`, or where channels come in short pieces the faster one of
-    /// `channels` and `side_by_side`.
+    /// `channels` and `blocks`.
     pub(crate) floor_order: Option<&'static str>,
     /// The same in the order of the memory.
     pub(crate) sequential_floor_ns: Option<u64>,
