@@ -23,6 +23,8 @@ pub struct Recorder<'e> {
     held: Vec<Arc<Storage>>,
     /// What was dispatched, once somebody wants to know.
     trace: Option<Vec<Dispatched>>,
+    /// What waits for the rest of its operation.
+    waiting: Option<Vec<Prepared>>,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,7 @@ impl Recorder<'static> {
             encoder: Encoder::Own(encoder),
             held: Vec::new(),
             trace: None,
+            waiting: None,
         }
     }
 
@@ -141,6 +144,7 @@ impl<'e> Recorder<'e> {
             encoder: Encoder::Caller(encoder),
             held: Vec::new(),
             trace: None,
+            waiting: None,
         }
     }
 
@@ -211,8 +215,24 @@ impl<'e> Recorder<'e> {
         })
     }
 
+    /// Records an operation that is made of others: all that they dispatch, or nothing if one of them is
+    /// refused. None of them may fill tensors with zeros.
+    pub(crate) fn whole<T>(&mut self, record: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let others = self.waiting.replace(Vec::new());
+        let result = record(self);
+        let waiting = std::mem::replace(&mut self.waiting, others);
+        if result.is_ok() {
+            self.dispatch(waiting.into_iter().flatten());
+        }
+        result
+    }
+
     /// Records dispatches in order.
     pub(crate) fn dispatch(&mut self, prepared: impl IntoIterator<Item = Prepared>) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.extend(prepared);
+            return;
+        }
         for dispatch in prepared {
             for storage in dispatch.storages {
                 self.hold(storage);

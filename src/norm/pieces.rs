@@ -59,21 +59,24 @@ impl BatchNorm {
         let total = device.empty([count, 4], DType::F32)?;
         let alike = pieces.iter().map(|x| device.empty(x.shape(), x.dtype()));
         let ys: Vec<Tensor> = alike.collect::<Result<_>>()?;
-        for (i, x) in pieces.iter().enumerate() {
-            moments::partial(recorder, x, &state, Row::of(&parts, i), &self.options)?;
-        }
-        moments::merge(recorder, &[&parts], &total)?;
-        let running = self.running.as_ref().map(RunningTensors::borrowed);
-        moments::finalize(recorder, &total, running, Some(&state), &self.options)?;
-        for (&x, y) in pieces.iter().zip(&ys) {
-            let tensors = Forward {
-                state: Some(&state),
-                gamma: self.gamma(),
-                beta: self.beta(),
-                ..Forward::new(x, y)
-            };
-            moments::normalize(recorder, &tensors, &self.options)?;
-        }
+        recorder.whole(|recorder| {
+            for (i, x) in pieces.iter().enumerate() {
+                moments::partial(recorder, x, &state, Row::of(&parts, i), &self.options)?;
+            }
+            moments::merge(recorder, &[&parts], &total)?;
+            let running = self.running.as_ref().map(RunningTensors::borrowed);
+            moments::finalize(recorder, &total, running, Some(&state), &self.options)?;
+            for (&x, y) in pieces.iter().zip(&ys) {
+                let tensors = Forward {
+                    state: Some(&state),
+                    gamma: self.gamma(),
+                    beta: self.beta(),
+                    ..Forward::new(x, y)
+                };
+                moments::normalize(recorder, &tensors, &self.options)?;
+            }
+            Ok(())
+        })?;
         let saved = SavedPieces {
             state,
             count,
@@ -112,13 +115,16 @@ impl BatchNorm {
             dbeta: dbeta.as_ref().filter(|_| i == 0),
             ..Backward::new(pieces[i], dys[i], &saved.state)
         };
-        for i in 0..pieces.len() {
-            moments::partial_sums(recorder, &of(i), Row::of(&parts, i), &self.options)?;
-        }
-        moments::merge_sums(recorder, &[&parts], &sums)?;
-        for i in 0..pieces.len() {
-            moments::backward(recorder, &of(i), &sums, &self.options)?;
-        }
+        recorder.whole(|recorder| {
+            for i in 0..pieces.len() {
+                moments::partial_sums(recorder, &of(i), Row::of(&parts, i), &self.options)?;
+            }
+            moments::merge_sums(recorder, &[&parts], &sums)?;
+            for i in 0..pieces.len() {
+                moments::backward(recorder, &of(i), &sums, &self.options)?;
+            }
+            Ok(())
+        })?;
         Ok(PieceGradients {
             dx: dxs,
             dgamma,

@@ -54,9 +54,10 @@ impl Geometry {
             (_, Form::HeldRows(held) | Form::HeldColumns(held)) => held.div_ceil(HELD_CHUNK),
             (Self::Rows(rows), _) => {
                 let units = rows.slot_words.div_ceil(UNIT as u32).div_ceil(rows.slices);
-                let words = units * UNIT as u32;
-                // A slice may begin and end within a piece.
-                let pieces = words.div_ceil(rows.piece_words) + u32::from(rows.turns > 1);
+                let words = (units * UNIT as u32).min(rows.slot_words);
+                // Where there are several, a slice may begin and end within a piece.
+                let cut = rows.turns > 1 && rows.slices > 1;
+                let pieces = words.div_ceil(rows.piece_words) + u32::from(cut);
                 let of_piece = words.min(rows.piece_words).div_ceil(rows.lanes);
                 rows.turns * pieces * of_piece.div_ceil(words_of_gates)
             }

@@ -147,20 +147,14 @@ impl Chooser<'_> {
     /// Who walks along the slots of split rows: each lane along slots of its own, in turns, if it can merge what
     /// it has to.
     fn walk(&self, word: Word, form: Form) -> Walk {
-        let view = self.reduction.view;
-        let bytes = [view.inner, view.slot_len()].map(|n| n * self.reduction.dtype.size() as usize);
-        let most = (MAX_MERGED / self.reduction.fan).min(self.max_folded(self.tuning.workgroup));
-        let turns = self.turns(word, form);
-        let fits = |window: &Window| {
-            let words = turns * Rows::slot_words(window.view, word, form);
-            let merges = turns * words.div_ceil(MAX_LANE_WORDS) * self.parts() <= most;
-            let slots = window.view.count;
-            merges && self.tuning.are_apart(slots, bytes, turns, self.pass)
-        };
-        if !self.windows.iter().all(fits) {
+        let most = self.turns(word, form);
+        let fitting = (1..=most)
+            .rev()
+            .find(|turns| most.is_multiple_of(*turns) && self.are_apart(word, form, *turns));
+        let Some(turns) = fitting else {
             return Walk::together(self.tuning.workgroup as usize);
-        }
-        let row_words = Rows::row_words(view.inner, word, form);
+        };
+        let row_words = Rows::row_words(self.reduction.view.inner, word, form);
         let piece_rows = Tuning::piece_words(self.pass).div_ceil(row_words);
         Walk {
             walkers: 1,
@@ -173,9 +167,23 @@ impl Chooser<'_> {
         }
     }
 
-    /// How many slots a lane with slots of its own takes in turns, in all windows.
+    /// Whether each lane of split rows has so many slots of its own, and can merge what it has to.
+    fn are_apart(&self, word: Word, form: Form, turns: usize) -> bool {
+        let view = self.reduction.view;
+        let bytes = [view.inner, view.slot_len()].map(|n| self.bytes(n));
+        let most = (MAX_MERGED / self.reduction.fan).min(self.max_folded(self.tuning.workgroup));
+        let fits = |window: &Window| {
+            let words = turns * Rows::slot_words(window.view, word, form);
+            let merges = turns * words.div_ceil(MAX_LANE_WORDS) * self.parts() <= most;
+            let slots = window.view.count;
+            merges && self.tuning.are_apart(slots, bytes, turns, self.pass)
+        };
+        self.windows.iter().all(fits)
+    }
+
+    /// How many slots a lane with slots of its own takes in turns at the most, in all windows.
     fn turns(&self, word: Word, form: Form) -> usize {
-        let row_bytes = self.reduction.view.inner * self.reduction.dtype.size() as usize;
+        let row_bytes = self.bytes(self.reduction.view.inner);
         let turns = |window: &Window| {
             let slot_words = Rows::slot_words(window.view, word, form);
             self.tuning.walk_turns(window.view, slot_words, row_bytes)
@@ -184,6 +192,10 @@ impl Chooser<'_> {
             return 1;
         }
         self.windows.iter().map(turns).reduce(gcd).unwrap_or(1)
+    }
+
+    fn bytes(&self, elements: usize) -> usize {
+        elements.saturating_mul(self.reduction.dtype.size() as usize)
     }
 
     /// Whether rows can be read in wide words: such a word may straddle a slot and its next, but neither two

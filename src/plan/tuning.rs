@@ -131,16 +131,20 @@ impl Tuning {
     /// 14x14 from 3.0 to 2.5; a forward is hardly faster on a quiet machine, but no slower while others use the
     /// memory, where it went from 2.4 to 1.7 and from 1.9 to 1.4.
     pub(crate) fn walk_turns(&self, view: View, slot_words: usize, row_bytes: usize) -> usize {
-        if view.outer == 1 || slot_words < LEAST_ROW_WORDS * view.outer {
+        let is_one_row = view.outer == 1 || slot_words < LEAST_ROW_WORDS * view.outer;
+        if is_one_row || row_bytes > self.apart_bytes[0] {
             return 1;
         }
         let side_by_side = view.count / self.workgroup as usize;
-        let slices = (slot_words / self.words_per_partial).max(1);
-        let busy = side_by_side * slices / self.target_groups;
         let near = RUN_BYTES / (row_bytes * self.workgroup as usize);
-        let most = busy.min(near).clamp(1, MAX_TURNS);
-        let divides = |turns: &usize| side_by_side.is_multiple_of(*turns);
-        (1..=most).rev().find(divides).unwrap_or(1)
+        let keeps_busy = |turns: &usize| {
+            let words = slot_words * self.workgroup as usize * turns;
+            let blocks = side_by_side / turns;
+            side_by_side.is_multiple_of(*turns)
+                && blocks * self.slices(blocks, words) >= self.target_groups
+        };
+        let most = near.min(MAX_TURNS).min(side_by_side);
+        (1..=most).rev().find(keeps_busy).unwrap_or(1)
     }
 
     /// Words of a slot that a lane walks along before its next slot's turn, or all of a row that has more: whole

@@ -141,6 +141,41 @@ fn pieces_that_no_statistics_can_be_of() {
     assert!(matches!(frozen, Error::Option { name: "frozen", .. }));
 }
 
+/// One allocation more each time, until there are enough of them.
+#[test]
+fn pieces_that_are_refused_midway_record_nothing() {
+    if device().is_none() {
+        return;
+    }
+    let device = &Device::new().unwrap();
+    let norm = BatchNorm::new(device, 4, BatchNormOptions::default()).unwrap();
+    let of = |n: usize| device.upload(&vec![1.0f32; 4 * n], [n, 4]).unwrap();
+    let (x, dy) = ([300, 500].map(of), [300, 500].map(of));
+    let (x, dy) = (x.each_ref(), dy.each_ref());
+    let mut budget = device.memory_in_use();
+    let mut partly = Vec::new();
+    let whole = loop {
+        device.release_pooled_memory();
+        device.set_memory_budget(Some(budget));
+        let mut step = device.recorder();
+        step.trace();
+        let forward = norm.forward_train_pieces(&mut step, &x);
+        let dispatches = step.traced().len();
+        let backward =
+            forward.and_then(|(_, saved)| norm.backward_pieces(&mut step, &x, &dy, &saved));
+        match backward {
+            Ok(_) => break dispatches,
+            Err(Error::OutOfMemory { needed, .. }) => budget += needed,
+            Err(error) => panic!("{error}"),
+        }
+        assert_eq!(step.traced().len(), dispatches, "of a backward");
+        partly.push(dispatches);
+    };
+    // Some forwards were refused, then some backwards.
+    assert!(partly.contains(&0) && partly.contains(&whole), "{partly:?}");
+    assert!(partly.iter().all(|n| [0, whole].contains(n)), "{partly:?}");
+}
+
 #[test]
 fn a_frozen_layer_is_in_evaluation_and_keeps_its_backward() {
     let Some(device) = &device() else { return };

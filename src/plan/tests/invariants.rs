@@ -281,6 +281,7 @@ fn check_rows(plan: &Plan, cut: &Cut, rows: &Rows, pass: Pass) -> (u64, u64, u64
         assert!(rows.turns == 1 || rows.lanes == 1);
         assert!(rows.piece_words == rows.slot_words || rows.turns > 1);
         assert!(rows.piece_words.is_multiple_of(rows.row_words));
+        check_gates(plan, cut, rows);
     }
     // No slice is empty, and `n` of each is exact.
     let units = rows.slot_words.div_ceil(32);
@@ -293,6 +294,26 @@ fn check_rows(plan: &Plan, cut: &Cut, rows: &Rows, pass: Pass) -> (u64, u64, u64
         rows::iterations(plan, rows, pass),
         rows.slices.into(),
     )
+}
+
+/// A lane keeps no more words of bits than it needs, but for the end of each piece, and two pieces more of
+/// each of its slots.
+fn check_gates(plan: &Plan, cut: &Cut, rows: &Rows) {
+    let units = rows.slot_words.div_ceil(32).div_ceil(rows.slices);
+    let words = (units * 32).min(rows.slot_words).div_ceil(rows.lanes);
+    let width = plan.word.width() as u32;
+    let needed = rows.turns * (words * width).div_ceil(32);
+    let pieces = words.div_ceil(rows.piece_words) + 1;
+    let piece = (rows.piece_words * width).div_ceil(32);
+    let most = match rows.turns {
+        1 => needed,
+        turns => needed + turns * (pieces + 2 * piece),
+    };
+    let kept = cut.geometry.lane_gates(plan.word, plan.form);
+    assert!(
+        (needed..=most).contains(&kept),
+        "{kept} words of gates, {needed} to {most}: {rows:?}"
+    );
 }
 
 fn check_columns(plan: &Plan, cut: &Cut, columns: &Columns, pass: Pass) -> (u64, u64, u64) {

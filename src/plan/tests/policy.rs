@@ -261,7 +261,7 @@ fn turns(view: View, pass: Pass) -> (u32, u32, u32) {
 
 #[test]
 fn lanes_take_slots_in_turns_where_rows_are_short_and_slots_many() {
-    // The rows of a piece in a forward and in a backward.
+    // The rows of a piece in a forward and in a backward. There is work for every processor.
     for (view, slots, rows, slices) in [
         (view(64, 512, 49), 32, [4, 2], 4),
         (view(32, 256, 196), 16, [1, 1], 4),
@@ -271,16 +271,19 @@ fn lanes_take_slots_in_turns_where_rows_are_short_and_slots_many() {
         (view(5, 256, 49), 4, [4, 2], 1),
         (view(4, 128, 196), 2, [1, 1], 1),
         (view(6, 128, 45), 2, [4, 2], 1),
-        (view(150, 16, 49), 2, [4, 2], 1),
+        (view(34, 176, 400), 2, [1, 1], 1),
         (view(300, 64, 25), 8, [7, 4], 8),
     ] {
         for (pass, rows) in [Pass::Forward, Pass::Backward].into_iter().zip(rows) {
             let expected = (slots, rows, slices);
             assert_eq!(turns(view, pass), expected, "{view:?} {pass:?}");
+            assert!(view.count as u32 / (8 * slots) * slices >= 8, "{view:?}");
         }
     }
     // One slot each where rows are long, slots few, or memory goes on from one row of a slot to its next.
     for view in [
+        view(150, 16, 49),
+        view(16, 80, 196),
         view(32, 64, 3136),
         view(64, 16, 49),
         view(64, 50, 169),
