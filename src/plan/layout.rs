@@ -155,7 +155,7 @@ impl Chooser<'_> {
             return Walk::together(self.tuning.workgroup as usize);
         };
         let row_words = Rows::row_words(self.reduction.view.inner, word, form);
-        let piece_rows = Tuning::piece_words(self.pass).div_ceil(row_words);
+        let piece_rows = Tuning::piece_rows(self.pass, row_words);
         Walk {
             walkers: 1,
             turns,

@@ -61,8 +61,9 @@ pub(crate) const MAX_FOLDED: usize = 49_152;
 pub(crate) const MAX_TURNS: usize = 32;
 /// Bytes that a workgroup with as many slots reads on before it goes to the next row of them.
 const RUN_BYTES: usize = 131_072;
-/// Words of a row that are worth a turn.
+/// Words of a row that are worth a turn, and so many that the end of a loop does not count.
 const LEAST_ROW_WORDS: usize = 4;
+const LONG_ROW_WORDS: usize = 64;
 /// Words in the unit by which a slot is cut: slices begin where a GPU's memory transactions do.
 pub(crate) const UNIT: usize = 32;
 
@@ -129,7 +130,9 @@ impl Tuning {
     /// How many slots of a view each lane takes in turns where it has slots of its own, so that a workgroup goes
     /// through the memory on and on. On lavapipe that takes a backward of 7x7 from 4.2 to 2.9 copies and one of
     /// 14x14 from 3.0 to 2.5; a forward is hardly faster on a quiet machine, but no slower while others use the
-    /// memory, where it went from 2.4 to 1.7 and from 1.9 to 1.4.
+    /// memory, where it went from 2.4 to 1.7 and from 1.9 to 1.4. Lanes together that take turns are slower, at
+    /// 1.4, 2.6 and 3.2 copies of 7x7 where lanes apart take 0.9, 1.6 and 2.9: each piece has a beginning. There
+    /// are no fewer workgroups than processors.
     pub(crate) fn walk_turns(&self, view: View, slot_words: usize, row_bytes: usize) -> usize {
         let is_one_row = view.outer == 1 || slot_words < LEAST_ROW_WORDS * view.outer;
         if is_one_row || row_bytes > self.apart_bytes[0] {
@@ -147,10 +150,17 @@ impl Tuning {
         (1..=most).rev().find(keeps_busy).unwrap_or(1)
     }
 
-    /// Words of a slot that a lane walks along before its next slot's turn, or all of a row that has more: whole
-    /// loops of a forward, and no more of a backward than memory reads ahead of in its three tensors.
-    pub(crate) const fn piece_words(pass: Pass) -> usize {
-        if reads_dy(pass) { 24 } else { 48 }
+    /// Rows of a slot that a lane walks along before its next slot's turn: some 50 words of a forward, and no more
+    /// of a backward than memory reads ahead of in its three tensors. Where rows are short, so many as fill the
+    /// kernels' loops of four and of two words: 14x14 takes 1.26 copies forward in pieces of four rows, and 1.45 in
+    /// single ones.
+    pub(crate) fn piece_rows(pass: Pass, row_words: usize) -> usize {
+        let [words, at_once]: [usize; 2] = if reads_dy(pass) { [24, 2] } else { [48, 4] };
+        let least = words.div_ceil(row_words);
+        let fills = |rows: &usize| (rows * row_words).is_multiple_of(at_once);
+        let is_long = row_words > LONG_ROW_WORDS;
+        let mut some = least..least + at_once;
+        some.find(|rows| is_long || fills(rows)).unwrap_or(least)
     }
 
     /// The most words that a resident lane may hold of x, and in a backward as many of dy: on a GPU

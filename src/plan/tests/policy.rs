@@ -264,15 +264,15 @@ fn lanes_take_slots_in_turns_where_rows_are_short_and_slots_many() {
     // The rows of a piece in a forward and in a backward. There is work for every processor.
     for (view, slots, rows, slices) in [
         (view(64, 512, 49), 32, [4, 2], 4),
-        (view(32, 256, 196), 16, [1, 1], 4),
+        (view(32, 256, 196), 16, [4, 2], 4),
         (view(32, 128, 784), 4, [1, 1], 2),
         // Those of tests/gpu/turns.rs.
         (view(3, 128, 16), 2, [3, 3], 1),
         (view(5, 256, 49), 4, [4, 2], 1),
-        (view(4, 128, 196), 2, [1, 1], 1),
+        (view(4, 128, 196), 2, [4, 2], 1),
         (view(6, 128, 45), 2, [4, 2], 1),
         (view(34, 176, 400), 2, [1, 1], 1),
-        (view(300, 64, 25), 8, [7, 4], 8),
+        (view(300, 64, 25), 8, [8, 4], 8),
     ] {
         for (pass, rows) in [Pass::Forward, Pass::Backward].into_iter().zip(rows) {
             let expected = (slots, rows, slices);
