@@ -3,7 +3,7 @@
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_dx.rs. Lib: element_*, io_x*, io_dy*, io_dx, io_dresidual*, rows,
 // rows_*, workgroup, state, flags, slots, gains_*, offsets_*, corrections, centred, flow, word_where, gates_*, mask*,
-// partial_sums, reduce_*, barrier_*, lanes_*.
+// partial_sums, reduce_*, barrier_*, lanes_*, turns_*.
 //   x, dy, dx [outer][count][inner]  read, read, written; x is not bound (io_x_none) where the
 //                                    running statistics normalized and no gate is computed from it
 //   dresidual [outer][count][inner]  written where wanted

@@ -3,7 +3,7 @@
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, io_x*, io_dy*, io_dx,
 // io_dresidual*, rows, rows_whole, rows_held, gain_sums_held, workgroup, state, flags, slots, gains_*,
-// offsets_*, corrections, centred, flow, word_where, gates_*, reduce_*, barrier_*, lanes_together.
+// offsets_*, corrections, centred, flow, word_where, gates_*, reduce_*, barrier_*, lanes_together, turns_one.
 //   x, dy, dx [outer][count][inner]  read, read, written
 //   dresidual [outer][count][inner]  written where wanted
 //   state                            saved statistics and gates read; partial sums written, see GROUPED and

@@ -1,7 +1,7 @@
 // First dispatch of a backward, split rows: sum dy and sum dy * xhat per slice.
 // Host half: src/kernels/backward_sums.rs. Lib: element_*, io_x*, io_dy*, rows, rows_*, workgroup,
 // state, flags, slots, gains_*, offsets_*, corrections, centred, word_where,
-// gates_*, mask*, reduce_*, barrier_*, lanes_*.
+// gates_*, mask*, reduce_*, barrier_*, lanes_*, turns_*.
 //   x, dy [outer][count][inner]  read
 //   state                        saved statistics and gates read, partial sums written
 //   gamma [gains]                read where each element of a slot has its own: dy times it counts

@@ -2,7 +2,7 @@
 // y = act(((x - K) - d) * rstd * gamma + beta + residual).
 // Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, io_x*, io_y, io_residual*, rows,
 // rows_whole, rows_held, workgroup, state, flags, slots, gains_*, offsets_*, running, corrections, centred, moments,
-// statistics, gates_index, tail, tracked*, reduce_*, barrier_*, lanes_together.
+// statistics, gates_index, tail, tracked*, reduce_*, barrier_*, lanes_together, turns_one.
 //   x, y [outer][count][inner]  read and written
 //   residual [outer][count][inner]  read where there is one
 //   state                       saved statistics and gates written

@@ -1,7 +1,7 @@
 // First dispatch of a training forward, split rows: one moment per slice.
 // Host half: src/kernels/moments.rs. Lib: element_*, io_x*, rows, rows_*, workgroup, state, flags,
 // slots, running, corrections, rows_pivot, moments, statistics, word_where,
-// mask*, reduce_*, barrier_*, lanes_*.
+// mask*, reduce_*, barrier_*, lanes_*, turns_*.
 //   x [outer][count][inner]    read
 //   state                      partial moments written; header and saved statistics, see below
 //   running_mean, running_var  [count] read where the step normalizes by them or towards them

@@ -2,7 +2,7 @@
 // y = act(((x - K) - d) * rstd * gamma + beta + residual).
 // Host half: src/kernels/normalize.rs. Lib: element_*, io_x*, io_y, io_residual*, rows, rows_*, workgroup,
 // state, flags, slots, gains_*, offsets_*, running, corrections, centred, moments, partial_moments, statistics,
-// gates_index, tail, word_where, mask*, reduce_*, barrier_*, lanes_*.
+// gates_index, tail, word_where, mask*, reduce_*, barrier_*, lanes_*, turns_*.
 //   x, y [outer][count][inner]  read and written
 //   residual [outer][count][inner]  read where there is one
 //   state                       partial moments read, saved statistics written; see SAVE, SAVED; gates written

@@ -1,10 +1,5 @@
-// The lanes of a workgroup walk along one slot together, each with every such word of it. Uses reduce_*.wgsl.
-const TURNS: u32 = 1u;
-
-fn turns() -> u32 {
-    return 1u;
-}
-
+// The lanes of a workgroup walk along one slot together, each with every such word of it. Uses reduce_*.wgsl
+// and turns_*.wgsl.
 fn walkers() -> u32 {
     return WORKGROUP;
 }
@@ -14,14 +9,13 @@ fn place_of(lane: u32) -> u32 {
     return lane;
 }
 
-// The slot that a lane walks along, of those of a workgroup.
+// The first slot that a lane walks along, of those of a workgroup, and how far its next one is.
 fn slot_of_lane(block: u32, lane: u32) -> u32 {
-    return block;
+    return block * turns();
 }
 
-// Where lanes that have walked up to `begin` end so many pieces: there is but one.
-fn pieces_end(begin: u32, pieces: u32, end: u32) -> u32 {
-    return end;
+fn slots_beside() -> u32 {
+    return 1u;
 }
 
 // The sum over the lanes that walk together. All invocations of the workgroup must call it.

@@ -68,7 +68,7 @@ fn slice_of(group: u32, lane: u32) -> Slice {
 
 // Some words of the slot that a lane takes in this turn.
 fn piece_of(slice: Slice, turn: u32, begin: u32, end: u32) -> Slice {
-    return Slice(slice.slot + turn * WORKGROUP, slice.index, begin, end);
+    return Slice(slice.slot + turn * slots_beside(), slice.index, begin, end);
 }
 
 // All of them in the slice.

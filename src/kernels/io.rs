@@ -174,6 +174,8 @@ pub(super) struct Io {
     /// Whether a window's first and last word may hold elements of other windows.
     pub(super) keeps_ends: bool,
     pub(super) reduce: Reduce,
+    /// Whether lanes that walk along rows may take several slots in turns.
+    pub(super) in_turns: bool,
     /// Whether each element of a slot has a gain of its own.
     pub(super) element_gains: bool,
     pub(super) x: Place,
@@ -305,6 +307,7 @@ impl Io {
             Form::HeldColumns(words) => 24 + words.ilog2(),
         };
         let linked = (form * 16 + self.word.index()) * 4 + self.reduce as u32;
+        let linked = linked * 2 + u32::from(self.in_turns);
         let linked = linked * 2 + u32::from(self.element_gains);
         let linked = linked * 2 + u32::from(self.keeps_ends);
         let placed = (linked * 4 + self.x as u32) * 4 + self.dy as u32;
@@ -321,7 +324,17 @@ impl Io {
         sources.extend(self.tail.sources(output, reads_dy));
         sources.extend(self.form.sources());
         sources.extend(self.reduce.sources_of(self.form));
+        sources.extend(self.turns());
         sources
+    }
+
+    /// How many slots a lane walks along.
+    fn turns(self) -> &'static [&'static str] {
+        match self.form {
+            Form::Whole | Form::Ragged if self.in_turns => lib!("turns_many"),
+            Form::Whole | Form::Ragged | Form::HeldRows(_) => lib!("turns_one"),
+            Form::Span(_) | Form::HeldColumns(_) => &[],
+        }
     }
 
     /// What a word is, and where x, dy and the output lie.

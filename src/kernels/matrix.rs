@@ -170,6 +170,7 @@ impl MatrixKernel {
             word: call.word,
             form: Form::Span(if self.spans { plan.tiles.span } else { 1 }),
             reduce: plan.reduce,
+            in_turns: false,
             x: call.place(binding::X),
             dy: call.place(binding::DY),
             tail: Tail::Plain,

@@ -23,6 +23,7 @@ pub(crate) struct Choice {
     pub(crate) form: Form,
     pub(crate) keeps_ends: bool,
     pub(crate) reduce: Reduce,
+    pub(crate) in_turns: bool,
     pub(crate) element_gains: bool,
     pub(crate) workgroup: u32,
 }
@@ -44,6 +45,7 @@ impl Choice {
                         form,
                         keeps_ends,
                         reduce,
+                        in_turns: walk == Walk::Rows && tuning.class == DeviceClass::Cpu,
                         element_gains: false,
                         workgroup: tuning.workgroup,
                     };
@@ -78,7 +80,12 @@ impl Choice {
             Form::Ragged => 1,
             Form::Span(words) | Form::HeldRows(words) | Form::HeldColumns(words) => words,
         };
-        let more = (self.element_gains, self.keeps_ends, self.workgroup);
+        let more = (
+            self.in_turns,
+            self.element_gains,
+            self.keeps_ends,
+            self.workgroup,
+        );
         (form, self.word.index(), self.reduce as u32, more)
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Layout {
     pub(super) word: Word,
     pub(super) form: Form,
     pub(super) workgroup: u32,
+    /// Whether lanes may take several slots in turns.
+    pub(super) in_turns: bool,
     /// One for each window.
     pub(super) geometries: Vec<Geometry>,
     /// Partial results of one slot, and how many are allowed.
@@ -105,6 +107,7 @@ impl Chooser<'_> {
             word: resident.word,
             form: resident.form,
             workgroup: resident.workgroup,
+            in_turns: false,
             geometries: vec![resident.geometry],
             // What is summed over slots later is left as one partial of each.
             partials: u64::from(matches!(self.reduction.gains, Gains::Period(_))),
@@ -138,26 +141,29 @@ impl Chooser<'_> {
             word,
             form,
             workgroup: lanes,
+            in_turns: self.tuning.class == DeviceClass::Cpu,
             geometries: self.windows.iter().map(new).collect(),
             partials: 1,
             max_partials: max_partials as u64,
         })
     }
 
-    /// Who walks along the slots of split rows: each lane along slots of its own, in turns, if it can merge what
-    /// it has to.
+    /// Who walks along the slots of split rows: each lane along slots of its own, if it can merge what it has to,
+    /// or all along one after the other, in turns.
     fn walk(&self, word: Word, form: Form) -> Walk {
-        let most = self.turns(word, form);
-        let fitting = (1..=most)
+        let lanes = self.tuning.workgroup as usize;
+        let most = self.turns(word, form, 1);
+        let apart = (1..=most)
             .rev()
             .find(|turns| most.is_multiple_of(*turns) && self.are_apart(word, form, *turns));
-        let Some(turns) = fitting else {
-            return Walk::together(self.tuning.workgroup as usize);
+        let [walkers, turns] = match apart {
+            Some(turns) => [1, turns],
+            None => [lanes, self.turns(word, form, lanes)],
         };
         let row_words = Rows::row_words(self.reduction.view.inner, word, form);
-        let piece_rows = Tuning::piece_rows(self.pass, row_words);
+        let piece_rows = Tuning::piece_rows(self.pass, row_words.div_ceil(walkers));
         Walk {
-            walkers: 1,
+            walkers,
             turns,
             piece_words: if turns == 1 {
                 usize::MAX
@@ -181,12 +187,13 @@ impl Chooser<'_> {
         self.windows.iter().all(fits)
     }
 
-    /// How many slots a lane with slots of its own takes in turns at the most, in all windows.
-    fn turns(&self, word: Word, form: Form) -> usize {
+    /// How many slots a lane takes in turns at the most, in all windows, where so many walk along one.
+    fn turns(&self, word: Word, form: Form, walkers: usize) -> usize {
         let row_bytes = self.bytes(self.reduction.view.inner);
         let turns = |window: &Window| {
             let slot_words = Rows::slot_words(window.view, word, form);
-            self.tuning.walk_turns(window.view, slot_words, row_bytes)
+            self.tuning
+                .walk_turns(window.view, slot_words, row_bytes, walkers)
         };
         if self.reduction.fan > 1 || self.parts() > 1 {
             return 1;
@@ -268,6 +275,7 @@ impl Chooser<'_> {
             word,
             form: Form::Span(tile.span()),
             workgroup: self.tuning.workgroup,
+            in_turns: false,
             geometries: self.windows.iter().map(new).collect(),
             partials: tile.copies as u64,
             max_partials: max_partials as u64,

@@ -143,6 +143,8 @@ pub(crate) struct Plan {
     /// Whether a window's first and last word may hold elements of other windows.
     pub(crate) keeps_ends: bool,
     pub(crate) reduce: Reduce,
+    /// Whether lanes that walk along rows may take several slots in turns.
+    pub(crate) in_turns: bool,
     /// Invocations in a workgroup.
     pub(crate) workgroup: u32,
     /// Slots (channels) of a batch entry, and of all.
@@ -219,6 +221,7 @@ impl Plan {
             // Entries of one tensor have statistics of their own, which no word can be told both of.
             keeps_ends: layout.form == Form::Ragged && view.batch > 1,
             reduce: Reduce::of(limits, layout.workgroup),
+            in_turns: layout.in_turns,
             workgroup: layout.workgroup,
             count: view.count as u32,
             slots: view.slots() as u32,

@@ -57,7 +57,7 @@ const MAX_TURN_LOOPS: usize = 49_152;
 /// The most partial results, and the most samples, that one lane may fold into those of a gain or a
 /// channel.
 pub(crate) const MAX_FOLDED: usize = 49_152;
-/// The most slots that a lane takes in turns: `TURNS` of `shaders/lib/lanes_apart.wgsl`.
+/// The most slots that a lane takes in turns: `TURNS` of `shaders/lib/turns_many.wgsl`.
 pub(crate) const MAX_TURNS: usize = 32;
 /// Bytes that a workgroup with as many slots reads on before it goes to the next row of them.
 const RUN_BYTES: usize = 131_072;
@@ -127,22 +127,31 @@ impl Tuning {
         !idles && (row <= self.apart_bytes[usize::from(is_far)] || is_short)
     }
 
-    /// How many slots of a view each lane takes in turns where it has slots of its own, so that a workgroup goes
-    /// through the memory on and on. On lavapipe that takes a backward of 7x7 from 4.2 to 2.9 copies and one of
-    /// 14x14 from 3.0 to 2.5; a forward is hardly faster on a quiet machine, but no slower while others use the
-    /// memory, where it went from 2.4 to 1.7 and from 1.9 to 1.4. Lanes together that take turns are slower, at
-    /// 1.4, 2.6 and 3.2 copies of 7x7 where lanes apart take 0.9, 1.6 and 2.9: each piece has a beginning. There
-    /// are no fewer workgroups than processors.
-    pub(crate) fn walk_turns(&self, view: View, slot_words: usize, row_bytes: usize) -> usize {
+    /// How many slots of a view each lane takes in turns where so many walk along one, so that a workgroup goes
+    /// through the memory on and on; there are no fewer workgroups than processors. On lavapipe that takes a
+    /// backward of 7x7 from 4.2 to 2.9 copies and one of 14x14 from 3.0 to 2.5; a forward is hardly faster on a
+    /// quiet machine, but no slower while others use the memory, where it went from 2.4 to 1.7 and from 1.9 to 1.4.
+    /// 56x56, whose rows all lanes walk along together, went from 0.92, 1.4 and 2.0 to 0.73, 1.2 and 1.7. Of short
+    /// rows lanes together that take turns are slower, at 1.4, 2.6 and 3.2 copies of 7x7 where lanes apart take
+    /// 0.9, 1.6 and 2.9: each piece has a beginning.
+    pub(crate) fn walk_turns(
+        &self,
+        view: View,
+        slot_words: usize,
+        row_bytes: usize,
+        walkers: usize,
+    ) -> usize {
         let is_one_row = view.outer == 1 || slot_words < LEAST_ROW_WORDS * view.outer;
-        if is_one_row || row_bytes > self.apart_bytes[0] {
+        let is_short = row_bytes <= self.apart_bytes[0];
+        if is_one_row || self.class == DeviceClass::Gpu || is_short != (walkers == 1) {
             return 1;
         }
-        let side_by_side = view.count / self.workgroup as usize;
-        let near = RUN_BYTES / (row_bytes * self.workgroup as usize);
+        let beside = self.workgroup as usize / walkers;
+        let side_by_side = view.count / beside;
+        let near = RUN_BYTES / beside / row_bytes;
         let keeps_busy = |turns: &usize| {
-            let words = slot_words * self.workgroup as usize * turns;
             let blocks = side_by_side / turns;
+            let words = slot_words * beside * turns;
             side_by_side.is_multiple_of(*turns)
                 && blocks * self.slices(blocks, words) >= self.target_groups
         };

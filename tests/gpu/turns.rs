@@ -16,13 +16,15 @@ const TAILS: [(Activation, bool); 4] = [
     (Activation::None, true),
 ];
 
-/// Two slots for each lane, four of them in pieces of several rows, and two in pieces of single ones; whole
-/// words, and words that straddle two slots. `plan/tests/policy.rs` says that it is so.
-const SHAPES: [[usize; 4]; 4] = [
+/// Two to four slots for each lane, in pieces of several rows or of single ones; whole words, and words that
+/// straddle two slots; lanes apart, and for long rows together. `plan/tests/policy.rs` says that it is so.
+const SHAPES: [[usize; 4]; 6] = [
     [3, 128, 4, 4],
     [5, 256, 7, 7],
     [4, 128, 14, 14],
     [6, 128, 5, 9],
+    [3, 24, 32, 64],
+    [5, 16, 21, 49],
 ];
 
 const BY_ROWS: PlanOptions = PlanOptions {
@@ -86,6 +88,8 @@ fn many_pieces_far_from_zero() {
     let Some(device) = &device() else { return };
     for (shape, decades) in [
         ([34, 176, 20, 20], 0),
+        ([34, 16, 32, 64], 0),
+        ([40, 16, 21, 49], 5),
         ([300, 64, 5, 5], 0),
         ([80, 256, 7, 7], 3),
         ([40, 256, 8, 8], 7),

@@ -210,10 +210,7 @@ fn check_constants(
 /// The constants that a choice of snippets brings.
 fn constants_of(io: Io) -> Vec<(&'static str, u32)> {
     let mut constants = vec![("WIDTH", io.word.width() as u32)];
-    let turns = match io.reduce {
-        Reduce::Apart => MAX_TURNS as u32,
-        _ => 1,
-    };
+    let turns = if io.in_turns { MAX_TURNS as u32 } else { 1 };
     constants.extend(match io.form {
         Form::Whole | Form::Ragged => vec![("TURNS", turns)],
         Form::Span(words) => vec![("SPAN", words)],

@@ -278,7 +278,7 @@ fn check_rows(plan: &Plan, cut: &Cut, rows: &Rows, pass: Pass) -> (u64, u64, u64
         );
         assert!(rows.slots.is_multiple_of(rows.slots_per_group));
         assert!((1..=MAX_TURNS as u32).contains(&rows.turns));
-        assert!(rows.turns == 1 || rows.lanes == 1);
+        assert!(rows.turns == 1 || plan.in_turns);
         assert!(rows.piece_words == rows.slot_words || rows.turns > 1);
         assert!(rows.piece_words.is_multiple_of(rows.row_words));
         check_gates(plan, cut, rows);
@@ -300,14 +300,15 @@ fn check_rows(plan: &Plan, cut: &Cut, rows: &Rows, pass: Pass) -> (u64, u64, u64
 /// each of its slots.
 fn check_gates(plan: &Plan, cut: &Cut, rows: &Rows) {
     let units = rows.slot_words.div_ceil(32).div_ceil(rows.slices);
-    let words = (units * 32).min(rows.slot_words).div_ceil(rows.lanes);
-    let width = plan.word.width() as u32;
-    let needed = rows.turns * (words * width).div_ceil(32);
+    let words = (units * 32).min(rows.slot_words);
+    let of_words =
+        |words: u32| (words.div_ceil(rows.lanes) * plan.word.width() as u32).div_ceil(32);
+    let needed = rows.turns * of_words(words);
     let pieces = words.div_ceil(rows.piece_words) + 1;
-    let piece = (rows.piece_words * width).div_ceil(32);
+    let piece = of_words(rows.piece_words);
     let most = match rows.turns {
         1 => needed,
-        turns => needed + turns * (pieces + 2 * piece),
+        turns => needed + turns * 2 * (pieces + piece),
     };
     let kept = cut.geometry.lane_gates(plan.word, plan.form);
     assert!(

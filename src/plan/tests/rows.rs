@@ -93,11 +93,8 @@ impl Params {
     pub(super) fn slice_of(&self, group: u32, lane: u32, turn: u32) -> Slice {
         let block = group / self.slices;
         let i = group - block * self.slices;
-        let slot = if self.lanes == 1 {
-            block * self.workgroup * self.turns + lane + turn * self.workgroup
-        } else {
-            block
-        };
+        let beside = self.workgroup / self.lanes;
+        let slot = (block * self.turns + turn) * beside + lane / self.lanes;
         let begin = i * self.slice_units + i.min(self.more_units);
         let end = begin + self.slice_units + u32::from(i < self.more_units);
         Slice {
@@ -113,11 +110,7 @@ impl Params {
         let mut pieces = Vec::new();
         let mut begin = slice.begin;
         while begin < slice.end {
-            let end = if self.lanes == 1 {
-                ((begin / self.piece_words + 1) * self.piece_words).min(slice.end)
-            } else {
-                slice.end
-            };
+            let end = ((begin / self.piece_words + 1) * self.piece_words).min(slice.end);
             pieces.push(Slice {
                 begin,
                 end,

@@ -32,7 +32,7 @@ fn the_twins_of_rows_know_their_shaders() {
             "let block = group / params.slices; let i = group - block * params.slices; \
              let slot = slot_of_lane(block, lane);",
             "return place_of(lane) == 0u;",
-            "return Slice(slice.slot + turn * WORKGROUP, slice.index, begin, end);",
+            "return Slice(slice.slot + turn * slots_beside(), slice.index, begin, end);",
             "let begin = i * params.slice_units + min(i, params.more_units); \
              let end = begin + params.slice_units + select(0u, 1u, i < params.more_units);",
             "params.first_slice + i, begin * 32u, min(end * 32u, params.slot_words),",
@@ -113,11 +113,10 @@ fn the_twins_of_lanes_know_their_shaders() {
     holds(
         shader!("lib/lanes_together"),
         &[
-            "const TURNS: u32 = 1u;",
             "return WORKGROUP;",
             "return lane;",
-            "return block;",
-            "return end;",
+            "return block * turns();",
+            "return 1u;",
         ],
     );
     holds(
@@ -125,8 +124,23 @@ fn the_twins_of_lanes_know_their_shaders() {
         &[
             "return 1u;",
             "return 0u;",
+            "return block * WORKGROUP * turns() + lane;",
+            "return WORKGROUP;",
+        ],
+    );
+}
+
+#[test]
+fn the_twins_of_turns_know_their_shaders() {
+    holds(
+        shader!("lib/turns_one"),
+        &["const TURNS: u32 = 1u;", "return 1u;", "return end;"],
+    );
+    holds(
+        shader!("lib/turns_many"),
+        &[
             "const TURNS: u32 = 32u;",
-            "return block * WORKGROUP * params.turns + lane;",
+            "return params.turns;",
             "return min((begin / params.piece_words + pieces) * params.piece_words, end);",
         ],
     );
