@@ -39,18 +39,26 @@ impl Choice {
             for (word, form, keeps_ends) in forms(walk, pass, &tuning, words) {
                 let apart = (walk == Walk::Rows && tuning.class == DeviceClass::Cpu)
                     .then_some(Reduce::Apart);
-                for reduce in reduces(tuning.workgroup).chain(apart) {
+                let reduces = reduces(tuning.workgroup).chain(apart);
+                let turns = if apart.is_some() {
+                    &[false, true][..]
+                } else {
+                    &[false]
+                };
+                for (reduce, &in_turns) in reduces.flat_map(|r| turns.iter().map(move |t| (r, t))) {
                     let plain = Self {
                         word,
                         form,
                         keeps_ends,
                         reduce,
-                        in_turns: walk == Walk::Rows && tuning.class == DeviceClass::Cpu,
+                        in_turns,
                         element_gains: false,
                         workgroup: tuning.workgroup,
                     };
-                    choices.push(plain);
-                    choices.extend(plain.of_elements());
+                    if !plain.fills_wide_words() {
+                        choices.push(plain);
+                        choices.extend(plain.of_elements());
+                    }
                 }
             }
         }
@@ -59,14 +67,23 @@ impl Choice {
         choices
     }
 
+    /// Whether no plan needs these narrow words: rows of whole workgroups of slots, one behind the other, fill
+    /// wide ones.
+    fn fills_wide_words(&self) -> bool {
+        let is_narrow = self.form == Form::Ragged && self.word.width() == 2;
+        self.in_turns && self.reduce == Reduce::Apart && is_narrow && !self.keeps_ends
+    }
+
     /// The same where each element of a slot has a gain of its own, which lies in whole words beside it
     /// or is taken one by one.
     fn of_elements(self) -> Option<Self> {
-        let may = match self.form {
-            Form::Whole | Form::HeldRows(_) => true,
-            Form::Ragged => self.word.width() == 2 && !self.keeps_ends,
-            Form::Span(_) | Form::HeldColumns(_) => false,
-        };
+        // Those slots are single rows, which memory holds one after the other.
+        let may = !self.in_turns
+            && match self.form {
+                Form::Whole | Form::HeldRows(_) => true,
+                Form::Ragged => self.word.width() == 2 && !self.keeps_ends,
+                Form::Span(_) | Form::HeldColumns(_) => false,
+            };
         may.then_some(Self {
             element_gains: true,
             ..self

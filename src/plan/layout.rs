@@ -141,7 +141,7 @@ impl Chooser<'_> {
             word,
             form,
             workgroup: lanes,
-            in_turns: self.tuning.class == DeviceClass::Cpu,
+            in_turns: walk.turns > 1,
             geometries: self.windows.iter().map(new).collect(),
             partials: 1,
             max_partials: max_partials as u64,

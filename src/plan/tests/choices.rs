@@ -63,6 +63,11 @@ fn reductions() -> Vec<Reduction> {
             reductions.extend(rows_of(times, length));
         }
         reductions.push(groups(2, view(3, 8, length), 2));
+        // Slots in turns, of lanes together and apart.
+        for count in [16, 18, 128] {
+            reductions.push(slots(view(3, count, length)));
+            reductions.push(groups(2, view(3, count, length), 1));
+        }
     }
     let of = |dtype| move |&reduction: &Reduction| Reduction { dtype, ..reduction };
     let halves = [DType::F16, DType::Bf16].map(|dtype| {
