@@ -174,7 +174,7 @@ pub(super) struct Io {
     /// Whether a window's first and last word may hold elements of other windows.
     pub(super) keeps_ends: bool,
     pub(super) reduce: Reduce,
-    /// Whether lanes that walk along rows may take several slots in turns.
+    /// Whether lanes that walk along rows take several slots in turns.
     pub(super) in_turns: bool,
     /// Whether each element of a slot has a gain of its own.
     pub(super) element_gains: bool,

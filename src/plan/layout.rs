@@ -15,7 +15,7 @@ pub(super) struct Layout {
     pub(super) word: Word,
     pub(super) form: Form,
     pub(super) workgroup: u32,
-    /// Whether lanes may take several slots in turns.
+    /// Whether lanes take several slots in turns.
     pub(super) in_turns: bool,
     /// One for each window.
     pub(super) geometries: Vec<Geometry>,

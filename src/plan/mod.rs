@@ -143,7 +143,7 @@ pub(crate) struct Plan {
     /// Whether a window's first and last word may hold elements of other windows.
     pub(crate) keeps_ends: bool,
     pub(crate) reduce: Reduce,
-    /// Whether lanes that walk along rows may take several slots in turns.
+    /// Whether lanes that walk along rows take several slots in turns.
     pub(crate) in_turns: bool,
     /// Invocations in a workgroup.
     pub(crate) workgroup: u32,
