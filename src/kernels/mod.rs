@@ -224,7 +224,7 @@ impl Kernel {
             form: plan.form,
             keeps_ends: plan.keeps_ends,
             reduce: plan.walk_reduce(),
-            in_turns: plan.in_turns,
+            in_turns: plan.in_turns(),
             element_gains: plan.gains == Gains::Elements,
             x,
             dy,

@@ -15,8 +15,6 @@ pub(super) struct Layout {
     pub(super) word: Word,
     pub(super) form: Form,
     pub(super) workgroup: u32,
-    /// Whether lanes take several slots in turns.
-    pub(super) in_turns: bool,
     /// One for each window.
     pub(super) geometries: Vec<Geometry>,
     /// Partial results of one slot, and how many are allowed.
@@ -107,7 +105,6 @@ impl Chooser<'_> {
             word: resident.word,
             form: resident.form,
             workgroup: resident.workgroup,
-            in_turns: false,
             geometries: vec![resident.geometry],
             // What is summed over slots later is left as one partial of each.
             partials: u64::from(matches!(self.reduction.gains, Gains::Period(_))),
@@ -141,7 +138,6 @@ impl Chooser<'_> {
             word,
             form,
             workgroup: lanes,
-            in_turns: walk.turns > 1,
             geometries: self.windows.iter().map(new).collect(),
             partials: 1,
             max_partials: max_partials as u64,
@@ -275,7 +271,6 @@ impl Chooser<'_> {
             word,
             form: Form::Span(tile.span()),
             workgroup: self.tuning.workgroup,
-            in_turns: false,
             geometries: self.windows.iter().map(new).collect(),
             partials: tile.copies as u64,
             max_partials: max_partials as u64,

@@ -143,8 +143,6 @@ pub(crate) struct Plan {
     /// Whether a window's first and last word may hold elements of other windows.
     pub(crate) keeps_ends: bool,
     pub(crate) reduce: Reduce,
-    /// Whether lanes that walk along rows take several slots in turns.
-    pub(crate) in_turns: bool,
     /// Invocations in a workgroup.
     pub(crate) workgroup: u32,
     /// Slots (channels) of a batch entry, and of all.
@@ -221,7 +219,6 @@ impl Plan {
             // Entries of one tensor have statistics of their own, which no word can be told both of.
             keeps_ends: layout.form == Form::Ragged && view.batch > 1,
             reduce: Reduce::of(limits, layout.workgroup),
-            in_turns: layout.in_turns,
             workgroup: layout.workgroup,
             count: view.count as u32,
             slots: view.slots() as u32,
@@ -240,16 +237,25 @@ impl Plan {
 
     /// How the lanes that walk over activations add up.
     pub(crate) fn walk_reduce(&self) -> Reduce {
-        let apart = |cut: &Cut| match &cut.geometry {
-            Geometry::Rows(rows) => rows.lanes < self.workgroup,
-            Geometry::Columns(_) => false,
-        };
-        let held = matches!(self.form, Form::HeldRows(_));
-        if !held && self.cuts.iter().any(apart) {
+        if self.any_walk(|rows| rows.lanes < self.workgroup) {
             Reduce::Apart
         } else {
             self.reduce
         }
+    }
+
+    /// Whether lanes that walk along rows take several slots in turns.
+    pub(crate) fn in_turns(&self) -> bool {
+        self.any_walk(|rows| rows.turns > 1)
+    }
+
+    /// Whether any window has such rows, which lanes walk along instead of holding them.
+    fn any_walk(&self, is_such: impl Fn(&Rows) -> bool) -> bool {
+        let walks = |cut: &Cut| match &cut.geometry {
+            Geometry::Rows(rows) => is_such(rows),
+            Geometry::Columns(_) => false,
+        };
+        !matches!(self.form, Form::HeldRows(_)) && self.cuts.iter().any(walks)
     }
 
     /// The grid for so many workgroups that have nothing to do with the windows.

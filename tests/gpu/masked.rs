@@ -13,7 +13,8 @@ use crate::family::plans;
 use crate::family_case::{Case, Norm};
 use crate::others::{BINDS_4096, BINDS_16384};
 
-const TAILS: [(Activation, bool); 4] = [
+/// What may follow a norm.
+pub(crate) const TAILS: [(Activation, bool); 4] = [
     (Activation::None, false),
     (Activation::Relu, false),
     (Activation::Relu, true),

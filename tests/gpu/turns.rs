@@ -1,20 +1,13 @@
 //! Lanes of a software driver's workgroup that take several slots in turns, a piece of each: batch norm and
 //! renorm of small planes with many channels, against float64.
 
-use wgnorm::{
-    Activation, BatchNormOptions, BatchRenormOptions, DType, DeviceClass, PlanOptions, Strategy,
-};
+use wgnorm::{BatchNormOptions, DType, DeviceClass, PlanOptions, Strategy};
 
 use crate::case::MODES;
 use crate::device;
+use crate::family::renorm;
 use crate::family_case::{Case, Norm};
-
-const TAILS: [(Activation, bool); 4] = [
-    (Activation::None, false),
-    (Activation::Relu, false),
-    (Activation::Relu, true),
-    (Activation::None, true),
-];
+use crate::masked::TAILS;
 
 /// Two to four slots for each lane, in pieces of several rows or of single ones; whole words, and words that
 /// straddle two slots; lanes apart, and for long rows together. `plan/tests/policy.rs` says that it is so.
@@ -75,8 +68,7 @@ fn masks_and_renorm() {
                 ..case
             }
             .check(device);
-            let renorm = Norm::Renorm(BatchRenormOptions::default());
-            let case = Case::new(renorm, shape).planned(BY_ROWS);
+            let case = Case::new(renorm(1), shape).planned(BY_ROWS);
             case.tailed(activation, residual).check(device);
         }
     }

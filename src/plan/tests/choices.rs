@@ -32,7 +32,7 @@ fn choice_of(plan: &Plan) -> Choice {
         form: plan.form,
         keeps_ends: plan.keeps_ends,
         reduce: plan.walk_reduce(),
-        in_turns: plan.in_turns,
+        in_turns: plan.in_turns(),
         element_gains: plan.gains == Gains::Elements,
         workgroup: plan.workgroup,
     }

@@ -278,7 +278,7 @@ fn check_rows(plan: &Plan, cut: &Cut, rows: &Rows, pass: Pass) -> (u64, u64, u64
         );
         assert!(rows.slots.is_multiple_of(rows.slots_per_group));
         assert!((1..=MAX_TURNS as u32).contains(&rows.turns));
-        assert!(rows.turns == 1 || plan.in_turns);
+        assert!(rows.turns == 1 || plan.in_turns());
         assert!(rows.piece_words == rows.slot_words || rows.turns > 1);
         assert!(rows.piece_words.is_multiple_of(rows.row_words));
         check_gates(plan, cut, rows);
