@@ -37,7 +37,7 @@ struct Params {
     r_max: f32,
     d_max: f32,
     gates: u32, // words of the state before the gates of this window
-    lane_gates: u32, // words of gates that a lane keeps
+    group_gates: u32, // words of gates that a workgroup keeps
     mask: u32, // words of the state before those of the mask
     positions: u32, // before this window
 }

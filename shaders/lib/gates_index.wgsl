@@ -1,7 +1,7 @@
 // Where a lane of the workgroup of a slice keeps its first bits, or finds them; its next ones lie WORKGROUP
 // words on. The forward that keeps them and the backward that asks are cut alike.
 fn gate_index(group: u32, lane: u32) -> u32 {
-    return params.gates + group * params.lane_gates * WORKGROUP + lane;
+    return params.gates + group * params.group_gates + lane;
 }
 
 // Where a lane that is at `at` and goes on by `step` needs other bits, or `end`. A loop up to there, and no

@@ -29,6 +29,9 @@ fn held_of(slice: Slice, lane: u32) -> Held {
 }
 
 fn held_word(held: Held, i: u32) -> u32 {
+    if has(ONE_ROW) && has(FULL) {
+        return held.first + held.run + i * held.lanes;
+    }
     if has(ONE_ROW) {
         return held.first + min(held.run + i * held.lanes, held.last);
     }
@@ -36,7 +39,7 @@ fn held_word(held: Held, i: u32) -> u32 {
 }
 
 fn is_held(held: Held, i: u32) -> bool {
-    return held.run + i * held.lanes < held.end;
+    return has(FULL) || held.run + i * held.lanes < held.end;
 }
 
 // The gains of the words that a lane holds are the same for all of its slots.

@@ -43,7 +43,10 @@ pub(super) static KERNELS: Kernels = Kernels {
             "centred",
             "flow"
         ],
-        flags: FLAGS.and(Flags::ONE_ROW).and(Flags::GAIN_SUMS),
+        flags: FLAGS
+            .and(Flags::ONE_ROW)
+            .and(Flags::FULL)
+            .and(Flags::GAIN_SUMS),
         reads_dy: true,
         output: Output::Dx,
         gains: Linked::Gains,

@@ -28,6 +28,7 @@ impl Flags {
     pub(crate) const WANT_DRESIDUAL: Self = Self(262_144);
     pub(crate) const MASKED: Self = Self(524_288);
     pub(crate) const SAVED: Self = Self(1_048_576);
+    pub(crate) const FULL: Self = Self(2_097_152);
 
     /// The set itself where `condition` holds, else none.
     pub(crate) fn when(self, condition: bool) -> Self {
@@ -53,7 +54,7 @@ impl Flags {
     }
 
     /// Every switch under its name in the shaders.
-    pub(crate) const NAMED: [(&str, Self); 21] = [
+    pub(crate) const NAMED: [(&str, Self); 22] = [
         ("HAS_GAMMA", Self::HAS_GAMMA),
         ("HAS_BETA", Self::HAS_BETA),
         ("USE_RUNNING", Self::USE_RUNNING),
@@ -75,6 +76,7 @@ impl Flags {
         ("WANT_DRESIDUAL", Self::WANT_DRESIDUAL),
         ("MASKED", Self::MASKED),
         ("SAVED", Self::SAVED),
+        ("FULL", Self::FULL),
     ];
 }
 

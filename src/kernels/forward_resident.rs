@@ -45,7 +45,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "gates_index",
             "tail"
         ],
-        flags: FLAGS.and(Flags::ONE_ROW),
+        flags: FLAGS.and(Flags::ONE_ROW).and(Flags::FULL),
         reads_dy: false,
         output: Output::Y,
         gains: Linked::GainsAndOffsets,

@@ -234,7 +234,8 @@ impl Kernel {
             let mut flags = numbers.flags
                 | Flags::ONE_PARTIAL.when(plan.partials * plan.fan == 1)
                 | Flags::GROUPED.when(matches!(plan.gains, Gains::Period(_)))
-                | Flags::ONE_ROW.when(cut.geometry.is_one_row());
+                | Flags::ONE_ROW.when(cut.geometry.is_one_row())
+                | Flags::FULL.when(cut.geometry.is_full(plan.form));
             if i > 0 {
                 // Only one of the windows counts the batch.
                 flags = flags.without(Flags::HAS_TRACKED);

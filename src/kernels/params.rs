@@ -77,7 +77,7 @@ params! {
         r_max: f32,
         d_max: f32,
         gates: u32,
-        lane_gates: u32,
+        group_gates: u32,
         mask: u32,
         positions: u32,
         row_positions: u32,
@@ -116,7 +116,7 @@ params! {
         r_max: f32,
         d_max: f32,
         gates: u32,
-        lane_gates: u32,
+        group_gates: u32,
         mask: u32,
         positions: u32,
     }
@@ -159,7 +159,9 @@ impl RowsParams {
             r_max: numbers.r_max,
             d_max: numbers.d_max,
             gates: numbers.gates.wrapping_add(cut.gates),
-            lane_gates: cut.geometry.lane_gates(plan.word, plan.form),
+            group_gates: cut
+                .geometry
+                .group_gates(plan.word, plan.form, plan.workgroup),
             mask: numbers.mask,
             positions: cut.positions,
             row_positions: cut.row_positions,
@@ -199,7 +201,9 @@ impl ColumnsParams {
             r_max: numbers.r_max,
             d_max: numbers.d_max,
             gates: numbers.gates.wrapping_add(cut.gates),
-            lane_gates: cut.geometry.lane_gates(plan.word, plan.form),
+            group_gates: cut
+                .geometry
+                .group_gates(plan.word, plan.form, plan.workgroup),
             mask: numbers.mask,
             positions: cut.positions,
         }

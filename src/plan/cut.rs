@@ -46,15 +46,27 @@ impl Geometry {
         }
     }
 
-    /// Words of bits that a lane keeps of the words that it goes through, one for each element.
-    pub(crate) fn lane_gates(&self, word: Word, form: Form) -> u32 {
+    /// Words of bits that the lanes of a workgroup keep of the words that they go through, one for each
+    /// element. Those of a lane lie a workgroup apart; where each has one at the most, lanes without words
+    /// have no place.
+    pub(crate) fn group_gates(&self, word: Word, form: Form, workgroup: u32) -> u32 {
+        let of_lane = self.lane_gates(word, form);
+        match (self, form) {
+            (Self::Rows(rows), Form::Whole | Form::Ragged) if of_lane == 1 => {
+                rows.slice_words().min(rows.lanes) * (workgroup / rows.lanes)
+            }
+            _ => of_lane * workgroup,
+        }
+    }
+
+    /// Those of one lane.
+    pub(super) fn lane_gates(&self, word: Word, form: Form) -> u32 {
         let words_of_gates = 32 / word.width() as u32;
         match (self, form) {
             (Self::Rows(rows), Form::HeldRows(held)) => rows.turns * held.div_ceil(HELD_CHUNK),
             (_, Form::HeldRows(held) | Form::HeldColumns(held)) => held.div_ceil(HELD_CHUNK),
             (Self::Rows(rows), _) => {
-                let units = rows.slot_words.div_ceil(UNIT as u32).div_ceil(rows.slices);
-                let words = (units * UNIT as u32).min(rows.slot_words);
+                let words = rows.slice_words();
                 // Where there are several, a slice may begin and end within a piece.
                 let cut = rows.turns > 1 && rows.slices > 1;
                 let pieces = words.div_ceil(rows.piece_words) + u32::from(cut);
@@ -78,6 +90,17 @@ impl Geometry {
     /// Whether a slot is one row of words.
     pub(crate) fn is_one_row(&self) -> bool {
         matches!(self, Self::Rows(rows) if rows.row_words == rows.slot_words)
+    }
+
+    /// Whether every lane of every workgroup holds as many words of a slot as it has registers for.
+    pub(crate) fn is_full(&self, form: Form) -> bool {
+        match (self, form) {
+            (Self::Rows(rows), Form::HeldRows(held)) => {
+                rows.slot_words == held * rows.lanes
+                    && rows.slots.is_multiple_of(rows.slots_per_group)
+            }
+            _ => false,
+        }
     }
 
     /// The number of the slice after this window's last one.
@@ -121,8 +144,7 @@ impl Cut {
 
     /// Words of bits that the lanes of all its workgroups keep.
     pub(super) fn gate_words(&self, word: Word, form: Form, workgroup: u32) -> u64 {
-        let lanes = u64::from(self.groups) * u64::from(workgroup);
-        lanes * u64::from(self.geometry.lane_gates(word, form))
+        u64::from(self.groups) * u64::from(self.geometry.group_gates(word, form, workgroup))
     }
 }
 

@@ -68,6 +68,12 @@ impl Rows {
         }
     }
 
+    /// Words of its longest slice.
+    pub(super) fn slice_words(&self) -> u32 {
+        let units = self.slot_words.div_ceil(UNIT as u32).div_ceil(self.slices);
+        (units * UNIT as u32).min(self.slot_words)
+    }
+
     /// Into how many slices to cut a slot of a window, and no more than `most` if lanes can bear it.
     pub(super) fn slices(
         view: View,

@@ -310,6 +310,17 @@ fn check_gates(plan: &Plan, cut: &Cut, rows: &Rows) {
         1 => needed,
         turns => needed + turns * 2 * (pieces + piece),
     };
+    let of_group = cut
+        .geometry
+        .group_gates(plan.word, plan.form, plan.workgroup);
+    if rows.turns == 1 {
+        // The last bits are those of the last lane that has words.
+        let place = words.min(rows.lanes) - 1;
+        let lane = plan.workgroup - rows.lanes + place;
+        let of_lane = of_words(words - place);
+        assert!((of_lane - 1) * plan.workgroup + lane < of_group);
+        assert!(words > rows.lanes || of_group == lane + 1);
+    }
     let kept = cut.geometry.lane_gates(plan.word, plan.form);
     assert!(
         (needed..=most).contains(&kept),

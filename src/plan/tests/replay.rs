@@ -182,7 +182,7 @@ fn hold_slot(
     for (i, (word, at)) in (0..).zip(p.held_words(&slice, lane, held)) {
         let first = ledger.slot(Ledger::element(cut, word * p.width));
         assert_eq!(first, slice.slot, "the slot that a lane reads");
-        if run + i * p.lanes >= slice.end {
+        if !p.full && run + i * p.lanes >= slice.end {
             continue;
         }
         for component in 0..p.width {

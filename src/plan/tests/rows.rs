@@ -45,6 +45,8 @@ pub(super) struct Params {
     pub(super) turns: u32,
     piece_words: u32,
     pub(super) lanes: u32,
+    /// Whether the shader takes every lane for full.
+    pub(super) full: bool,
     step_words: u32,
     step_elements: u32,
 }
@@ -79,6 +81,7 @@ impl Params {
             turns: get("turns"),
             piece_words: get("piece_words"),
             lanes: get("lanes"),
+            full: cut.geometry.is_full(plan.form),
             step_words: get("step_words"),
             step_elements: get("step_elements"),
         }
@@ -143,7 +146,9 @@ impl Params {
         let mut words = Vec::new();
         for i in 0..held {
             let at = run + i * self.lanes;
-            words.push(if self.row_words == self.slot_words {
+            words.push(if self.full && self.row_words == self.slot_words {
+                (first + at, at)
+            } else if self.row_words == self.slot_words {
                 let word = at.min(self.row_words - 1);
                 (first + word, word)
             } else if cursor.at < slice.end {

@@ -264,7 +264,8 @@ fn the_twins_know_who_leads_and_what_is_left() {
         &[
             "return held.first + min(held.run + i * held.lanes, held.last);",
             "held_words[i] = select(first, word_of(c), c.at < stride.end);",
-            "return held.run + i * held.lanes < held.end;",
+            "if has(ONE_ROW) && has(FULL) { return held.first + held.run + i * held.lanes; }",
+            "return has(FULL) || held.run + i * held.lanes < held.end;",
             "return min((lane & (params.lanes - 1u)) + i * params.lanes, params.row_words - 1u);",
         ],
     );
