@@ -1,7 +1,7 @@
 //! The work on one window: its binding, its grid and how its lanes go through it.
 
 use super::windows::Window;
-use super::{Columns, Form, Rows, UNIT, Word, bounded};
+use super::{Columns, Form, Rows, Word, bounded};
 use crate::{Error, Result, View};
 
 /// Words that share one of gates where a lane holds them: a chunk of `rows_held.wgsl`.
