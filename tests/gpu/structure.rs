@@ -1,7 +1,8 @@
 //! Data that is laid out against the kernels: borders where the pivot samples might all fall, slices
 //! that are nothing like the others, and sums of millions of rows.
 
-use wgnorm::{DeviceClass, Momentum, PlanOptions, Shape};
+use wgnorm::functional::Operation::Forward;
+use wgnorm::{DeviceClass, Momentum, PlanOptions, Shape, Strategy, functional};
 
 use crate::bounds::{check, compare, compare_forward};
 use crate::case::{Case, Inputs};
@@ -50,6 +51,53 @@ fn an_image_border_does_not_take_all_samples_of_the_pivot() {
             compare(&case, &inputs, &outputs, &case.expected(&inputs));
         }
     }
+}
+
+/// Whether a value lies far from the others of its slot, by its place.
+type Outlies = fn(usize) -> bool;
+
+#[test]
+fn a_border_or_an_end_does_not_take_the_pivot_of_a_slot_in_registers() {
+    let Some(device) = &device() else { return };
+    // Rows of an image and its columns that are a border, a few of a row of values, and its last ones.
+    let cases: [(&[usize], Outlies, f32); 6] = [
+        (&[1, 64, 32, 32], |at| at % 32 < 3, 0.0),
+        (&[1, 64, 64, 64], |at| at % 64 < 4, 0.0),
+        (&[1, 64, 32, 128], |at| at % 128 < 3, 0.0),
+        (&[1, 64, 1024], |at| [0, 33, 66].contains(&at), 1e4),
+        (&[1, 64, 160], |at| at >= 157, 1e4),
+        (&[1, 64, 2052], |at| at >= 2049, 1e4),
+    ];
+    let mut held = 0;
+    for (shape, outlies, value) in cases {
+        for class in CLASSES {
+            let plan = PlanOptions {
+                strategy: Some(Strategy::Resident),
+                class: Some(class),
+            };
+            let case = Case {
+                offset: 30.0,
+                ..planned(shape, 1, class).planned(plan)
+            };
+            if functional::cost(device, &case.shape, case.dtype, &case.options, Forward).is_err() {
+                continue;
+            }
+            held += 1;
+            let mut inputs = case.inputs();
+            let n = case.n();
+            for (i, x) in inputs.x.iter_mut().enumerate() {
+                if outlies(i % n) {
+                    *x = value;
+                }
+            }
+            let outputs = case.run(device, &inputs);
+            compare_forward(&case, &inputs, &outputs, &case.expected(&inputs));
+        }
+    }
+    assert_eq!(
+        held, 9,
+        "six on a GPU, and the three smaller ones on a software driver"
+    );
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn check_parameters(subject: Subject, shader: &Parsed, found: &mut Vec<String>) 
 }
 
 /// What the shaders compute of their other constants.
-const DERIVED: [&str; 5] = ["ROWS", "PAIRS", "PART", "ENTRIES", "CHUNK"];
+const DERIVED: [&str; 6] = ["ROWS", "PAIRS", "PART", "ENTRIES", "CHUNK", "SAMPLED"];
 
 /// Compares the overrides, the flags and the width of a word.
 fn check_constants(
