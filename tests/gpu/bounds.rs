@@ -75,6 +75,17 @@ pub(crate) fn hold_all(case: &impl std::fmt::Debug, errors: &[(&str, (f64, f64))
     }
 }
 
+/// Holds what sums of small integers give to the last place.
+pub(crate) fn compare_exact(case: &Case, got: &Outputs, want: &Expected) {
+    let exact = |name: &str, got: &[f32], want: &[f64]| {
+        let got: Vec<f64> = got.iter().map(|&v| f64::from(v)).collect();
+        assert_eq!(got, want, "{case:?}: {name}");
+    };
+    exact("mean", &got.mean, &want.mean);
+    exact("variance", &got.var, &want.var);
+    exact("dbeta", &got.dbeta, &want.gradients.dbeta);
+}
+
 /// Holds y, the statistics and the running update against their bounds.
 pub(crate) fn compare_forward(
     case: &Case,

@@ -3,9 +3,10 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use wgnorm::{Device, DeviceClass, PlanOptions, Strategy};
+use wgnorm::{DeviceClass, PlanOptions, Strategy};
 
-use crate::case::{Case, Inputs};
+use crate::bounds::compare_exact;
+use crate::case::Case;
 use crate::integers::integers;
 use crate::{device, plans};
 
@@ -30,24 +31,9 @@ fn mean_variance_and_dbeta_have_no_error_at_all() {
         for plan in plans::forced(device, &case) {
             let case = case.clone().planned(plan);
             let inputs = integers(&case, &mut rng);
-            check_exact(device, &case, &inputs);
+            compare_exact(&case, &case.run(device, &inputs), &case.expected(&inputs));
         }
     }
-}
-
-fn check_exact(device: &Device, case: &Case, inputs: &Inputs) {
-    let (got, want) = (case.run(device, inputs), case.expected(inputs));
-    let exact = |name: &str, got: &[f32], want: &[f64]| {
-        for (c, (got, want)) in got.iter().zip(want).enumerate() {
-            assert!(
-                f64::from(*got) == *want,
-                "{case:?}: {name}[{c}] {got} is not {want}"
-            );
-        }
-    };
-    exact("mean", &got.mean, &want.mean);
-    exact("variance", &got.var, &want.var);
-    exact("dbeta", &got.dbeta, &want.gradients.dbeta);
 }
 
 /// A pivot with more places than the values would be in all squares, of which there are then too many places.
@@ -68,5 +54,5 @@ fn the_pivot_of_many_words_in_registers_has_few_places() {
             slot[1023 - i] = f32::from(7 - away);
         }
     }
-    check_exact(device, &case, &inputs);
+    compare_exact(&case, &case.run(device, &inputs), &case.expected(&inputs));
 }

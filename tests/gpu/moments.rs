@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use wgnorm::{Momentum, PlanOptions, RunningVariance, Strategy};
 
-use crate::bounds::compare;
+use crate::bounds::{compare, compare_exact};
 use crate::case::{Case, Inputs};
 use crate::integers::integers;
 use crate::moments_case::{WAYS, Way, run};
@@ -111,13 +111,7 @@ fn small_integers_have_no_error_at_all() {
                 run(device, &case, &inputs, entries, way),
                 case.expected(&inputs),
             );
-            let exact = |name: &str, got: &[f32], want: &[f64]| {
-                let got: Vec<f64> = got.iter().map(|&v| f64::from(v)).collect();
-                assert_eq!(got, want, "{case:?}: {name}");
-            };
-            exact("mean", &got.mean, &want.mean);
-            exact("variance", &got.var, &want.var);
-            exact("dbeta", &got.dbeta, &want.gradients.dbeta);
+            compare_exact(&case, &got, &want);
         }
     }
 }

@@ -71,14 +71,11 @@ fn a_border_or_an_end_does_not_take_the_pivot_of_a_slot_in_registers() {
     let mut held = 0;
     for (shape, outlies, value) in cases {
         for class in CLASSES {
-            let plan = PlanOptions {
-                strategy: Some(Strategy::Resident),
-                class: Some(class),
-            };
-            let case = Case {
+            let mut case = Case {
                 offset: 30.0,
-                ..planned(shape, 1, class).planned(plan)
+                ..planned(shape, 1, class)
             };
+            case.options.plan.strategy = Some(Strategy::Resident);
             if functional::cost(device, &case.shape, case.dtype, &case.options, Forward).is_err() {
                 continue;
             }
