@@ -132,6 +132,10 @@ impl Pass {
     fn is_gated(self) -> bool {
         matches!(self, Self::Gated | Self::CumulativeGated)
     }
+
+    fn reads_dy(self) -> bool {
+        self == Self::Backward || self.is_gated()
+    }
 }
 
 /// The cut of one view, the same for every dispatch of a step.

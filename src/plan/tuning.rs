@@ -67,10 +67,6 @@ const LONG_ROW_WORDS: usize = 64;
 /// Words in the unit by which a slot is cut: slices begin where a GPU's memory transactions do.
 pub(crate) const UNIT: usize = 32;
 
-const fn reads_dy(pass: Pass) -> bool {
-    matches!(pass, Pass::Backward | Pass::Gated | Pass::CumulativeGated)
-}
-
 impl Tuning {
     pub(crate) fn of(class: DeviceClass) -> Self {
         match class {
@@ -122,8 +118,8 @@ impl Tuning {
     ) -> bool {
         // No lane may go without a slot.
         let idles = !slots.is_multiple_of(self.workgroup as usize);
-        let is_far = reads_dy(pass) && turns == 1;
-        let is_short = slot <= self.apart_slot_bytes && !reads_dy(pass);
+        let is_far = pass.reads_dy() && turns == 1;
+        let is_short = slot <= self.apart_slot_bytes && !pass.reads_dy();
         !idles && (row <= self.apart_bytes[usize::from(is_far)] || is_short)
     }
 
@@ -164,7 +160,7 @@ impl Tuning {
     /// kernels' loops of four and of two words: 14x14 takes 1.26 copies forward in pieces of four rows, and 1.45 in
     /// single ones.
     pub(crate) fn piece_rows(pass: Pass, row_words: usize) -> usize {
-        let [words, at_once]: [usize; 2] = if reads_dy(pass) { [24, 2] } else { [48, 4] };
+        let [words, at_once]: [usize; 2] = if pass.reads_dy() { [24, 2] } else { [48, 4] };
         let least = words.div_ceil(row_words);
         let fills = |rows: &usize| (rows * row_words).is_multiple_of(at_once);
         let is_long = row_words > LONG_ROW_WORDS;
