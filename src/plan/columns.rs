@@ -35,6 +35,11 @@ pub(crate) struct Columns {
 /// Words of a row that a lane of split columns may own.
 pub(crate) const SPANS: [u32; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16];
 
+/// Words, and words for each channel, from which on two workgroups, which must merge, are faster than one that leaves
+/// other processors idle: 1568x256 takes lavapipe 2.0 copies forward and 3.2 backward in one slice, and 1.3 and 1.8 in
+/// two; 1.7 and 2.7 in four workgroups side by side. A GPU never leaves as many to one.
+const ALONE: (usize, usize) = (16_384, 32);
+
 /// What all windows of a tensor have in common.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
@@ -126,11 +131,10 @@ impl Tile {
         most: usize,
     ) -> usize {
         let rows = self.rows(view, word);
-        let wanted = tuning.slices(self.blocks * view.batch, rows * self.words);
-        let partials = rows * self.words / tuning.words_per_partial;
-        let worth = (partials / (self.merged * self.copies * self.fan))
-            .isqrt()
-            .max(1);
+        let words = rows * self.words;
+        let side_by_side = self.blocks * view.batch;
+        let merged = self.merged * self.copies * self.fan;
+        let worth = (words / tuning.words_per_partial / merged).isqrt().max(1);
         // Three workgroups take two processors as long as four.
         let power = worth.next_power_of_two();
         let worth = if 4 * worth < 3 * power {
@@ -138,11 +142,12 @@ impl Tile {
         } else {
             power
         };
-        let wanted = if merges {
-            wanted.min(worth).min(most)
-        } else {
-            wanted
-        };
+        let wanted = tuning.slices(side_by_side, words);
+        let wanted = if merges { wanted.min(worth) } else { wanted };
+        let gains_by_two = words >= ALONE.0 && (!merges || words > ALONE.1 * merged);
+        let is_alone = wanted * side_by_side == 1;
+        let wanted = if is_alone && gains_by_two { 2 } else { wanted };
+        let wanted = if merges { wanted.min(most) } else { wanted };
         wanted.max(rows.div_ceil(self.row_lanes * (MAX_LANE_WORDS / self.span() as usize)))
     }
 }

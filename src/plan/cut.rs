@@ -103,6 +103,14 @@ impl Geometry {
         }
     }
 
+    /// Whether slots are cut into several slices.
+    pub(super) fn is_cut(&self) -> bool {
+        match self {
+            Self::Rows(rows) => rows.slices > 1,
+            Self::Columns(columns) => columns.slices > 1,
+        }
+    }
+
     /// The number of the slice after this window's last one.
     pub(super) fn slices_end(&self) -> u32 {
         match self {

@@ -32,11 +32,10 @@ pub(super) struct Chooser<'a> {
 }
 
 /// Words of a row that a workgroup of split columns takes at the least where the row has as many: on
-/// lavapipe 256x1024 takes 1.53 copies forward in eight such blocks, 1.60 in four of twice as many and 1.65 in two, but
-/// 2.9, 2.5 and 2.5 backward: of two tensors the cache holds but half as much. Where there is nothing to merge,
-/// slices do as well: an inference takes 0.82 copies in two blocks of two and 0.97 in four blocks.
+/// lavapipe 256x1024 takes 1.53 copies forward in eight such blocks, 1.60 in four of twice as many and 1.65 in two;
+/// 2.9, 2.5 and 2.5 backward.
 const LEAST_TILE_WORDS: usize = 32;
-/// Elements of a tensor that a processor's cache holds, up to which it does not matter where memory is read on:
+/// Elements of all that a pass reads that a processor's cache holds, up to which it does not matter where memory is read on:
 /// 3136x512 takes 3.2 copies backward in sixteen blocks of so few words and 1.8 in one.
 const SMALL: usize = 1 << 19;
 
@@ -244,30 +243,23 @@ impl Chooser<'_> {
         if wide.partials > wide.max_partials && narrow_tile_words < tile_words {
             return self.columns_of(word, narrow_tile_words);
         }
-        if self.reduction.view.numel() > SMALL || self.reduction.gains == Gains::Across {
-            return wide;
-        }
-        // Long rows: more blocks of them, which leave no more to merge, keep all processors busy.
-        let groups = self.least_groups(&wide);
-        let target = match self.pass.reads_dy() {
-            true => self.tuning.target_groups / 2,
-            false => self.tuning.target_groups,
+        // Few long rows: more blocks of them, which leave no more to merge, keep all processors busy.
+        let (tensors, target) = match self.pass.reads_dy() {
+            true => (2, self.tuning.target_groups / 2),
+            false => (1, self.tuning.target_groups),
         };
-        if groups < target && self.reduction.view.count > LEAST_TILE_WORDS * word.width() {
+        let is_small = tensors * self.reduction.view.numel() <= SMALL;
+        let is_long = self.reduction.view.count > LEAST_TILE_WORDS * word.width();
+        let cuts = wide.geometries.iter().zip(self.windows);
+        let groups = cuts.map(|(geometry, window)| geometry.groups(window.view.count));
+        let groups = groups.min().unwrap_or(0) as usize;
+        let is_cut = wide.geometries.iter().any(Geometry::is_cut);
+        let across = self.reduction.gains == Gains::Across;
+        if is_small && is_long && groups < target && !is_cut && !across {
             let words = (tile_words * groups / target).max(LEAST_TILE_WORDS);
-            let narrower = self.columns_of(word, words.min(tile_words));
-            if self.least_groups(&narrower) > groups {
-                return narrower;
-            }
+            return self.columns_of(word, words.min(tile_words));
         }
         wide
-    }
-
-    /// Workgroups of the window that has the fewest.
-    fn least_groups(&self, layout: &Layout) -> usize {
-        let cuts = layout.geometries.iter().zip(self.windows);
-        let groups = cuts.map(|(geometry, window)| geometry.groups(window.view.count));
-        groups.min().unwrap_or(0) as usize
     }
 
     fn columns_of(&self, word: Word, most_words: usize) -> Layout {

@@ -300,3 +300,30 @@ fn lanes_take_slots_in_turns_where_rows_are_short_and_slots_many() {
         assert_eq!(turns(view, Pass::Flat).0, 1, "{view:?}");
     }
 }
+
+#[test]
+fn columns_leave_no_processor_idle() {
+    // Blocks of a row and slices of the rows: in a flat pass, a forward and a backward.
+    for (view, expected) in [
+        (view(256, 1024, 1), [(2, 2), (8, 1), (4, 1)]),
+        (view(512, 1024, 1), [(2, 4), (8, 1), (2, 1)]),
+        (view(120, 512, 1), [(4, 1), (4, 1), (4, 1)]),
+        (view(16 * 49, 512, 1), [(1, 6), (1, 2), (1, 2)]),
+        (view(4 * 196, 128, 1), [(1, 2), (1, 2), (1, 2)]),
+        (view(2 * 196, 128, 1), [(1, 1), (1, 1), (1, 1)]),
+        (view(32 * 3136, 64, 1), [(1, 13), (1, 13), (1, 13)]),
+    ] {
+        for (pass, expected) in [Pass::Flat, Pass::Forward, Pass::Backward]
+            .into_iter()
+            .zip(expected)
+        {
+            let plan = Plan::new(slots(view), pass, PlanOptions::default(), &limits(Cpu));
+            let plan = plan.expect("a plan of a usual size");
+            let Geometry::Columns(columns) = plan.cuts[0].geometry else {
+                panic!("{view:?} {pass:?} has {:?}", plan.strategy)
+            };
+            let found = (columns.blocks, columns.slices);
+            assert_eq!(found, expected, "{view:?} {pass:?}");
+        }
+    }
+}
