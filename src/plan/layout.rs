@@ -244,10 +244,8 @@ impl Chooser<'_> {
             return self.columns_of(word, narrow_tile_words);
         }
         // Few long rows: more blocks of them, which leave no more to merge, keep all processors busy.
-        let (tensors, target) = match self.pass.reads_dy() {
-            true => (2, self.tuning.target_groups / 2),
-            false => (1, self.tuning.target_groups),
-        };
+        let tensors = 1 + usize::from(self.pass.reads_dy());
+        let target = self.tuning.target_groups / tensors;
         let is_small = tensors * self.reduction.view.numel() <= SMALL;
         let is_long = self.reduction.view.count > LEAST_TILE_WORDS * word.width();
         let cuts = wide.geometries.iter().zip(self.windows);
