@@ -179,7 +179,7 @@ impl Chooser<'_> {
             let words = turns * Rows::slot_words(window.view, word, form);
             let merges = turns * words.div_ceil(MAX_LANE_WORDS) * self.parts() <= most;
             let slots = window.view.count;
-            merges && self.tuning.are_apart(slots, bytes, turns, self.pass)
+            merges && self.tuning.are_apart(slots, bytes, self.pass)
         };
         self.windows.iter().all(fits)
     }
@@ -190,7 +190,7 @@ impl Chooser<'_> {
         let turns = |window: &Window| {
             let slot_words = Rows::slot_words(window.view, word, form);
             self.tuning
-                .walk_turns(window.view, slot_words, row_bytes, walkers)
+                .walk_turns(window.view, slot_words, row_bytes, walkers, self.pass)
         };
         if self.reduction.fan > 1 || self.parts() > 1 {
             return 1;

@@ -27,8 +27,7 @@ pub(crate) struct Tuning {
     pub(crate) held_wanted: usize,
     /// Lanes that share a resident slot, at the least.
     pub(crate) least_lanes: usize,
-    /// Bytes of a row up to which each lane of split rows has slots of its own, and where it reads dy too and
-    /// has but one.
+    /// Bytes of a row up to which each lane of split rows has slots of its own, and where it reads dy too.
     apart_bytes: [usize; 2],
     /// Bytes of a slot up to which it does so where it reads x alone: pivots cost short slots most.
     apart_slot_bytes: usize,
@@ -103,24 +102,20 @@ impl Tuning {
         }
     }
 
-    /// Whether each lane of split rows takes so many of so many slots for itself, of which a row and the whole
+    /// Whether each lane of split rows takes some of so many slots for itself, of which a row and the whole
     /// have so many bytes. On lavapipe a forward of 28x28 went from 1.28 to 1.18 copies by that, one of 7x7
     /// from 1.8 to 1.4 and its backward from 5.0 to 3.4; group norm, whose short slots take their pivots side by
-    /// side then, from 1.85 to 1.20. More places far apart are more than memory reads ahead: with one slot for
-    /// each lane a backward is slower by that from 14x14 on, and at 56x56 a forward is faster or slower as others
-    /// use the memory.
-    pub(crate) fn are_apart(
-        &self,
-        slots: usize,
-        [row, slot]: [usize; 2],
-        turns: usize,
-        pass: Pass,
-    ) -> bool {
+    /// side then, from 1.85 to 1.20. More places far apart are more than memory reads ahead: a backward, with three
+    /// tensors, takes 1.8 instead of 2.4 copies of 28x28 and 2.1 instead of 2.6 of 14x14 where lanes walk together.
+    pub(crate) fn are_apart(&self, slots: usize, [row, slot]: [usize; 2], pass: Pass) -> bool {
         // No lane may go without a slot.
         let idles = !slots.is_multiple_of(self.workgroup as usize);
-        let is_far = pass.reads_dy() && turns == 1;
         let is_short = slot <= self.apart_slot_bytes && !pass.reads_dy();
-        !idles && (row <= self.apart_bytes[usize::from(is_far)] || is_short)
+        !idles && (self.is_short_row(row, pass) || is_short)
+    }
+
+    fn is_short_row(&self, bytes: usize, pass: Pass) -> bool {
+        bytes <= self.apart_bytes[usize::from(pass.reads_dy())]
     }
 
     /// How many slots of a view each lane takes in turns where so many walk along one, so that a workgroup goes
@@ -136,9 +131,10 @@ impl Tuning {
         slot_words: usize,
         row_bytes: usize,
         walkers: usize,
+        pass: Pass,
     ) -> usize {
         let is_one_row = view.outer == 1 || slot_words < LEAST_ROW_WORDS * view.outer;
-        let is_short = row_bytes <= self.apart_bytes[0];
+        let is_short = self.is_short_row(row_bytes, pass);
         if is_one_row || self.class == DeviceClass::Gpu || is_short != (walkers == 1) {
             return 1;
         }
