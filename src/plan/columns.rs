@@ -35,10 +35,12 @@ pub(crate) struct Columns {
 /// Words of a row that a lane of split columns may own.
 pub(crate) const SPANS: [u32; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16];
 
-/// Words, and words for each channel, from which on two workgroups, which must merge, are faster than one that leaves
-/// other processors idle: 1568x256 takes lavapipe 2.0 copies forward and 3.2 backward in one slice, and 1.3 and 1.8 in
-/// two; 1.7 and 2.7 in four workgroups side by side. A GPU never leaves as many to one.
-const ALONE: (usize, usize) = (16_384, 32);
+/// Words from which on two workgroups are faster than one that leaves other processors idle. A GPU never leaves as
+/// many to one.
+const ALONE_WORDS: usize = 16_384;
+/// The same of each channel where two must merge: 1568x256 takes lavapipe 2.0 copies forward and 3.2 backward in one
+/// slice, and 1.3 and 1.8 in two; 1.7 and 2.7 in four workgroups side by side.
+const ALONE_CHANNEL_WORDS: usize = 32;
 
 /// What all windows of a tensor have in common.
 #[derive(Clone, Copy)]
@@ -143,11 +145,18 @@ impl Tile {
             power
         };
         let wanted = tuning.slices(side_by_side, words);
-        let wanted = if merges { wanted.min(worth) } else { wanted };
-        let gains_by_two = words >= ALONE.0 && (!merges || words > ALONE.1 * merged);
+        let wanted = if merges {
+            wanted.min(worth).min(most)
+        } else {
+            wanted
+        };
         let is_alone = wanted * side_by_side == 1;
-        let wanted = if is_alone && gains_by_two { 2 } else { wanted };
-        let wanted = if merges { wanted.min(most) } else { wanted };
+        let may_merge = !merges || most > 1 && words > ALONE_CHANNEL_WORDS * merged;
+        let wanted = if is_alone && words >= ALONE_WORDS && may_merge {
+            2
+        } else {
+            wanted
+        };
         wanted.max(rows.div_ceil(self.row_lanes * (MAX_LANE_WORDS / self.span() as usize)))
     }
 }

@@ -35,8 +35,8 @@ pub(super) struct Chooser<'a> {
 /// lavapipe 256x1024 takes 1.53 copies forward in eight such blocks, 1.60 in four of twice as many and 1.65 in two;
 /// 2.9, 2.5 and 2.5 backward.
 const LEAST_TILE_WORDS: usize = 32;
-/// Elements of all that a pass reads that a processor's cache holds, up to which it does not matter where memory is read on:
-/// 3136x512 takes 3.2 copies backward in sixteen blocks of so few words and 1.8 in one.
+/// Elements of all that a pass reads that a processor's cache holds, up to which it does not matter where memory is
+/// read on: 3136x512 takes 3.2 copies backward in sixteen blocks of so few words and 1.8 in one.
 const SMALL: usize = 1 << 19;
 
 /// Elements of a tensor up to which one dispatch is better than two, whatever its words.

@@ -280,7 +280,7 @@ fn lanes_take_slots_in_turns_where_rows_are_short_and_slots_many() {
     ] {
         for (pass, expected) in [Pass::Forward, Pass::Backward].into_iter().zip(expected) {
             assert_eq!(turns(view, pass), expected, "{view:?} {pass:?}");
-            // Rows of a backward are long from 128 values on.
+            // Rows of more than 128 values are long for a backward.
             let is_short = view.inner <= if pass.reads_dy() { 128 } else { 1024 };
             let (slots, _, slices) = expected;
             let beside = if is_short { 8 } else { 1 };
