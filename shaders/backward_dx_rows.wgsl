@@ -110,11 +110,10 @@ fn store_word(
 // The word of gates that the lane reads next.
 var<private> gate: u32;
 
-// Writes the lane's words of one slot.
-fn write_piece(slice: Slice, lane: u32, own: Gradient, next: Gradient) {
-    let stride = stride_of(slice);
+// Writes the lane's words of one slot from the cursor on.
+fn write_piece(slot: u32, first: Cursor, stride: Stride, own: Gradient, next: Gradient) {
     let end = stride.end;
-    var c0 = cursor_at(slice, slice.begin + place_of(lane));
+    var c0 = first;
     while c0.at < end {
         let gates = gate_bits(gate);
         var gate_shift = 0u;
@@ -130,10 +129,10 @@ fn write_piece(slice: Slice, lane: u32, own: Gradient, next: Gradient) {
             let dy1 = passed(load_dy(i1), x1, own, next, c1, stride, bits1);
             gate_shift += 2u * WIDTH;
             if writes(c0, stride) {
-                store_word(i0, x0, dy0, own, next, c0, stride, written_mask(c0, slice.slot));
+                store_word(i0, x0, dy0, own, next, c0, stride, written_mask(c0, slot));
             }
             if writes(c1, stride) {
-                store_word(i1, x1, dy1, own, next, c1, stride, written_mask(c1, slice.slot));
+                store_word(i1, x1, dy1, own, next, c1, stride, written_mask(c1, slot));
             }
             c0 = advance(c1, stride);
         }
@@ -170,12 +169,14 @@ fn backward_dx_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation
         return;
     }
     gate = gate_index(mirrored, lane);
+    var stride = stride_of(slice);
     var begin = slice.begin;
     while begin < slice.end {
-        let end = pieces_end(begin, 1u, slice.end);
+        let first = cursor_at(slice, begin + place_of(lane));
+        stride.end = pieces_end(begin, 1u, slice.end);
         for (var t = 0u; t < turns(); t++) {
-            write_piece(piece_of(slice, t, begin, end), lane, owns[t], nexts[t]);
+            write_piece(in_turn(slice, t).slot, cursor_in_turn(first, t), stride, owns[t], nexts[t]);
         }
-        begin = end;
+        begin = stride.end;
     }
 }

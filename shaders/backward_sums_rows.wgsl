@@ -15,18 +15,18 @@ const PART: u32 = max(32u / WIDTH, 16u);
 var<private> gate: u32;
 
 // The sums of dy and dy * (x - mean) over this lane's words, in three levels as in moments_rows.wgsl.
-fn lane_sums(slice: Slice, lane: u32, saved: vec4<f32>) -> vec2<f32> {
+fn lane_sums(slot: u32, first: Cursor, walk: Stride, saved: vec4<f32>) -> vec2<f32> {
     let k = saved.x;
     let d = saved.y;
-    let affine = gate_affine(slice.slot, saved);
+    let affine = gate_affine(slot, saved);
     let scale = Word(affine.x);
     let shift = Word(affine.y);
     var sum_dy = Word(0.0);
     var sum_dy_x = Word(0.0);
-    var stride = stride_of(slice);
-    var c0 = cursor_at(slice, slice.begin + place_of(lane));
-    while c0.at < slice.end {
-        let long_end = min(c0.at + 32u * PART * walkers(), slice.end);
+    var stride = walk;
+    var c0 = first;
+    while c0.at < walk.end {
+        let long_end = min(c0.at + 32u * PART * walkers(), walk.end);
         var long_dy = Word(0.0);
         var long_dy_x = Word(0.0);
         while c0.at < long_end {
@@ -43,8 +43,8 @@ fn lane_sums(slice: Slice, lane: u32, saved: vec4<f32>) -> vec2<f32> {
                     let i1 = select(i0, word_of(c1), c1.at < stride.end);
                     let x0 = load_x(i0);
                     let x1 = load_x(i1);
-                    let m0 = read_mask(c0, slice.slot);
-                    let m1 = read_mask(c1, slice.slot);
+                    let m0 = read_mask(c0, slot);
+                    let m1 = read_mask(c1, slot);
                     let centred0 = valid(less(x0 - k, Word(d)), m0);
                     let centred1 = valid(less(x1 - k, Word(d)), m1);
                     let passed0 = gated(load_dy(i0), centred0, scale, shift, read_gains(c0), gates >> gate_shift);
@@ -79,15 +79,17 @@ fn sum_pieces(slice: Slice, lane: u32) {
     for (var t = 0u; t < turns(); t++) {
         saveds[t] = state_at(saved_index(statistic_of(in_turn(slice, t).slot)));
     }
+    var stride = stride_of(slice);
     var begin = slice.begin;
     while begin < slice.end {
         let part_end = pieces_end(begin, 32u, slice.end);
         while begin < part_end {
-            let end = pieces_end(begin, 1u, part_end);
+            let first = cursor_at(slice, begin + place_of(lane));
+            stride.end = pieces_end(begin, 1u, part_end);
             for (var t = 0u; t < turns(); t++) {
-                part_sums[t] += lane_sums(piece_of(slice, t, begin, end), lane, saveds[t]);
+                part_sums[t] += lane_sums(in_turn(slice, t).slot, cursor_in_turn(first, t), stride, saveds[t]);
             }
-            begin = end;
+            begin = stride.end;
         }
         for (var t = 0u; t < turns(); t++) {
             all_sums[t] += part_sums[t];

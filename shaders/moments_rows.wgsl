@@ -12,14 +12,14 @@
 
 // (s, q) of this lane's words, and how many valid elements they have. Sums of 32 words, and of 32 such sums,
 // stay apart from the total: that keeps the rounding of long sums small.
-fn lane_sums(slice: Slice, lane: u32, k: f32) -> vec3<f32> {
+fn lane_sums(slot: u32, first: Cursor, walk: Stride, k: f32) -> vec3<f32> {
     var n = Word(0.0);
     var s = Word(0.0);
     var q = Word(0.0);
-    var stride = stride_of(slice);
-    var c0 = cursor_at(slice, slice.begin + place_of(lane));
-    while c0.at < slice.end {
-        let long_end = min(c0.at + 1024u * walkers(), slice.end);
+    var stride = walk;
+    var c0 = first;
+    while c0.at < walk.end {
+        let long_end = min(c0.at + 1024u * walkers(), walk.end);
         var long_s = Word(0.0);
         var long_q = Word(0.0);
         while c0.at < long_end {
@@ -35,10 +35,10 @@ fn lane_sums(slice: Slice, lane: u32, k: f32) -> vec3<f32> {
                 let x1 = load_x(select(i0, word_of(c1), c1.at < stride.end));
                 let x2 = load_x(select(i0, word_of(c2), c2.at < stride.end));
                 let x3 = load_x(select(i0, word_of(c3), c3.at < stride.end));
-                let m0 = read_mask(c0, slice.slot);
-                let m1 = read_mask(c1, slice.slot);
-                let m2 = read_mask(c2, slice.slot);
-                let m3 = read_mask(c3, slice.slot);
+                let m0 = read_mask(c0, slot);
+                let m1 = read_mask(c1, slot);
+                let m2 = read_mask(c2, slot);
+                let m3 = read_mask(c3, slot);
                 let d0 = valid(members(x0 - k, c0, stride), m0);
                 let d1 = valid(members(x1 - k, c1, stride), m1);
                 let d2 = valid(members(x2 - k, c2, stride), m2);
@@ -71,15 +71,17 @@ fn sum_pieces(slice: Slice, lane: u32) {
     for (var t = 0u; t < turns(); t++) {
         pivots[t] = slice_pivot(in_turn(slice, t));
     }
+    var stride = stride_of(slice);
     var begin = slice.begin;
     while begin < slice.end {
         let part_end = pieces_end(begin, 32u, slice.end);
         while begin < part_end {
-            let end = pieces_end(begin, 1u, part_end);
+            let first = cursor_at(slice, begin + place_of(lane));
+            stride.end = pieces_end(begin, 1u, part_end);
             for (var t = 0u; t < turns(); t++) {
-                part_sums[t] += lane_sums(piece_of(slice, t, begin, end), lane, pivots[t]);
+                part_sums[t] += lane_sums(in_turn(slice, t).slot, cursor_in_turn(first, t), stride, pivots[t]);
             }
-            begin = end;
+            begin = stride.end;
         }
         for (var t = 0u; t < turns(); t++) {
             all_sums[t] += part_sums[t];

@@ -79,11 +79,10 @@ fn normalized(x: Word, own: Affine, next: Affine, c: Cursor, stride: Stride) -> 
 // The words of gates that the lane writes next.
 var<private> gate: u32;
 
-// Writes the lane's words of one slot.
-fn write_piece(slice: Slice, lane: u32, own: Affine, next: Affine) {
-    let stride = stride_of(slice);
+// Writes the lane's words of one slot from the cursor on.
+fn write_piece(slot: u32, first: Cursor, stride: Stride, own: Affine, next: Affine) {
     let end = stride.end;
-    var c0 = cursor_at(slice, slice.begin + place_of(lane));
+    var c0 = first;
     while c0.at < end {
         var gates = 0u;
         var gate_shift = 0u;
@@ -104,10 +103,10 @@ fn write_piece(slice: Slice, lane: u32, own: Affine, next: Affine) {
             let r1 = load_residual(i1);
             let r2 = load_residual(i2);
             let r3 = load_residual(i3);
-            let y0 = valid(tailed(normalized(x0, own, next, c0, stride), r0), written_mask(c0, slice.slot));
-            let y1 = valid(tailed(normalized(x1, own, next, c1, stride), r1), written_mask(c1, slice.slot));
-            let y2 = valid(tailed(normalized(x2, own, next, c2, stride), r2), written_mask(c2, slice.slot));
-            let y3 = valid(tailed(normalized(x3, own, next, c3, stride), r3), written_mask(c3, slice.slot));
+            let y0 = valid(tailed(normalized(x0, own, next, c0, stride), r0), written_mask(c0, slot));
+            let y1 = valid(tailed(normalized(x1, own, next, c1, stride), r1), written_mask(c1, slot));
+            let y2 = valid(tailed(normalized(x2, own, next, c2, stride), r2), written_mask(c2, slot));
+            let y3 = valid(tailed(normalized(x3, own, next, c3, stride), r3), written_mask(c3, slot));
             if has(GATED) {
                 let pair = gate_of(y0) | (gate_of(y1) << WIDTH);
                 gates |= (pair | ((gate_of(y2) | (gate_of(y3) << WIDTH)) << (2u * WIDTH))) << gate_shift;
@@ -157,12 +156,14 @@ fn normalize_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocation) 
         }
     }
     gate = gate_index(mirrored, lane);
+    var stride = stride_of(slice);
     var begin = slice.begin;
     while begin < slice.end {
-        let end = pieces_end(begin, 1u, slice.end);
+        let first = cursor_at(slice, begin + place_of(lane));
+        stride.end = pieces_end(begin, 1u, slice.end);
         for (var t = 0u; t < turns(); t++) {
-            write_piece(piece_of(slice, t, begin, end), lane, owns[t], nexts[t]);
+            write_piece(in_turn(slice, t).slot, cursor_in_turn(first, t), stride, owns[t], nexts[t]);
         }
-        begin = end;
+        begin = stride.end;
     }
 }

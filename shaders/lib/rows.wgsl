@@ -66,14 +66,9 @@ fn slice_of(group: u32, lane: u32) -> Slice {
     );
 }
 
-// Some words of the slot that a lane takes in this turn.
-fn piece_of(slice: Slice, turn: u32, begin: u32, end: u32) -> Slice {
-    return Slice(slice.slot + turn * slots_beside(), slice.index, begin, end);
-}
-
-// All of them in the slice.
+// The slice of the slot that a lane takes in this turn.
 fn in_turn(slice: Slice, turn: u32) -> Slice {
-    return piece_of(slice, turn, slice.begin, slice.end);
+    return Slice(slice.slot + turn * slots_beside(), slice.index, slice.begin, slice.end);
 }
 
 // Whether the lane leaves the results of its slice.
@@ -108,6 +103,11 @@ fn cursor_at(slice: Slice, at: u32) -> Cursor {
     let first = params.shift + (slice.slot - params.first_slot) * params.inner;
     let row = at / params.row_words;
     return Cursor(at, at - row * params.row_words, first + row * params.row_stride);
+}
+
+// The same place in the slot that a lane takes in this turn, found without a division.
+fn cursor_in_turn(c: Cursor, turn: u32) -> Cursor {
+    return Cursor(c.at, c.word, c.row + turn * slots_beside() * params.inner);
 }
 
 // What a walk needs of the parameters, read once: a software driver would read them again for every

@@ -32,7 +32,8 @@ fn the_twins_of_rows_know_their_shaders() {
             "let block = group / params.slices; let i = group - block * params.slices; \
              let slot = slot_of_lane(block, lane);",
             "return place_of(lane) == 0u;",
-            "return Slice(slice.slot + turn * slots_beside(), slice.index, begin, end);",
+            "return Slice(slice.slot + turn * slots_beside(), slice.index, slice.begin, slice.end);",
+            "return Cursor(c.at, c.word, c.row + turn * slots_beside() * params.inner);",
             "let begin = i * params.slice_units + min(i, params.more_units); \
              let end = begin + params.slice_units + select(0u, 1u, i < params.more_units);",
             "params.first_slice + i, begin * 32u, min(end * 32u, params.slot_words),",
@@ -83,9 +84,11 @@ fn the_twins_of_rows_know_their_shaders() {
         holds(
             source,
             &[
-                "var c0 = cursor_at(slice, slice.begin + place_of(lane));",
+                "let first = cursor_at(slice, begin + place_of(lane)); \
+                 stride.end = pieces_end(begin, 1u, slice.end);",
+                "write_piece(in_turn(slice, t).slot, cursor_in_turn(first, t), stride, owns[t], nexts[t]);",
                 "(next_slot(slot),",
-                "let end = pieces_end(begin, 1u, slice.end);",
+                "begin = stride.end;",
             ],
         );
     }
@@ -236,7 +239,10 @@ fn the_twins_know_who_leads_and_what_is_left() {
             source,
             &[
                 "let part_end = pieces_end(begin, 32u, slice.end);",
-                "let end = pieces_end(begin, 1u, part_end);",
+                "let first = cursor_at(slice, begin + place_of(lane)); \
+                 stride.end = pieces_end(begin, 1u, part_end);",
+                "lane_sums(in_turn(slice, t).slot, cursor_in_turn(first, t), stride,",
+                "begin = stride.end;",
             ],
         );
     }
