@@ -97,6 +97,35 @@ pub(super) fn disjoint(arguments: &[Argument<'_>], in_place: &[(&str, &str)]) ->
     Ok(())
 }
 
+/// What kernels are shown whole, unlike activations and masks, of which they see windows.
+const WHOLE: [(&str, &str); 8] = [
+    ("gamma", "bytes of gamma"),
+    ("beta", "bytes of beta"),
+    ("running_mean", "bytes of running_mean"),
+    ("running_var", "bytes of running_var"),
+    ("num_batches_tracked", "bytes of num_batches_tracked"),
+    ("state", "bytes of the state"),
+    ("dgamma", "bytes of dgamma"),
+    ("dbeta", "bytes of dbeta"),
+];
+
+/// No argument that kernels are shown whole may be longer than one binding.
+fn whole(device: &Device, arguments: &[Argument<'_>]) -> Result<()> {
+    let limit = device.limits().max_binding_bytes;
+    for (argument, tensor) in arguments {
+        let needed = tensor.bytes();
+        let name = WHOLE.iter().find(|(whole, _)| whole == argument);
+        if let Some((_, name)) = name.filter(|_| needed > limit) {
+            return Err(Error::TooLarge {
+                name,
+                needed,
+                limit,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// What the mode asks of the norm and of the tensors that it has.
 pub(super) fn mode(tensors: &Forward<'_>, spec: &Spec, mode: Mode) -> Result<()> {
     let uses_running = mode.statistics == Statistics::Running;
@@ -242,6 +271,7 @@ pub(super) fn forward(device: &Device, tensors: &Forward<'_>, spec: &Spec) -> Re
     }
     arguments.extend(tensors.state.map(|state| ("state", state)));
     one_device(device, &arguments)?;
+    whole(device, &arguments)?;
     let in_place = [("x", "y"), ("y", "residual"), ("x", "residual")];
     disjoint(&arguments, &in_place)
 }
@@ -280,5 +310,6 @@ pub(super) fn backward(device: &Device, tensors: &Backward<'_>, spec: &Spec) -> 
     }
     arguments.push(("state", tensors.state));
     one_device(device, &arguments)?;
+    whole(device, &arguments)?;
     disjoint(&arguments, &[("x", "dx"), ("dy", "dx")])
 }

@@ -348,6 +348,9 @@ pub fn backward(
         Statistics::Running if own.can_run() => own.running(),
         _ => own.clone(),
     };
+    if tensors.masked {
+        masked::allowed(&own)?;
+    }
     checks::statistics(&own, statistics)?;
     checks::backward(recorder.device(), tensors, &spec)?;
     if tensors.masked {

@@ -1,5 +1,6 @@
 //! The values of a layer on the host and back.
 
+use super::ghost::GhostBatchNormOptions;
 use super::layer::Norm;
 use super::options::BatchNormOptions;
 use super::relatives::{
@@ -37,7 +38,7 @@ pub enum RunningStatistics {
 
 /// A norm whose parameters belong to channels.
 macro_rules! of_channels {
-    ($options:ty, $statistics:ident) => {
+    ($options:ty, $statistics:ident, $($axis:ident).+) => {
         impl Restore for $options {
             fn bare(self, shape: &Shape) -> Result<Norm<Self>> {
                 let &[channels] = shape.dims() else {
@@ -47,7 +48,7 @@ macro_rules! of_channels {
                         got: shape.clone(),
                     });
                 };
-                Norm::of_channels(channels, self.channel_axis, self)
+                Norm::of_channels(channels, self.$($axis).+, self)
             }
 
             const STATISTICS: RunningStatistics = RunningStatistics::$statistics;
@@ -72,10 +73,11 @@ macro_rules! of_rows {
     };
 }
 
-of_channels!(BatchNormOptions, Perhaps);
-of_channels!(InstanceNormOptions, Perhaps);
-of_channels!(BatchRenormOptions, Always);
-of_channels!(GroupNormOptions, Never);
+of_channels!(BatchNormOptions, Perhaps, channel_axis);
+of_channels!(InstanceNormOptions, Perhaps, channel_axis);
+of_channels!(GhostBatchNormOptions, Perhaps, batch.channel_axis);
+of_channels!(BatchRenormOptions, Always, channel_axis);
+of_channels!(GroupNormOptions, Never, channel_axis);
 of_rows!(LayerNormOptions);
 of_rows!(RmsNormOptions);
 

@@ -2,9 +2,10 @@
 //! NaN, with every strategy that applies and for both classes of device.
 
 use proptest::prelude::*;
+use wgnorm::functional::{self, Backward};
 use wgnorm::{
-    Activation, BatchNormOptions, DType, Device, DeviceClass, Mode, Momentum, PlanOptions,
-    RunningVariance,
+    Activation, BatchNormOptions, DType, Device, DeviceClass, InstanceNormOptions, Mode, Momentum,
+    PlanOptions, RunningVariance, Statistics,
 };
 
 use crate::case::MODES;
@@ -12,6 +13,7 @@ use crate::device;
 use crate::family::plans;
 use crate::family_case::{Case, Norm};
 use crate::others::{BINDS_4096, BINDS_16384};
+use crate::spoilt::{Tensors, expect};
 
 /// What may follow a norm.
 pub(crate) const TAILS: [(Activation, bool); 4] = [
@@ -292,6 +294,24 @@ fn fewer_than_two_valid_elements_give_beta_and_move_nothing() {
                 }
             }
         }
+    }
+}
+
+/// By running statistics an instance norm's backward is batch norm's, but its forward took no mask.
+#[test]
+fn the_backward_of_another_norm_knows_no_mask() {
+    let Some(device) = &device() else { return };
+    let tensors = Tensors::new(device);
+    let masked = Backward {
+        masked: true,
+        dx: Some(&tensors.y),
+        ..Backward::new(&tensors.x, &tensors.dy, &tensors.state)
+    };
+    for statistics in [Statistics::Running, Statistics::Batch] {
+        let mut recorder = device.recorder();
+        let options = InstanceNormOptions::default();
+        let refused = functional::backward(&mut recorder, &masked, &options, statistics);
+        expect(refused, &["mask: expected none, but for batch norm"]);
     }
 }
 

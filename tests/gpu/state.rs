@@ -5,9 +5,9 @@ use std::task::{Context, Poll, Waker};
 
 use wgnorm::state::{self, Convention, Mismatch, NormState, RunningState, StateFile};
 use wgnorm::{
-    BatchNorm, BatchNormOptions, BatchRenorm, BatchRenormOptions, Device, Error, GroupNorm,
-    GroupNormOptions, InstanceNorm, InstanceNormOptions, LayerNorm, LayerNormOptions, Momentum,
-    Norm, Restore, RmsNorm, RmsNormOptions,
+    BatchNorm, BatchNormOptions, BatchRenorm, BatchRenormOptions, Device, Error,
+    GhostBatchNormOptions, GroupNorm, GroupNormOptions, InstanceNorm, InstanceNormOptions,
+    LayerNorm, LayerNormOptions, Momentum, Norm, Restore, RmsNorm, RmsNormOptions,
 };
 
 use crate::bounds::l2;
@@ -88,6 +88,11 @@ fn every_norm_is_made_of_its_state() {
     }
     let renorm = BatchRenormOptions::default();
     round_trip(device, renorm, &state(&[6], "gamma beta running"));
+    let ghost = GhostBatchNormOptions {
+        samples: 4,
+        ..GhostBatchNormOptions::default()
+    };
+    round_trip(device, ghost, &state(&[6], "gamma beta running"));
     let groups = GroupNormOptions {
         groups: 3,
         ..GroupNormOptions::default()

@@ -1,8 +1,9 @@
 //! Tensors above one binding, on devices that bind so little that small tensors are windowed too:
 //! between rows, between channels, and within one channel.
 
+use wgnorm::functional::{self, Forward};
 use wgnorm::{
-    DType, Device, Mode, Momentum, RunningVariance, Statistics, Tensor, functional, wgpu,
+    DType, Device, LayerNormOptions, Mode, Momentum, RunningVariance, Statistics, Tensor, wgpu,
 };
 
 use crate::bounds::check;
@@ -10,6 +11,7 @@ use crate::case::Case;
 use crate::case::MODES;
 use crate::others::{BINDS_1024, BINDS_4096, BINDS_16384};
 use crate::places::{self, Run};
+use crate::spoilt::{Tensors, expect};
 use crate::{device, plans};
 
 /// The bytes of one binding, and shapes that are windowed there: the state has to fit one binding.
@@ -250,6 +252,33 @@ fn no_piece_of_a_channel_is_empty() {
             }
         }
     }
+}
+
+/// Parameters and the state are shown whole.
+#[test]
+fn parameters_above_one_binding_are_refused() {
+    let Some(device) = &BINDS_1024.get() else {
+        return;
+    };
+    let zeros = |len: usize| device.upload(&vec![0.0f32; len], [len]).unwrap();
+    let wide = device.upload(&[1.0f32; 600], [2, 300]).unwrap();
+    let parameter = zeros(300);
+    let tensors = Forward {
+        beta: Some(&parameter),
+        ..Forward::new(&wide, &wide)
+    };
+    let options = LayerNormOptions::default();
+    let mut recorder = device.recorder();
+    expect(
+        functional::forward(&mut recorder, &tensors, &options, Mode::RECOMPUTE),
+        &["bytes of beta: 1200 exceeds", "limit of 1024"],
+    );
+    let mut tensors = Tensors::new(device);
+    tensors.forward().unwrap();
+    tensors.state = zeros(300);
+    let parts = ["bytes of the state: 1200 exceeds", "limit of 1024"];
+    expect(tensors.forward(), &parts);
+    expect(tensors.backward(), &parts);
 }
 
 #[test]
