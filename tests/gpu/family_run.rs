@@ -17,6 +17,10 @@ enum Place {
     OnDy,
     /// y in the place of the residual.
     OnResidual,
+    /// The residual is x.
+    ResidualIsX,
+    /// So it is, and y in its place.
+    AllOnX,
 }
 
 impl Values<f32> {
@@ -48,15 +52,26 @@ impl Case {
         })
     }
 
-    /// Holds a run whose y lies on x, and dx on x or on dy, against the bits of one where all lie apart.
+    /// Holds runs with several tensors in one place against the bits of one where all lie apart.
     pub(crate) fn check_in_place(&self, device: &Device) {
         let inputs = self.inputs();
-        let apart = self.run(device, &inputs);
+        self.check_places(device, &inputs, &[Place::OnX, Place::OnDy]);
+        if self.residual {
+            self.check_places(device, &inputs, &[Place::OnResidual]);
+            let doubled = Inputs {
+                residual: inputs.x.clone(),
+                ..inputs
+            };
+            self.check_places(device, &doubled, &[Place::ResidualIsX, Place::AllOnX]);
+        }
+    }
+
+    fn check_places(&self, device: &Device, inputs: &Inputs, places: &[Place]) {
+        let apart = self.run(device, inputs);
         with_options!(&self.norm, options => {
-            let residual = self.residual.then_some(Place::OnResidual);
-            for place in [Place::OnX, Place::OnDy].into_iter().chain(residual) {
-                let within = self.run_once(device, &inputs, options, place);
-                assert!(within.bits() == apart.bits(), "{self:?}: dx {place:?}");
+            for &place in places {
+                let within = self.run_once(device, inputs, options, place);
+                assert!(within.bits() == apart.bits(), "{self:?}: {place:?}");
             }
         });
     }
@@ -105,11 +120,13 @@ impl Case {
         let [own_y, own_dx, dresidual] =
             [(); 3].map(|()| Guarded::output_of(device, &self.shape, dtype));
         let copy = Guarded::stored(device, &inputs.x, &self.shape, dtype);
-        let (forward_x, y, dx) = match place {
-            Place::Apart => (&x, &own_y, &own_dx),
-            Place::OnX => (&copy, &copy, &x),
-            Place::OnDy => (&copy, &copy, &dy),
-            Place::OnResidual => (&x, &residual, &own_dx),
+        let (forward_x, added, y, dx) = match place {
+            Place::Apart => (&x, &residual, &own_y, &own_dx),
+            Place::OnX => (&copy, &residual, &copy, &x),
+            Place::OnDy => (&copy, &residual, &copy, &dy),
+            Place::OnResidual => (&x, &residual, &residual, &own_dx),
+            Place::ResidualIsX => (&x, &x, &own_y, &own_dx),
+            Place::AllOnX => (&copy, &copy, &copy, &own_dx),
         };
         let [gamma, beta] = [&inputs.gamma, &inputs.beta].map(|v| Guarded::vector(device, v));
         let parameters = Shape::from([inputs.gamma.len()]);
@@ -133,7 +150,7 @@ impl Case {
                 var: &running[1].tensor,
                 num_batches_tracked: Some(&tracked.tensor),
             }),
-            residual: self.residual.then_some(&residual.tensor),
+            residual: self.residual.then_some(&added.tensor),
             mask: self.mask.map(|_| &mask.tensor),
             ..Forward::new(&forward_x.tensor, &y.tensor)
         };
