@@ -1,16 +1,17 @@
 //! Ghost batch norm: the reference of every sub-batch, and running statistics that follow their average.
 
-use wgnorm::functional::{self, Backward, Forward, Running};
+use wgnorm::functional::{self, Backward, Forward, NormOptions, Running};
+use wgnorm::state::NormState;
 use wgnorm::{
-    DType, Device, Error, GhostBatchNorm, GhostBatchNormOptions, Mode, Momentum, Shape, Statistics,
-    reference,
+    Activation, BatchNorm, BatchNormOptions, DType, Device, Error, GhostBatchNorm,
+    GhostBatchNormOptions, Mode, Momentum, Norm, Shape, Statistics, Tensor, With, reference,
 };
 
 use crate::bounds::{SUM, hold_all, l2, worst};
 use crate::case::{Case, Inputs};
 use crate::guarded::Guarded;
 use crate::others::BINDS_4096;
-use crate::{device, plans};
+use crate::{device, plans, stored};
 
 fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
@@ -189,6 +190,96 @@ fn sub_batches_of_windowed_tensors() {
         let case = Case::new(shape, axis);
         for plan in plans::chosen() {
             check(device, &case.clone().planned(plan), samples);
+        }
+    }
+}
+
+/// y, dx, dresidual, dgamma and dbeta of a training step with x, dy and a residual.
+fn step<O: NormOptions>(norm: &Norm<O>, device: &Device, inputs: &[Tensor; 3]) -> [Vec<f32>; 5] {
+    let [x, dy, residual] = inputs;
+    let with = With {
+        residual: Some(residual),
+        ..With::default()
+    };
+    let mut step = device.recorder();
+    let (y, saved) = norm
+        .forward_with(&mut step, x, with, Mode::RECOMPUTE)
+        .unwrap();
+    let got = norm.backward(&mut step, x, dy, &saved).unwrap();
+    step.submit().unwrap();
+    let [dresidual, dgamma, dbeta] =
+        [got.dresidual, got.dgamma, got.dbeta].map(|gradient| gradient.unwrap());
+    [y, got.dx, dresidual, dgamma, dbeta].map(|tensor| stored::download(device, &tensor))
+}
+
+/// Holds sub-batches of two samples with a residual and relu against a batch norm of each two.
+fn check_tailed(device: &Device, dtype: DType, dims: [usize; 4], axis: usize) {
+    let case = Case::new(dims, axis);
+    let inputs = case.inputs();
+    let batch = BatchNormOptions {
+        activation: Activation::Relu,
+        ..case.options
+    };
+    let state = NormState {
+        shape: Shape::from([case.channels()]),
+        gamma: Some(inputs.gamma),
+        beta: Some(inputs.beta),
+        running: None,
+    };
+    let residual: Vec<f32> = inputs.x.iter().rev().copied().collect();
+    let values = [inputs.x, inputs.dy, residual];
+    let options = GhostBatchNormOptions { samples: 2, batch };
+    let ghost = GhostBatchNorm::from_state(device, &state, options).unwrap();
+    let whole = Shape::from(dims);
+    let inputs = values
+        .each_ref()
+        .map(|values| stored::upload(device, values, &whole, dtype));
+    let got = step(&ghost, device, &inputs);
+
+    let plain = BatchNorm::from_state(device, &state, batch).unwrap();
+    let part = Shape::from([&[2], &dims[1..]].concat());
+    let [mut y, mut dx, mut dresidual] = [const { Vec::new() }; 3];
+    let [mut dgamma, mut dbeta] = [(); 2].map(|()| vec![0.0; case.channels()]);
+    for begin in (0..whole.numel()).step_by(part.numel()) {
+        let of_part = |values: &Vec<f32>| {
+            let values = &values[begin..begin + part.numel()];
+            stored::upload(device, values, &part, dtype)
+        };
+        let of_part = step(&plain, device, &values.each_ref().map(of_part));
+        let rows = [&mut y, &mut dx, &mut dresidual].into_iter();
+        rows.zip(&of_part).for_each(|(all, part)| all.extend(part));
+        for (sums, part) in [&mut dgamma, &mut dbeta].into_iter().zip(&of_part[3..]) {
+            sums.iter_mut().zip(part).for_each(|(sum, v)| *sum += v);
+        }
+    }
+    // A last place of what is stored may differ.
+    let off = match dtype {
+        DType::F16 => 2e-3,
+        DType::Bf16 => 1.6e-2,
+        _ => 2e-6,
+    };
+    let want = [y, dx, dresidual, dgamma, dbeta];
+    for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+        assert_eq!(got.len(), want.len(), "{case:?}");
+        let most = want.iter().fold(1.0f32, |most, v| most.max(v.abs()));
+        for (got, want) in got.iter().zip(want) {
+            let is_close = (got - want).abs() <= off * most;
+            assert!(is_close, "{case:?} {dtype:?} {i}: {got} {want}");
+        }
+    }
+}
+
+#[test]
+fn what_follows_a_sub_batch_as_it_follows_a_batch() {
+    let Some(device) = &device() else { return };
+    for dtype in [DType::F32, DType::F16, DType::Bf16] {
+        for (dims, axis) in [
+            ([6, 5, 7, 7], 1),
+            ([6, 4, 8, 12], 1),
+            ([6, 9, 3, 10], 3),
+            ([6, 3, 64, 64], 1),
+        ] {
+            check_tailed(device, dtype, dims, axis);
         }
     }
 }
