@@ -169,7 +169,7 @@ impl Tuning {
     pub(crate) fn held_words(&self, word: Word, pass: Pass) -> usize {
         let words = match (self.class, pass) {
             (DeviceClass::Cpu, _) => return 32,
-            (DeviceClass::Gpu, Pass::Backward | Pass::Gated) => 4,
+            (DeviceClass::Gpu, pass) if pass.reads_dy() => 4,
             (DeviceClass::Gpu, _) => 8,
         };
         words * Word::WIDEST / word.width()
