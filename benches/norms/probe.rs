@@ -8,14 +8,15 @@ use crate::case::{Case, Op};
 use crate::device::Gpu;
 use crate::operands::Operands;
 use crate::order::{Order, Walk};
+use crate::stored;
 
 /// The probes of one device.
 pub(crate) struct Prober {
     device: wgpu::Device,
     queue: wgpu::Queue,
     layout: wgpu::BindGroupLayout,
-    /// By [`Kernel`], for pieces of whole words and ragged ones.
-    pipelines: Vec<[wgpu::ComputePipeline; 2]>,
+    /// By the place in [`TYPES`] and [`Kernel`], for pieces of whole words and ragged ones.
+    pipelines: Vec<Vec<[wgpu::ComputePipeline; 2]>>,
     /// Where the folded loads go.
     sink: wgpu::Buffer,
     lanes: u32,
@@ -42,6 +43,7 @@ const ENTRIES: [&str; 5] = [
     "move_two",
     "move_two_twice",
 ];
+const TYPES: [DType; 3] = [DType::F32, DType::F16, DType::Bf16];
 /// As in the kernels.
 const SINK_GROUPS: u64 = 64;
 
@@ -52,21 +54,20 @@ impl Prober {
         let has_u64 = device.features().contains(wgpu::Features::SHADER_INT64);
         // A software driver streams best in one narrow group per run, a GPU wants many wide ones.
         let (lanes, groups) = if is_cpu { (8, 64) } else { (256, 2048) };
-        let source = if is_cpu && has_u64 {
-            concat!(include_str!("probe_u64.wgsl"), include_str!("probe.wgsl"))
-        } else {
-            concat!(include_str!("probe_vec4.wgsl"), include_str!("probe.wgsl"))
-        };
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some("probe"),
             entries: &entries(),
         });
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("probe"),
-            source: wgpu::ShaderSource::Wgsl(source.into()),
-        });
-        let pipelines = ENTRIES.map(|entry| {
-            [false, true].map(|ragged| compile(device, &layout, &module, (entry, lanes, ragged)))
+        let pipelines = TYPES.map(|dtype| {
+            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some("probe"),
+                source: wgpu::ShaderSource::Wgsl(source(dtype, is_cpu && has_u64).into()),
+            });
+            let pipelines = ENTRIES.map(|entry| {
+                let of = |ragged| compile(device, &layout, &module, (entry, lanes, ragged));
+                [false, true].map(of)
+            });
+            pipelines.into()
         });
         let sink = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("probe"),
@@ -92,7 +93,7 @@ impl Prober {
     }
 
     /// What `op` must load and store at the least, but for the bits of gates, in one dispatch or split into
-    /// two; none for a tensor that does not fit one binding or is not of f32.
+    /// two; none for a tensor that does not fit one binding.
     pub(crate) fn bind(
         &self,
         case: &Case,
@@ -132,10 +133,10 @@ impl Prober {
     ) -> Option<Probe> {
         let limits = self.device.limits();
         let bytes = streams.x.bytes().next_multiple_of(16);
-        let is_f32 = case.dtype == DType::F32;
-        if !is_f32 || bytes > limits.max_storage_buffer_binding_size {
+        if bytes > limits.max_storage_buffer_binding_size {
             return None;
         }
+        let of_type = TYPES.iter().position(|&dtype| dtype == case.dtype)?;
         let lanes = self.lanes as usize;
         let walk = Walk::new(case, order, lanes);
         let max_groups = limits.max_compute_workgroups_per_dimension as usize;
@@ -144,7 +145,7 @@ impl Prober {
         Some(Probe {
             pipelines: kernels
                 .iter()
-                .map(|&kernel| self.pipelines[kernel as usize][ragged].clone())
+                .map(|&kernel| self.pipelines[of_type][kernel as usize][ragged].clone())
                 .collect(),
             bindings: self.bindings(&params, streams),
             grid,
@@ -233,9 +234,8 @@ impl Probe {
 
     /// A probe that left something out would be too low a floor.
     pub(crate) fn verify(&self, gpu: &Gpu, operands: &Operands, op: Op) -> Outcome {
-        let device = &gpu.device;
         let bits = |tensor: &Tensor| -> wgnorm::Result<Vec<u32>> {
-            let values = device.download::<f32>(tensor)?;
+            let values = stored::read(&gpu.device, tensor)?;
             Ok(values.into_iter().map(f32::to_bits).collect())
         };
         let streams = Streams::of(op, operands);
@@ -243,7 +243,7 @@ impl Probe {
         let mut want = bits(streams.x)?;
         if op == Op::Backward || has_residual {
             let second = bits(streams.second)?;
-            want.iter_mut().zip(second).for_each(|(x, dy)| *x ^= dy);
+            want = both(want, second, streams.x.dtype());
         }
         let outputs = match op {
             Op::Backward if has_residual => vec![streams.output, streams.other],
@@ -264,6 +264,41 @@ impl Probe {
         }
         Ok(())
     }
+}
+
+/// What is before the kernels: the words of a type, 64-bit integers or vectors.
+fn source(dtype: DType, has_u64: bool) -> String {
+    let [f16, bf16] = [
+        include_str!("../../shaders/lib/element_f16.wgsl"),
+        include_str!("../../shaders/lib/element_bf16.wgsl"),
+    ];
+    let halves = if has_u64 {
+        include_str!("../../shaders/lib/element_half_u64.wgsl")
+    } else {
+        include_str!("../../shaders/lib/element_half_u32x2.wgsl")
+    };
+    let floats = if has_u64 {
+        include_str!("probe_u64.wgsl")
+    } else {
+        include_str!("probe_vec4.wgsl")
+    };
+    let words = match dtype {
+        DType::F16 => [f16, halves, include_str!("probe_half.wgsl")],
+        DType::Bf16 => [bf16, halves, include_str!("probe_half.wgsl")],
+        _ => [floats, include_str!("probe_f32.wgsl"), ""],
+    };
+    words.concat() + include_str!("probe.wgsl")
+}
+
+/// What the kernels make of two values, as the bits of what is stored.
+fn both(a: Vec<u32>, b: Vec<u32>, dtype: DType) -> Vec<u32> {
+    let pairs = a.into_iter().zip(b);
+    if dtype == DType::F32 {
+        return pairs.map(|(a, b)| a ^ b).collect();
+    }
+    let sums = pairs.map(|(a, b)| f32::from_bits(a) + f32::from_bits(b));
+    let sums = stored::rounded(sums.collect(), dtype);
+    sums.into_iter().map(f32::to_bits).collect()
 }
 
 fn compile(

@@ -1,6 +1,6 @@
 // Loads and stores what a strategy must and does nothing else: the floor of an operation. The host
 // half, probe.rs, puts one of probe_*.wgsl before these: what a word of four elements is in a buffer,
-// Stored, and how it becomes a vec4<u32> and back.
+// Stored, how it becomes a Value and back, and what two of them come to.
 //
 // The tensor is seen as `slots` that each consist of pieces of `inner` neighbouring elements, one
 // every `row_stride` elements; a single slot of a single piece is the whole tensor in its order. A
@@ -17,7 +17,7 @@ struct Params {
     slot_words: u32,
     step_words: u32, // a step on are so many words
     step_elements: u32, // and pieces that begin so many elements later
-    zero: u32, // added to what is stored, see put
+    zero: u32, // added to what is stored, see kept
 }
 
 override WORKGROUP: u32 = 256;
@@ -85,11 +85,11 @@ fn word_of(c: Cursor) -> u32 {
     return c.row / 4u + c.word;
 }
 
-fn load_x(c: Cursor) -> vec4<u32> {
+fn load_x(c: Cursor) -> Value {
     return unpack(x[word_of(c)]);
 }
 
-fn load_dy(c: Cursor) -> vec4<u32> {
+fn load_dy(c: Cursor) -> Value {
     return unpack(dy[word_of(c)]);
 }
 
@@ -98,11 +98,9 @@ fn stored_word(c: Cursor) -> u32 {
     return select(c.row, c.row + 3u, RAGGED) / 4u + c.word;
 }
 
-// The sum keeps drivers from turning unpack and pack into nothing: lavapipe takes up to 1.7 times as
-// long to store 64-bit words that it has not put together itself (measured).
-fn put(word: u32, c: Cursor, walk: Walk, value: vec4<u32>, twice: bool) {
+fn put(word: u32, c: Cursor, walk: Walk, value: Value, twice: bool) {
     if !RAGGED || word * 4u < c.row + walk.inner {
-        let stored = pack(value + vec4<u32>(walk.zero));
+        let stored = pack(kept(value, walk.zero));
         y[word] = stored;
         if twice {
             other[word] = stored;
@@ -115,14 +113,14 @@ fn put(word: u32, c: Cursor, walk: Walk, value: vec4<u32>, twice: bool) {
 fn load(group: u32, lane: u32, two: bool) {
     let walk = walk_of(group);
     var c0 = first(group, lane);
-    var sum = vec4<u32>();
+    var sum = Value();
     while c0.at + 3u * WORKGROUP < walk.end {
         let c1 = advance(c0, walk);
         let c2 = advance(c1, walk);
         let c3 = advance(c2, walk);
-        sum += (load_x(c0) ^ load_x(c1)) + (load_x(c2) ^ load_x(c3));
+        sum += both(load_x(c0), load_x(c1)) + both(load_x(c2), load_x(c3));
         if two {
-            sum += (load_dy(c0) ^ load_dy(c1)) + (load_dy(c2) ^ load_dy(c3));
+            sum += both(load_dy(c0), load_dy(c1)) + both(load_dy(c2), load_dy(c3));
         }
         c0 = advance(c3, walk);
     }
@@ -136,9 +134,9 @@ fn load(group: u32, lane: u32, two: bool) {
     sink[group % SINK_GROUPS * WORKGROUP + lane] = pack(sum);
 }
 
-fn input(word: u32, two: bool) -> vec4<u32> {
+fn input(word: u32, two: bool) -> Value {
     if two {
-        return unpack(x[word]) ^ unpack(dy[word]);
+        return both(unpack(x[word]), unpack(dy[word]));
     }
     return unpack(x[word]);
 }

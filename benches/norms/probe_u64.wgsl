@@ -1,4 +1,4 @@
-// A word of the probes for software drivers: they load component by component, so fewer and wider ones
+// A word of the probes of f32 for software drivers: they load component by component, so fewer and wider ones
 // are faster.
 alias Stored = vec2<u64>;
 

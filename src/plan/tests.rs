@@ -36,10 +36,12 @@ use DeviceClass::{Cpu, Gpu};
 
 /// lavapipe silently ends an invocation after so many loop iterations.
 const MAX_ITERATIONS: u64 = 65_535;
-const PASSES: [Pass; 4] = [
+const PASSES: [Pass; 6] = [
     Pass::Flat,
     Pass::Forward,
     Pass::CumulativeForward,
+    Pass::CumulativeGated,
+    Pass::Gated,
     Pass::Backward,
 ];
 
@@ -144,7 +146,7 @@ fn passes(reduction: Reduction) -> &'static [Pass] {
     match reduction.gains {
         Gains::Slots => &PASSES,
         Gains::Period(_) => &PASSES[1..],
-        Gains::Elements => &[Pass::Forward, Pass::Backward],
+        Gains::Elements => &[Pass::Forward, Pass::Gated, Pass::Backward],
         Gains::Across => &[Pass::Backward],
     }
 }

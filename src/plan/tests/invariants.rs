@@ -110,7 +110,7 @@ fn check_strategy(plan: &Plan, view: View, pass: Pass) {
     assert_eq!(held, plan.strategy == Strategy::Resident);
     if held {
         assert_eq!(plan.cuts.len(), 1, "resident slots lie in one window");
-        assert!(matches!(pass, Pass::Forward | Pass::Backward));
+        assert!(matches!(pass, Pass::Forward | Pass::Gated | Pass::Backward));
     }
     if plan.form == Form::Ragged {
         let width = plan.word.width();

@@ -168,7 +168,7 @@ fn forced_strategies_are_obeyed_or_refused() {
             for pass in PASSES {
                 let plan =
                     Plan::new(slots(view), pass, forced(strategy), &limits(Gpu)).expect("a plan");
-                let held = matches!(pass, Pass::Forward | Pass::Backward) && !long;
+                let held = matches!(pass, Pass::Forward | Pass::Gated | Pass::Backward) && !long;
                 match strategy {
                     Some(Strategy::Resident) => {
                         assert_eq!(plan.strategy == Strategy::Resident, held);
