@@ -276,7 +276,7 @@ fn check_refusal(error: &Error, reduction: Reduction, options: PlanOptions, limi
         "channels of a group" => assert_eq!(*needed, reduction.fan as u64),
         "samples" => assert_eq!(*needed, view.batch as u64),
         // A lane keeps a word at the least, and slots of few elements may have 64 of them.
-        "words of gates" => assert!(view.numel() >= 1 << 26, "{error}"),
+        "words of gates" => assert!(view.numel() >= 1 << 24, "{error}"),
         // Only tensors of 256 MiB, where channels of groups count each for all, or of many windows
         // have so many, and large groups in columns.
         "partial results of a channel" => {
