@@ -199,7 +199,8 @@ pub fn statistics(state: &[f32], count: usize) -> SavedStatistics {
 
 /// Records a forward: two dispatches with the statistics of x, or one where the slots fit the registers
 /// of a workgroup; one with running statistics that stay. A tensor larger than one binding takes as many
-/// for each of its windows. Running statistics that average over samples take one more.
+/// for each of its windows; parameters and the state must fit one, or it fails with
+/// [`TooLarge`](crate::Error::TooLarge). Running statistics that average over samples take one more.
 ///
 /// An empty x records nothing but a state of zeros (which then needs usage `COPY_DST`), and moves
 /// nothing.
