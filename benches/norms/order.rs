@@ -1,7 +1,5 @@
 //! In which orders probes walk the memory, and how they cut it.
 
-use wgnorm::DType;
-
 use crate::case::{Case, Layout};
 
 /// Where pieces are at least this long, their order costs nothing.
@@ -37,7 +35,7 @@ impl Order {
     pub(crate) fn of(case: &Case, lanes: usize, is_cpu: bool) -> Vec<Self> {
         let inner = inner(case);
         let in_pieces = case.layout == Layout::ChannelsFirst && inner > 1 && case.channels() > 1;
-        if in_pieces && inner * size(case) < LONG_BYTES {
+        if in_pieces && inner * (case.dtype.size() as usize) < LONG_BYTES {
             let mut orders = vec![Self::Sequential, Self::Channels];
             // A GPU's lanes share a channel.
             if is_cpu && case.channels().is_multiple_of(lanes) {
@@ -54,14 +52,9 @@ fn inner(case: &Case) -> usize {
     case.dims.0[2..].iter().product()
 }
 
-/// Bytes of an element.
-fn size(case: &Case) -> usize {
-    if case.dtype == DType::F32 { 4 } else { 2 }
-}
-
 /// The channels of a block.
 fn block(case: &Case) -> usize {
-    let most = (BLOCK_BYTES / (inner(case) * size(case))).clamp(1, MOST_CHANNELS);
+    let most = (BLOCK_BYTES / (inner(case) * case.dtype.size() as usize)).clamp(1, MOST_CHANNELS);
     let divides = |channels: &usize| case.channels().is_multiple_of(*channels);
     (1..=most).rev().find(divides).unwrap_or(1)
 }

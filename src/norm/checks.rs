@@ -97,27 +97,42 @@ pub(super) fn disjoint(arguments: &[Argument<'_>], in_place: &[(&str, &str)]) ->
     Ok(())
 }
 
-/// What kernels are shown whole, unlike activations and masks, of which they see windows.
-const WHOLE: [(&str, &str); 8] = [
-    ("gamma", "bytes of gamma"),
-    ("beta", "bytes of beta"),
-    ("running_mean", "bytes of running_mean"),
-    ("running_var", "bytes of running_var"),
-    ("num_batches_tracked", "bytes of num_batches_tracked"),
-    ("state", "bytes of the state"),
-    ("dgamma", "bytes of dgamma"),
-    ("dbeta", "bytes of dbeta"),
+/// Arguments of which kernels are shown windows, or single rows; all others whole.
+const IN_PARTS: [&str; 9] = [
+    "x",
+    "y",
+    "dy",
+    "dx",
+    "residual",
+    "dresidual",
+    "mask",
+    "moments",
+    "sums",
 ];
 
+/// What an error says there is too much of.
+fn bytes_of(argument: &str) -> &'static str {
+    match argument {
+        "gamma" => "bytes of gamma",
+        "beta" => "bytes of beta",
+        "running_mean" => "bytes of running_mean",
+        "running_var" => "bytes of running_var",
+        "state" => "bytes of the state",
+        "dgamma" => "bytes of dgamma",
+        "dbeta" => "bytes of dbeta",
+        _ => "bytes of a tensor that is bound whole",
+    }
+}
+
 /// No argument that kernels are shown whole may be longer than one binding.
-fn whole(device: &Device, arguments: &[Argument<'_>]) -> Result<()> {
+pub(super) fn one_binding(device: &Device, arguments: &[Argument<'_>]) -> Result<()> {
     let limit = device.limits().max_binding_bytes;
-    for (argument, tensor) in arguments {
+    let whole = |(name, _): &&Argument<'_>| !IN_PARTS.contains(name);
+    for (argument, tensor) in arguments.iter().filter(whole) {
         let needed = tensor.bytes();
-        let name = WHOLE.iter().find(|(whole, _)| whole == argument);
-        if let Some((_, name)) = name.filter(|_| needed > limit) {
+        if needed > limit {
             return Err(Error::TooLarge {
-                name,
+                name: bytes_of(argument),
                 needed,
                 limit,
             });
@@ -271,7 +286,7 @@ pub(super) fn forward(device: &Device, tensors: &Forward<'_>, spec: &Spec) -> Re
     }
     arguments.extend(tensors.state.map(|state| ("state", state)));
     one_device(device, &arguments)?;
-    whole(device, &arguments)?;
+    one_binding(device, &arguments)?;
     let in_place = [("x", "y"), ("y", "residual"), ("x", "residual")];
     disjoint(&arguments, &in_place)
 }
@@ -310,6 +325,6 @@ pub(super) fn backward(device: &Device, tensors: &Backward<'_>, spec: &Spec) -> 
     }
     arguments.push(("state", tensors.state));
     one_device(device, &arguments)?;
-    whole(device, &arguments)?;
+    one_binding(device, &arguments)?;
     disjoint(&arguments, &[("x", "dx"), ("dy", "dx")])
 }

@@ -336,6 +336,8 @@ fn prepare_average(
 /// Gains that several slots share take one more for their gradients; gains of single elements one, or two
 /// where rows do not fit registers.
 ///
+/// What a forward says of one binding holds here too, for dgamma and dbeta as well.
+///
 /// An empty x gives gradients of zero; dgamma and dbeta then need usage `COPY_DST`.
 pub fn backward(
     recorder: &mut Recorder<'_>,

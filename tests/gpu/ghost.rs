@@ -146,8 +146,11 @@ fn check(device: &Device, case: &Case, samples: usize) {
 #[test]
 fn every_sub_batch_has_statistics_of_its_own() {
     let Some(device) = &device() else { return };
-    let shapes: [(&[usize], usize, usize); 7] = [
+    let shapes: [(&[usize], usize, usize); 9] = [
         (&[12, 3, 8, 8], 1, 4),
+        // In turns on software drivers.
+        (&[10, 256, 7, 7], 1, 5),
+        (&[6, 128, 4, 4], 1, 3),
         (&[6, 5, 7, 7], 1, 2),
         (&[12, 3, 9], 1, 12),
         (&[256, 20], 1, 32),
@@ -261,6 +264,7 @@ fn check_tailed(device: &Device, dtype: DType, dims: [usize; 4], axis: usize) {
     let want = [y, dx, dresidual, dgamma, dbeta];
     for (i, (got, want)) in got.iter().zip(&want).enumerate() {
         assert_eq!(got.len(), want.len(), "{case:?}");
+        let off = if i < 3 { off } else { 4e-6 };
         let most = want.iter().fold(1.0f32, |most, v| most.max(v.abs()));
         for (got, want) in got.iter().zip(want) {
             let is_close = (got - want).abs() <= off * most;

@@ -1,9 +1,9 @@
 //! Tensors above one binding, on devices that bind so little that small tensors are windowed too:
 //! between rows, between channels, and within one channel.
 
-use wgnorm::functional::{self, Forward};
+use wgnorm::functional::{self, Backward, Forward, Running};
 use wgnorm::{
-    DType, Device, LayerNormOptions, Mode, Momentum, RunningVariance, Statistics, Tensor, wgpu,
+    BatchNormOptions, DType, Device, Mode, Momentum, RunningVariance, Statistics, Tensor, wgpu,
 };
 
 use crate::bounds::check;
@@ -11,7 +11,7 @@ use crate::case::Case;
 use crate::case::MODES;
 use crate::others::{BINDS_1024, BINDS_4096, BINDS_16384};
 use crate::places::{self, Run};
-use crate::spoilt::{Tensors, expect};
+use crate::spoilt::expect;
 use crate::{device, plans};
 
 /// The bytes of one binding, and shapes that are windowed there: the state has to fit one binding.
@@ -261,24 +261,42 @@ fn parameters_above_one_binding_are_refused() {
         return;
     };
     let zeros = |len: usize| device.upload(&vec![0.0f32; len], [len]).unwrap();
-    let wide = device.upload(&[1.0f32; 600], [2, 300]).unwrap();
-    let parameter = zeros(300);
-    let tensors = Forward {
-        beta: Some(&parameter),
-        ..Forward::new(&wide, &wide)
+    let [x, y] = [(); 2].map(|()| device.upload(&[1.0f32; 600], [2, 300]).unwrap());
+    let (long, small) = (zeros(300), zeros(64));
+    let refused = |result, name: &str| {
+        let message = format!("bytes of {name}: 1200 exceeds");
+        expect(result, &[&message, "limit of 1024"]);
     };
-    let options = LayerNormOptions::default();
-    let mut recorder = device.recorder();
-    expect(
-        functional::forward(&mut recorder, &tensors, &options, Mode::RECOMPUTE),
-        &["bytes of beta: 1200 exceeds", "limit of 1024"],
-    );
-    let mut tensors = Tensors::new(device);
-    tensors.forward().unwrap();
-    tensors.state = zeros(300);
-    let parts = ["bytes of the state: 1200 exceeds", "limit of 1024"];
-    expect(tensors.forward(), &parts);
-    expect(tensors.backward(), &parts);
+    let plain = Forward::new(&x, &y);
+    let (gamma, beta, state) = (Some(&long), Some(&long), Some(&long));
+    let running = Some(Running {
+        mean: &long,
+        var: &long,
+        num_batches_tracked: None,
+    });
+    for (name, mode, tensors) in [
+        ("gamma", Mode::RECOMPUTE, Forward { gamma, ..plain }),
+        ("beta", Mode::RECOMPUTE, Forward { beta, ..plain }),
+        ("the state", Mode::RECOMPUTE, Forward { state, ..plain }),
+        ("running_mean", Mode::EVAL, Forward { running, ..plain }),
+    ] {
+        let mut recorder = device.recorder();
+        let options = BatchNormOptions::default();
+        let result = functional::forward(&mut recorder, &tensors, &options, mode);
+        refused(result, name);
+    }
+    let plain = Backward::new(&x, &y, &small);
+    let (dgamma, dbeta) = (Some(&long), Some(&long));
+    for (name, tensors) in [
+        ("gamma", Backward { gamma, ..plain }),
+        ("dgamma", Backward { dgamma, ..plain }),
+        ("dbeta", Backward { dbeta, ..plain }),
+    ] {
+        let mut recorder = device.recorder();
+        let options = BatchNormOptions::default();
+        let result = functional::backward(&mut recorder, &tensors, &options, Statistics::Batch);
+        refused(result, name);
+    }
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub fn partial_sums<'a>(
         argument.map_or(Ok(()), |gains| checks::gains(gains, &step.spec))?;
     }
     checks::one_device(recorder.device(), &arguments)?;
+    checks::one_binding(recorder.device(), &arguments)?;
     checks::disjoint(&arguments, &[])?;
     let mut dispatches = Vec::with_capacity(2);
     let mut parts = Parts::default();

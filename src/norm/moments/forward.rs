@@ -32,6 +32,7 @@ pub fn partial<'a>(
     step.check_row(("moments", out), Kind::Moments)?;
     let arguments = [("x", x), ("state", state), ("moments", out.tensor)];
     checks::one_device(recorder.device(), &arguments)?;
+    checks::one_binding(recorder.device(), &arguments)?;
     checks::disjoint(&arguments, &[])?;
     let mut dispatches = Vec::with_capacity(2);
     let mut parts = Parts::default();
@@ -100,6 +101,7 @@ pub fn finalize(
         }
     }
     checks::one_device(recorder.device(), &arguments)?;
+    checks::one_binding(recorder.device(), &arguments)?;
     checks::disjoint(&arguments, &[])?;
     let tensors = FinishMoments {
         moments,
