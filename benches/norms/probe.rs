@@ -1,5 +1,5 @@
 //! The floor of an operation on this machine: kernels that load and store what its strategy must
-//! and do nothing else.
+//! and do nothing else, but for the conversion of 16-bit types.
 
 use wgnorm::{DType, Tensor, wgpu};
 

@@ -6,7 +6,7 @@ fn both(a: Value, b: Value) -> Value {
     return a + b;
 }
 
-// Nothing turns a conversion and its reverse into nothing.
+// A conversion and its reverse make one NaN of all, so that no compiler leaves both out.
 fn kept(value: Value, zero: u32) -> Value {
     return value;
 }

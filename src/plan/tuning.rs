@@ -123,8 +123,8 @@ impl Tuning {
     /// backward of 7x7 from 4.2 to 2.9 copies and one of 14x14 from 3.0 to 2.5; a forward is hardly faster on a
     /// quiet machine, but no slower while others use the memory, where it went from 2.4 to 1.7 and from 1.9 to 1.4.
     /// 56x56, whose rows all lanes walk along together, went from 0.92, 1.4 and 2.0 to 0.73, 1.2 and 1.7. Of short
-    /// rows lanes together that take turns are slower, at 1.4, 2.6 and 3.2 copies of 7x7 where lanes apart take
-    /// 0.9, 1.6 and 2.9: each piece has a beginning.
+    /// rows lanes together that take turns are slower, at 1.3, 2.4 and 3.8 copies of 7x7 where lanes apart take
+    /// 1.0, 1.9 and 2.9.
     pub(crate) fn walk_turns(
         &self,
         view: View,

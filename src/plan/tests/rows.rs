@@ -108,6 +108,16 @@ impl Params {
         }
     }
 
+    /// Where a lane begins a piece: found in the slot of its first turn, and moved to that of this one.
+    fn begin(&self, piece: &Slice, lane: u32) -> Cursor {
+        let beside = self.workgroup / self.lanes;
+        let before = (piece.slot - self.first_slot) / beside % self.turns * beside;
+        let slot = piece.slot - before;
+        let mut c = self.cursor_at(&Slice { slot, ..*piece }, piece.begin + self.place_of(lane));
+        c.row = c.row.wrapping_add(before * self.inner);
+        c
+    }
+
     /// The pieces of a slice, one slot's of a lane.
     fn pieces(&self, slice: &Slice) -> Vec<Slice> {
         let mut pieces = Vec::new();
@@ -130,11 +140,7 @@ impl Params {
             slot: self.first_slot + slot.min(self.slots - 1),
             index: 0,
             begin: 0,
-            end: if slot < self.slots {
-                self.slot_words
-            } else {
-                0
-            },
+            end: u32::from(slot < self.slots) * self.slot_words,
         }
     }
 
@@ -163,12 +169,9 @@ impl Params {
 
     pub(super) fn cursor_at(&self, slice: &Slice, at: u32) -> Cursor {
         let first = self.shift + (slice.slot - self.first_slot) * self.inner;
-        let row = (at / self.row_words).wrapping_mul(self.row_stride);
-        Cursor {
-            at,
-            word: at % self.row_words,
-            row: first.wrapping_add(row),
-        }
+        let rows = (at / self.row_words).wrapping_mul(self.row_stride);
+        let (word, row) = (at % self.row_words, first.wrapping_add(rows));
+        Cursor { at, word, row }
     }
 
     pub(super) fn advance(&self, c: Cursor) -> Cursor {
@@ -326,7 +329,7 @@ fn sum_piece(
 ) -> u64 {
     let chunk = chunk.max(32 / params.width);
     let mut iterations = 0;
-    let mut c = params.cursor_at(slice, slice.begin + params.place_of(lane));
+    let mut c = params.begin(slice, lane);
     while c.at < slice.end {
         let long_end = (c.at + 32 * chunk * params.lanes).min(slice.end);
         while c.at < long_end {
@@ -355,7 +358,7 @@ pub(super) fn write(
 ) -> u64 {
     let mut iterations = 0;
     for piece in params.pieces(slice) {
-        let mut c = params.cursor_at(&piece, piece.begin + params.place_of(lane));
+        let mut c = params.begin(&piece, lane);
         while c.at < piece.end {
             for _ in 0..unroll {
                 visit(c, piece.end);
