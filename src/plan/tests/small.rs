@@ -2,7 +2,7 @@
 
 use super::replay::replay;
 use super::{Cpu, Gpu, Limits, Pass, Plan, Reduction, Strategy, View};
-use super::{forced, invariants, limits, passes, slots, strategies, view};
+use super::{forced, halves, invariants, limits, passes, slots, strategies, view};
 
 /// Plans and replays a reduction in every way that there is; counts the plans by strategy.
 pub(super) fn replay_all(reduction: Reduction, limits: &Limits) -> [usize; 3] {
@@ -55,6 +55,35 @@ pub(super) fn small_views() -> Vec<View> {
     ];
     views.extend(sizes.map(|(outer, count, inner)| view(outer, count, inner)));
     views
+}
+
+/// Lanes apart where rows are short, together where they are long; whole rows and ragged ones.
+#[test]
+fn slots_in_turns() {
+    for (count, inner, pass) in [
+        (128, 16, Pass::Forward),
+        (128, 49, Pass::Gated),
+        (256, 18, Pass::Backward),
+        (16, 200, Pass::Backward),
+        (16, 333, Pass::Gated),
+        (16, 1030, Pass::Forward),
+    ] {
+        for reduction in [
+            slots(view(5, count, inner)),
+            halves(slots(view(5, count, 2 * inner))),
+        ] {
+            let plan = Plan::new(
+                reduction,
+                pass,
+                forced(Some(Strategy::SplitRows)),
+                &limits(Cpu),
+            )
+            .expect("a small plan");
+            assert!(plan.in_turns(), "{plan:?}");
+            invariants::check(&plan, reduction, pass, &limits(Cpu));
+            replay(&plan, reduction);
+        }
+    }
 }
 
 #[test]
