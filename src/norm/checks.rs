@@ -124,21 +124,33 @@ fn bytes_of(argument: &str) -> &'static str {
     }
 }
 
-/// No argument that kernels are shown whole may be longer than one binding.
-pub(super) fn one_binding(device: &Device, arguments: &[Argument<'_>]) -> Result<()> {
+/// Refuses what one binding does not hold.
+pub(super) fn fits_binding(device: &Device, name: &'static str, needed: u64) -> Result<()> {
     let limit = device.limits().max_binding_bytes;
-    let whole = |(name, _): &&Argument<'_>| !IN_PARTS.contains(name);
-    for (argument, tensor) in arguments.iter().filter(whole) {
-        let needed = tensor.bytes();
-        if needed > limit {
-            return Err(Error::TooLarge {
-                name: bytes_of(argument),
-                needed,
-                limit,
-            });
-        }
+    if needed > limit {
+        return Err(Error::TooLarge {
+            name,
+            needed,
+            limit,
+        });
     }
     Ok(())
+}
+
+/// What all arguments of an operation must be: of one device, apart but for the `in_place` pairs, and no longer
+/// than one binding where kernels are shown them whole.
+pub(super) fn places(
+    device: &Device,
+    arguments: &[Argument<'_>],
+    in_place: &[(&str, &str)],
+) -> Result<()> {
+    one_device(device, arguments)?;
+    for (name, tensor) in arguments {
+        if !IN_PARTS.contains(name) {
+            fits_binding(device, bytes_of(name), tensor.bytes())?;
+        }
+    }
+    disjoint(arguments, in_place)
 }
 
 /// What the mode asks of the norm and of the tensors that it has.
@@ -285,10 +297,8 @@ pub(super) fn forward(device: &Device, tensors: &Forward<'_>, spec: &Spec) -> Re
         arguments.push(("mask", mask));
     }
     arguments.extend(tensors.state.map(|state| ("state", state)));
-    one_device(device, &arguments)?;
-    one_binding(device, &arguments)?;
     let in_place = [("x", "y"), ("y", "residual"), ("x", "residual")];
-    disjoint(&arguments, &in_place)
+    places(device, &arguments, &in_place)
 }
 
 /// What a backward says of a residual.
@@ -324,7 +334,5 @@ pub(super) fn backward(device: &Device, tensors: &Backward<'_>, spec: &Spec) -> 
         arguments.push(argument);
     }
     arguments.push(("state", tensors.state));
-    one_device(device, &arguments)?;
-    one_binding(device, &arguments)?;
-    disjoint(&arguments, &[("x", "dx"), ("dy", "dx")])
+    places(device, &arguments, &[("x", "dx"), ("dy", "dx")])
 }

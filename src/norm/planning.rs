@@ -70,18 +70,7 @@ fn state_words(device: &Device, shape: &Shape, spec: &Spec) -> Result<(usize, us
 
 /// The length of a state, or an error for one that no binding holds.
 pub(super) fn bounded_state(device: &Device, len: usize) -> Result<usize> {
-    let (needed, limit) = (
-        (len as u64).saturating_mul(4),
-        device.limits().max_binding_bytes,
-    );
-    if needed > limit {
-        let name = "bytes of the state";
-        return Err(Error::TooLarge {
-            name,
-            needed,
-            limit,
-        });
-    }
+    checks::fits_binding(device, "bytes of the state", (len as u64).saturating_mul(4))?;
     Ok(len)
 }
 

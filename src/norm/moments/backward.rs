@@ -44,9 +44,7 @@ pub fn partial_sums<'a>(
         arguments.extend(argument);
         argument.map_or(Ok(()), |gains| checks::gains(gains, &step.spec))?;
     }
-    checks::one_device(recorder.device(), &arguments)?;
-    checks::one_binding(recorder.device(), &arguments)?;
-    checks::disjoint(&arguments, &[])?;
+    checks::places(recorder.device(), &arguments, &[])?;
     let mut dispatches = Vec::with_capacity(2);
     let mut parts = Parts::default();
     if let Some(plan) = step.split()? {

@@ -31,9 +31,7 @@ pub fn partial<'a>(
     step.check_state(state)?;
     step.check_row(("moments", out), Kind::Moments)?;
     let arguments = [("x", x), ("state", state), ("moments", out.tensor)];
-    checks::one_device(recorder.device(), &arguments)?;
-    checks::one_binding(recorder.device(), &arguments)?;
-    checks::disjoint(&arguments, &[])?;
+    checks::places(recorder.device(), &arguments, &[])?;
     let mut dispatches = Vec::with_capacity(2);
     let mut parts = Parts::default();
     if let Some(plan) = step.split()? {
@@ -100,9 +98,7 @@ pub fn finalize(
             return Err(Error::Missing { name, reason });
         }
     }
-    checks::one_device(recorder.device(), &arguments)?;
-    checks::one_binding(recorder.device(), &arguments)?;
-    checks::disjoint(&arguments, &[])?;
+    checks::places(recorder.device(), &arguments, &[])?;
     let tensors = FinishMoments {
         moments,
         state,
