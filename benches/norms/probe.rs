@@ -1,6 +1,8 @@
 //! The floor of an operation on this machine: kernels that load and store what its strategy must
 //! and do nothing else, but for the conversion of 16-bit types.
 
+use std::cell::OnceCell;
+
 use wgnorm::{DType, Tensor, wgpu};
 
 use crate::Outcome;
@@ -10,13 +12,18 @@ use crate::operands::Operands;
 use crate::order::{Order, Walk};
 use crate::stored;
 
+/// By [`Kernel`], for pieces of whole words and ragged ones.
+type Pipelines = [[wgpu::ComputePipeline; 2]; ENTRIES.len()];
+
 /// The probes of one device.
 pub(crate) struct Prober {
     device: wgpu::Device,
     queue: wgpu::Queue,
     layout: wgpu::BindGroupLayout,
-    /// By the place in [`TYPES`] and [`Kernel`], for pieces of whole words and ragged ones.
-    pipelines: Vec<Vec<[wgpu::ComputePipeline; 2]>>,
+    /// By the place in [`TYPES`], compiled when a type is first asked for.
+    pipelines: [OnceCell<Pipelines>; TYPES.len()],
+    /// Whether words are made of 64-bit integers.
+    has_u64: bool,
     /// Where the folded loads go.
     sink: wgpu::Buffer,
     lanes: u32,
@@ -51,23 +58,12 @@ impl Prober {
     pub(crate) fn new(gpu: &Gpu) -> Self {
         let device = gpu.device.wgpu_device();
         let is_cpu = gpu.info.device_type == wgpu::DeviceType::Cpu;
-        let has_u64 = device.features().contains(wgpu::Features::SHADER_INT64);
+        let has_u64 = is_cpu && device.features().contains(wgpu::Features::SHADER_INT64);
         // A software driver streams best in one narrow group per run, a GPU wants many wide ones.
         let (lanes, groups) = if is_cpu { (8, 64) } else { (256, 2048) };
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some("probe"),
             entries: &entries(),
-        });
-        let pipelines = TYPES.map(|dtype| {
-            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some("probe"),
-                source: wgpu::ShaderSource::Wgsl(source(dtype, is_cpu && has_u64).into()),
-            });
-            let pipelines = ENTRIES.map(|entry| {
-                let of = |ragged| compile(device, &layout, &module, (entry, lanes, ragged));
-                [false, true].map(of)
-            });
-            pipelines.into()
         });
         let sink = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("probe"),
@@ -79,12 +75,29 @@ impl Prober {
             device: device.clone(),
             queue: gpu.device.wgpu_queue().clone(),
             layout,
-            pipelines: pipelines.into(),
+            pipelines: Default::default(),
+            has_u64,
             sink,
             lanes,
             is_cpu,
             groups,
         }
+    }
+
+    fn pipelines(&self, dtype: DType) -> Option<&Pipelines> {
+        let of_type = TYPES.iter().position(|&own| own == dtype)?;
+        let all = || {
+            let device = &self.device;
+            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some("probe"),
+                source: wgpu::ShaderSource::Wgsl(source(dtype, self.has_u64).into()),
+            });
+            ENTRIES.map(|entry| {
+                let of = |ragged| (entry, self.lanes, ragged);
+                [false, true].map(|ragged| compile(device, &self.layout, &module, of(ragged)))
+            })
+        };
+        Some(self.pipelines[of_type].get_or_init(all))
     }
 
     /// In which orders it can go through a case.
@@ -136,7 +149,7 @@ impl Prober {
         if bytes > limits.max_storage_buffer_binding_size {
             return None;
         }
-        let of_type = TYPES.iter().position(|&dtype| dtype == case.dtype)?;
+        let pipelines = self.pipelines(case.dtype)?;
         let lanes = self.lanes as usize;
         let walk = Walk::new(case, order, lanes);
         let max_groups = limits.max_compute_workgroups_per_dimension as usize;
@@ -145,7 +158,7 @@ impl Prober {
         Some(Probe {
             pipelines: kernels
                 .iter()
-                .map(|&kernel| self.pipelines[of_type][kernel as usize][ragged].clone())
+                .map(|&kernel| pipelines[kernel as usize][ragged].clone())
                 .collect(),
             bindings: self.bindings(&params, streams),
             grid,
