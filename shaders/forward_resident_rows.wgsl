@@ -1,7 +1,7 @@
 // A whole training forward in one dispatch, for slots that fit a workgroup's registers: x is read once.
 // y = act(((x - K) - d) * rstd * gamma + beta + residual).
 // Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, io_x*, io_y, io_residual*, rows,
-// rows_whole, rows_held, workgroup, state, flags, slots, gains_*, offsets_*, running, corrections, centred, moments,
+// rows_whole, rows_held, held, held_pivot, workgroup, state, flags, slots, gains_*, offsets_*, running, corrections, centred, moments,
 // statistics, gates_index, tail, tracked*, reduce_*, barrier_*, lanes_together, turns_one.
 //   x, y [outer][count][inner]  read and written
 //   residual [outer][count][inner]  read where there is one
@@ -86,14 +86,10 @@ fn load_rest(held: Held, k: f32) -> Sums {
 }
 
 // Words of a lane that the pivot is taken from: of many words a few, since to add them all up took 6 % of layer
-// norm's forward. The mean of one value in sixteen is never further than 4 standard deviations from that of all,
-// and next to it but in slots made for that. Samples of a single lane lie in one column of an image.
-const SAMPLED: u32 = select(HELD, 2u, HELD > 8u);
+// norm's forward. Samples of a single lane would lie in one column of an image.
+const SAMPLED: u32 = select(HELD, 2u, HELD > CHUNK);
 
-// The pivot of the slot: the mean of what is sampled, as far as one f32 can name it. That of some values is
-// rounded to a sixteenth of their mean distance from one of them: x - K has few places more than x then, so that
-// sums of small integers stay exact.
-fn held_pivot(held: Held, here: Invocation) -> f32 {
+fn slot_pivot(held: Held, here: Invocation) -> f32 {
     if has(NO_MEAN) {
         return 0.0;
     }
@@ -106,12 +102,7 @@ fn held_pivot(held: Held, here: Invocation) -> f32 {
         far += abs(d);
     }
     let sums = lanes_sum(vec2<f32>(word_sum(s), word_sum(far)), here, params.lanes);
-    if SAMPLED == HELD {
-        return coarse(base + sums.x / params.n);
-    }
-    let means = sums / f32(SAMPLED * params.lanes * WIDTH);
-    let step = bitcast<f32>(bitcast<u32>(means.y) & 0x7f800000u) / 16.0;
-    return coarse(base + select(0.0, round(means.x / step) * step, step > 0.0));
+    return held_pivot(base, sums, f32(SAMPLED * params.lanes * WIDTH));
 }
 
 // What becomes of x from the pivot; of x itself where the running statistics normalize, since a pivot among
@@ -218,7 +209,7 @@ fn forward_resident_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invoc
         let held = held_of(slice, lane);
 
         load_first_chunk(held);
-        let k = held_pivot(held, here);
+        let k = slot_pivot(held, here);
         let own = load_rest(held, k);
         let sums = lanes_sum(vec2<f32>(word_sum(own.s), word_sum(own.q)), here, params.lanes);
         let moment = finished(vec4<f32>(params.n, k, sums));

@@ -1,8 +1,6 @@
 // The words of a slot that a lane holds: every `lanes`-th from its place in the run of lanes on. Beyond
 // the slot's end it holds some word of the slot, which counts in no sum and is not written.
-// What is done to all of them is done in chunks of 8, one thing at a time: compilers unroll short loops of
-// short bodies only, and an array that is indexed by what they do not know lies in memory. Uses
-// rows.wgsl and flags.wgsl.
+// Uses rows.wgsl, held.wgsl and flags.wgsl.
 struct Held {
     first: u32, // word of the slot
     last: u32, // word of a slot that is one row
@@ -46,7 +44,3 @@ fn is_held(held: Held, i: u32) -> bool {
 fn gain_word(lane: u32, i: u32) -> u32 {
     return min((lane & (params.lanes - 1u)) + i * params.lanes, params.row_words - 1u);
 }
-
-const CHUNK: u32 = min(HELD, 8u);
-
-var<private> x_held: array<Word, HELD>;

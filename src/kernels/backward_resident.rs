@@ -34,6 +34,7 @@ pub(super) static KERNELS: Kernels = Kernels {
         lib: lib![
             "rows",
             "rows_held",
+            "held",
             "gain_sums_held",
             "workgroup",
             "state",
@@ -58,6 +59,8 @@ pub(super) static KERNELS: Kernels = Kernels {
         walks: &[Walk::HeldColumns],
         lib: lib![
             "columns",
+            "columns_held",
+            "held",
             "workgroup",
             "state",
             "flags",
@@ -67,7 +70,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "flow",
             "merge_tree"
         ],
-        flags: FLAGS,
+        flags: FLAGS.and(Flags::FULL),
         reads_dy: true,
         output: Output::Dx,
         gains: Linked::Gains,

@@ -33,6 +33,8 @@ pub(super) static KERNELS: Kernels = Kernels {
         lib: lib![
             "rows",
             "rows_held",
+            "held",
+            "held_pivot",
             "workgroup",
             "state",
             "flags",
@@ -57,8 +59,9 @@ pub(super) static KERNELS: Kernels = Kernels {
         walks: &[Walk::HeldColumns],
         lib: lib![
             "columns",
-            "columns_pivot",
-            "mask_samples",
+            "columns_held",
+            "held",
+            "held_pivot",
             "workgroup",
             "state",
             "flags",
@@ -72,8 +75,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "tail",
             "merge_tree",
         ],
-        // The planner never holds what is masked, but its pivots are those of split columns.
-        flags: FLAGS.and(Flags::MASKED),
+        flags: FLAGS.and(Flags::FULL),
         reads_dy: false,
         output: Output::Y,
         gains: Linked::GainsAndOffsets,

@@ -294,7 +294,9 @@ pub(super) fn span(words: u32) -> &'static str {
     SPANS[i]
 }
 /// Words that a lane of a resident kernel holds, by their binary logarithm.
-const HELD: &[&str] = lib!("held_1", "held_2", "held_4", "held_8", "held_16", "held_32");
+const HELD: &[&str] = lib!(
+    "held_1", "held_2", "held_4", "held_8", "held_16", "held_32", "held_64"
+);
 
 impl Io {
     /// A number for each choice.

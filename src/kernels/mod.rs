@@ -235,7 +235,7 @@ impl Kernel {
                 | Flags::ONE_PARTIAL.when(plan.partials * plan.fan == 1)
                 | Flags::GROUPED.when(matches!(plan.gains, Gains::Period(_)))
                 | Flags::ONE_ROW.when(cut.geometry.is_one_row())
-                | Flags::FULL.when(cut.geometry.is_full(plan.form));
+                | Flags::FULL.when(cut.geometry.is_full(plan.form, plan.workgroup));
             if i > 0 {
                 // Only one of the windows counts the batch.
                 flags = flags.without(Flags::HAS_TRACKED);

@@ -1,6 +1,6 @@
 //! Everything that a plan can say of a kernel's text, read off the tables by which plans are made.
 
-use super::tuning::Tuning;
+use super::tuning::{HeldWords, Tuning};
 use super::word::Words;
 use super::{Form, Pass, Reduce, SPANS, Word};
 use crate::gpu::{DType, DeviceClass};
@@ -160,7 +160,15 @@ fn forms(walk: Walk, pass: Pass, tuning: &Tuning, words: Words) -> Vec<(Word, Fo
                 Walk::HeldRows => Form::HeldRows(held),
                 _ => Form::HeldColumns(held),
             };
-            let held = |word: Word| (0..=tuning.held_words(word, pass).ilog2()).map(|n| 1 << n);
+            let held = |word: Word| {
+                let HeldWords { rows, columns } = tuning.held_words(word, pass);
+                let most = if walk == Walk::HeldRows {
+                    rows
+                } else {
+                    columns
+                };
+                (0..=most.ilog2()).map(|n| 1 << n)
+            };
             [wide, narrow]
                 .into_iter()
                 .flat_map(|word| held(word).map(move |held| (word, form(held), false)))

@@ -4,7 +4,7 @@ use super::windows::Window;
 use super::{Columns, Form, Rows, Word, bounded};
 use crate::{Error, Result, View};
 
-/// Words that share one of gates where a lane holds them: a chunk of `rows_held.wgsl`.
+/// Words that share one of gates where a lane holds them: a chunk of `held.wgsl`.
 const HELD_CHUNK: u32 = 8;
 
 /// The work on one window of the tensor.
@@ -93,11 +93,16 @@ impl Geometry {
     }
 
     /// Whether every lane of every workgroup holds as many words of a slot as it has registers for.
-    pub(crate) fn is_full(&self, form: Form) -> bool {
+    pub(crate) fn is_full(&self, form: Form, workgroup: u32) -> bool {
         match (self, form) {
             (Self::Rows(rows), Form::HeldRows(held)) => {
                 rows.slot_words == held * rows.lanes
                     && rows.slots.is_multiple_of(rows.slots_per_group)
+            }
+            (Self::Columns(columns), Form::HeldColumns(held)) => {
+                columns.rows == held * columns.row_lanes
+                    && columns.row_words.is_multiple_of(columns.tile_words)
+                    && columns.tile_words * columns.row_lanes == workgroup
             }
             _ => false,
         }

@@ -18,8 +18,6 @@ pub(super) struct Resident {
 /// Bytes of a row that a workgroup's lanes read side by side: a cache line of most devices, or less of
 /// one where more rows must fit.
 const TILE_BYTES: [usize; 3] = [128, 64, 32];
-/// Elements that they read at the least.
-const TILE_LEAST: usize = 16;
 
 impl Resident {
     /// Slots that come in rows, of whole words. None where they do not fit.
@@ -32,7 +30,7 @@ impl Resident {
     ) -> Option<Self> {
         let view = window.view;
         let words = Rows::slot_words(view, word, Form::Whole);
-        let held = tuning.held_words(word, pass);
+        let held = tuning.held_words(word, pass).rows;
         let wanted = words
             .div_ceil(tuning.held_wanted.min(held))
             .next_power_of_two();
@@ -74,7 +72,9 @@ impl Resident {
         tuning: &Tuning,
     ) -> Option<Self> {
         let elements = TILE_BYTES.map(|bytes| bytes / size as usize);
-        let tiles = elements.into_iter().filter(|&n| n >= TILE_LEAST);
+        let tiles = elements
+            .into_iter()
+            .filter(|&n| n >= tuning.held_tile_least);
         let lanes = |word: Word| tiles.clone().map(move |n| (word, n / word.width()));
         words
             .into_iter()
@@ -111,7 +111,7 @@ impl Resident {
         if !whole && row_words * width != count {
             return None;
         }
-        let held = tuning.held_words(word, pass);
+        let held = tuning.held_words(word, pass).columns;
         let row_lanes = rows.div_ceil(held).next_power_of_two();
         let needed = (row_lanes * tile_words)
             .next_power_of_two()

@@ -23,6 +23,8 @@ pub(crate) struct Tuning {
     pub(crate) tile_lanes: usize,
     /// Workgroups of the resident strategy: the sizes to choose from, smallest first.
     resident_workgroups: &'static [usize],
+    /// Elements of a row that lanes of resident columns read side by side, at the least.
+    pub(crate) held_tile_least: usize,
     /// Words that a resident lane should hold where the slot leaves a choice.
     pub(crate) held_wanted: usize,
     /// Lanes that share a resident slot, at the least.
@@ -66,6 +68,12 @@ const LONG_ROW_WORDS: usize = 64;
 /// Words in the unit by which a slot is cut: slices begin where a GPU's memory transactions do.
 pub(crate) const UNIT: usize = 32;
 
+/// The most words that a resident lane may hold.
+pub(crate) struct HeldWords {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+}
+
 impl Tuning {
     pub(crate) fn of(class: DeviceClass) -> Self {
         match class {
@@ -76,6 +84,7 @@ impl Tuning {
                 narrow_tile_words: 32,
                 tile_lanes: 32,
                 resident_workgroups: &[256],
+                held_tile_least: 16,
                 held_wanted: 4,
                 least_lanes: 32,
                 apart_bytes: [0, 0],
@@ -91,6 +100,7 @@ impl Tuning {
                 narrow_tile_words: 64,
                 tile_lanes: 8,
                 resident_workgroups: &[8],
+                held_tile_least: 8,
                 held_wanted: 32,
                 least_lanes: 8,
                 apart_bytes: [4096, 512],
@@ -166,13 +176,22 @@ impl Tuning {
 
     /// The most words that a resident lane may hold of x, and in a backward as many of dy: on a GPU
     /// 128 bytes of registers in all, on a software driver what it still compiles fast.
-    pub(crate) fn held_words(&self, word: Word, pass: Pass) -> usize {
+    pub(crate) fn held_words(&self, word: Word, pass: Pass) -> HeldWords {
         let words = match (self.class, pass) {
-            (DeviceClass::Cpu, _) => return 32,
+            (DeviceClass::Cpu, _) => {
+                return HeldWords {
+                    rows: 32,
+                    columns: 64,
+                };
+            }
             (DeviceClass::Gpu, pass) if pass.reads_dy() => 4,
             (DeviceClass::Gpu, _) => 8,
         };
-        words * Word::WIDEST / word.width()
+        let words = words * Word::WIDEST / word.width();
+        HeldWords {
+            rows: words,
+            columns: words,
+        }
     }
 
     /// The lanes of the largest resident workgroup.

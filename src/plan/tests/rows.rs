@@ -81,7 +81,7 @@ impl Params {
             turns: get("turns"),
             piece_words: get("piece_words"),
             lanes: get("lanes"),
-            full: cut.geometry.is_full(plan.form),
+            full: cut.geometry.is_full(plan.form, plan.workgroup),
             step_words: get("step_words"),
             step_elements: get("step_elements"),
         }
