@@ -2,7 +2,7 @@
 // dx = gamma * rstd * (dy - dbeta / n - xhat * dgamma / n), or gamma * rstd * dy where the running
 // statistics normalized. Derivation: src/derivation.md.
 // Host half: src/kernels/backward_resident.rs. Lib: element_*, held_*, io_x*, io_dy*, io_dx,
-// io_dresidual*, rows, rows_whole, rows_held, gain_sums_held, workgroup, state, flags, slots, gains_*,
+// io_dresidual*, rows, rows_whole, rows_held, held, gain_sums_held, workgroup, state, flags, slots, gains_*,
 // offsets_*, corrections, centred, flow, word_where, gates_*, reduce_*, barrier_*, lanes_together, turns_one.
 //   x, dy, dx [outer][count][inner]  read, read, written
 //   dresidual [outer][count][inner]  written where wanted

@@ -2,7 +2,7 @@
 // once. y = act(((x - K) - d) * rstd * gamma + beta + residual).
 // Host half: src/kernels/forward_resident.rs. Lib: element_*, held_*, span_1, io_x*, io_y, io_residual*,
 // columns, columns_held, held, held_pivot, workgroup, state, flags, slots, gains_slot, offsets_slot, running,
-// corrections, centred, moments, statistics, gates_index, tail, tracked*, word_where, merge_tree, barrier_*.
+// corrections, centred, moments, statistics, gates_index, tail, tracked*, merge_tree, barrier_*.
 //   x, y [rows][row_words]      read and written
 //   residual [rows][row_words]  read where there is one
 //   state                       saved statistics and gates written

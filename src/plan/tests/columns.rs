@@ -31,6 +31,8 @@ pub(super) struct Params {
     pub(super) workgroup: u32,
     pub(super) width: u32,
     pub(super) span: u32,
+    /// Whether the shader takes every lane for full.
+    pub(super) full: bool,
     pub(super) groups: u32,
     pub(super) grid_width: u32,
     pub(super) slots_of: Slots,
@@ -68,6 +70,7 @@ impl Params {
                 Form::Span(span) => span,
                 _ => 1,
             },
+            full: cut.geometry.is_full(plan.form, plan.workgroup),
             groups: get("groups"),
             grid_width: get("grid_width"),
             slots_of: Slots::new(plan, get("fan"), get("gains")),
@@ -144,6 +147,11 @@ impl Params {
         self.shift
             + self.row_of(walk, row, i) * self.row_words
             + Self::span_word(walk, i % self.span)
+    }
+
+    /// The same where every lane holds as many words as it can.
+    pub(super) fn full_word(&self, walk: &Walk, row: u32) -> u32 {
+        self.shift + row * self.row_words + walk.word
     }
 
     pub(super) fn row_of(&self, walk: &Walk, row: u32, i: u32) -> u32 {

@@ -365,7 +365,7 @@ fn check_columns(plan: &Plan, cut: &Cut, columns: &Columns, pass: Pass) -> (u64,
     let n = rows * row / u64::from(plan.count) / copies;
     assert!(n <= MAX_EXACT && n * SAMPLED <= u32::MAX.into());
     if let Form::HeldColumns(held) = plan.form {
-        assert!(held.is_power_of_two() && held <= 32);
+        assert!(held.is_power_of_two() && held <= 64);
         assert!(u64::from(held) * u64::from(columns.row_lanes) >= columns.rows.into());
         assert!(copies == 1, "a tile has all copies of its channels");
     }

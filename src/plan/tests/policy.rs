@@ -27,13 +27,14 @@ fn usual_shapes_get_their_strategies() {
         (view(8, 4, 25), (Resident, F32), (Resident, F32)),
         // Linear layers.
         (view(32, 64, 1), (Resident, F32x4), (Resident, U64x2)),
-        (view(256, 1024, 1), (Resident, F32x4), (SplitColumns, U64x2)),
+        (view(256, 1024, 1), (Resident, F32x4), (Resident, U64x2)),
+        (view(257, 1024, 1), (Resident, F32x4), (SplitColumns, U64x2)),
         (
             view(65_536, 32, 1),
             (SplitColumns, F32x4),
             (SplitColumns, U64x2),
         ),
-        (view(31, 33, 1), (Resident, F32), (SplitColumns, F32)),
+        (view(31, 33, 1), (Resident, F32), (Resident, F32)),
         (view(31, 5, 1), (Resident, F32), (Resident, F32)),
         // A single channel, one value in each, and odd sizes.
         (view(64, 1, 1), (Resident, F32x4), (Resident, U64x2)),
@@ -307,9 +308,12 @@ fn lanes_take_slots_in_turns_where_rows_are_short_and_slots_many() {
 fn columns_leave_no_processor_idle() {
     // Blocks of a row and slices of the rows: in a flat pass, a forward and a backward.
     for (view, expected) in [
-        (view(256, 1024, 1), [(2, 2), (8, 1), (4, 1)]),
+        (view(260, 1024, 1), [(2, 2), (8, 1), (2, 1)]),
+        (view(260, 1000, 1), [(8, 1), (8, 1), (4, 1)]),
         (view(512, 1024, 1), [(2, 4), (8, 1), (2, 1)]),
-        (view(120, 512, 1), [(4, 1), (4, 1), (4, 1)]),
+        // Resident where there is something to hold.
+        (view(256, 1024, 1), [(2, 2), (128, 1), (128, 1)]),
+        (view(120, 512, 1), [(4, 1), (32, 1), (32, 1)]),
         (view(16 * 49, 512, 1), [(1, 6), (1, 2), (1, 2)]),
         (view(4 * 196, 128, 1), [(1, 2), (1, 2), (1, 2)]),
         (view(2 * 196, 128, 1), [(1, 1), (1, 1), (1, 1)]),

@@ -339,9 +339,13 @@ fn hold_columns(p: &columns::Params, cut: &Cut, held: u32, ledger: &mut Ledger) 
         let mut scratch = Scratch::new(p);
         for lane in 0..p.workgroup {
             let walk = p.walk_of(&slice, lane);
-            let exists = |i: &u32| walk.row_begin + i * walk.row_step < walk.row_end;
-            let words = (0..held).filter(exists).map(|i| (walk.row_begin, i));
+            let row = |i: u32| walk.row_begin + i * walk.row_step;
+            let is_held = |i: &u32| p.full || row(*i) < walk.row_end;
+            let words = (0..held).filter(is_held).map(|i| (walk.row_begin, i));
             let words: Vec<_> = words.collect();
+            for &(begin, i) in words.iter().filter(|_| p.full) {
+                assert_eq!(p.word_of(&walk, begin, i), p.full_word(&walk, row(i)));
+            }
             write_columns(p, cut, group, lane, &words, ledger);
             sum_columns(p, cut, &slice, lane, words, (&mut scratch, ledger));
         }

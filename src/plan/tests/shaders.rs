@@ -291,11 +291,6 @@ fn the_twins_know_who_leads_and_what_is_left() {
         ],
     );
     holds(
-        shader!("backward_resident_columns"),
-        &["if slice.first_column + i < params.count { \
-           let slot = slot_of(slice, slice.first_column + i);"],
-    );
-    holds(
         shader!("gain_sums_columns"),
         &[
             "let first_saved = saved_index(params.first_row);",
@@ -349,20 +344,12 @@ fn the_twins_of_columns_know_their_shaders() {
 #[test]
 fn the_twins_of_columns_know_their_loops() {
     for (source, part) in [
-        (
-            shader!("moments_columns"),
-            "min(row + 16u * step, long_end)",
-        ),
-        (
-            shader!("backward_sums_columns"),
-            "min(row + PART * step, long_end)",
-        ),
-        (
-            shader!("gain_sums_columns"),
-            "min(row + 16u * step, long_end)",
-        ),
+        (shader!("moments_columns"), "16u"),
+        (shader!("backward_sums_columns"), "PART"),
+        (shader!("gain_sums_columns"), "16u"),
     ] {
-        holds(source, &["min(row + most * step, walk.row_end)", part]);
+        let part = format!("min(row + {part} * step, long_end)");
+        holds(source, &["min(row + most * step, walk.row_end)", &part]);
     }
     holds(
         shader!("moments_columns"),
@@ -401,20 +388,29 @@ fn the_twins_of_columns_know_their_loops() {
     holds(
         shader!("forward_resident_columns"),
         &[
-            "x[i] = load_x(word_of(walk, walk.row_begin, i)) - k; \
-             let d = select(Word(0.0), x[i], walk.row_begin + i * walk.row_step < walk.row_end);",
-            "let word = word_of(walk, walk.row_begin, i);",
-            "if walk.row_begin + i * walk.row_step < walk.row_end { store_y(word, y);",
+            "x_held[i] = load_x(held_word(walk, i)) - k; \
+             let d = select(Word(0.0), x_held[i], is_held(walk, i));",
+            "x_held[i] -= k; let d = select(Word(0.0), x_held[i], is_held(walk, i));",
+            "let word = held_word(walk, i);",
+            "if is_held(walk, i) { store_y(word, y);",
         ],
     );
     holds(
         shader!("backward_resident_columns"),
         &[
-            "let exists = walk.row_begin + i * walk.row_step < walk.row_end; \
-             let word = word_of(walk, walk.row_begin, i);",
-            "part_dy += select(Word(0.0), dy[i], exists);",
-            "if walk.row_begin + i * walk.row_step < walk.row_end { \
-             let word = word_of(walk, walk.row_begin, i);",
+            "let word = held_word(walk, i); let x = less(load_x(word) - saved.k, saved.d);",
+            "sum.dy += select(Word(0.0), dy, is_held(walk, i));",
+            "if is_held(walk, i) { let word = held_word(walk, i);",
+            "if slice.first_column + i < params.count { \
+             let slot = slot_of(slice, slice.first_column + i);",
+        ],
+    );
+    holds(
+        shader!("lib/columns_held"),
+        &[
+            "if has(FULL) { return walk.shift + (walk.row_begin + i * walk.row_step) * walk.row_words + walk.word; } \
+             return word_of(walk, walk.row_begin, i);",
+            "return has(FULL) || walk.row_begin + i * walk.row_step < walk.row_end;",
         ],
     );
 }
