@@ -22,7 +22,6 @@ const PART: u32 = max(32u / WIDTH, 16u);
 struct Statistics {
     k: array<Word, SPAN>,
     d: array<Word, SPAN>,
-    rstd: array<Word, SPAN>,
     scale: array<Word, SPAN>,
     shift: array<Word, SPAN>,
 }
@@ -32,7 +31,6 @@ fn statistics_of_columns(slice: Slice, walk: Walk) -> Statistics {
     for (var j = 0u; j < SPAN; j++) {
         var ks = array<f32, 4>();
         var ds = array<f32, 4>();
-        var rstds = array<f32, 4>();
         var scales = array<f32, 4>();
         var shifts = array<f32, 4>();
         for (var c = 0u; c < WIDTH; c++) {
@@ -41,13 +39,11 @@ fn statistics_of_columns(slice: Slice, walk: Walk) -> Statistics {
             let affine = gate_affine(slot, saved);
             ks[c] = saved.x;
             ds[c] = saved.y;
-            rstds[c] = saved.z;
             scales[c] = affine.x;
             shifts[c] = affine.y;
         }
         statistics.k[j] = word_from(ks);
         statistics.d[j] = word_from(ds);
-        statistics.rstd[j] = word_from(rstds);
         statistics.scale[j] = word_from(scales);
         statistics.shift[j] = word_from(shifts);
     }
@@ -141,7 +137,7 @@ fn backward_sums_columns(
     for (var j = 0u; j < SPAN; j++) {
         if is_in_tile(walk, j) {
             let dy = word_split(sums.dy[j]);
-            let dy_x = word_split(sums.dy_x[j] * statistics.rstd[j]);
+            let dy_x = word_split(sums.dy_x[j]);
             for (var c = 0u; c < WIDTH; c++) {
                 merge_scratch[tile_element(walk, j, c)] = vec2<f32>(dy[c], dy_x[c]);
             }
@@ -150,7 +146,10 @@ fn backward_sums_columns(
     merge_lanes(lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
         if is_column(slice, i) {
-            set_state(column_partial(slice, i), vec4<f32>(merge_scratch[i], 0.0, 0.0));
+            let slot = slot_of(slice, slice.first_column + i);
+            let rstd = state_at(saved_index(statistic_of(slot))).z;
+            let sums = merge_scratch[i] * vec2<f32>(1.0, rstd);
+            set_state(column_partial(slice, i), vec4<f32>(sums, 0.0, 0.0));
         }
     }
 }

@@ -125,11 +125,12 @@ fn last_of(first: u32, step: u32, end: u32) -> u32 {
 // Word j of this lane's in a row. Beyond its last it is that one again: what is summed there is thrown
 // away, and it is not stored, since what was read there may be the lane's own output by then.
 fn span_word(walk: Walk, j: u32) -> u32 {
-    return min(walk.word + j * walk.word_step, walk.last_word);
+    let word = walk.word + j * walk.word_step;
+    return select(min(word, walk.last_word), word, has(FULL));
 }
 
 fn has_word(walk: Walk, j: u32) -> bool {
-    return walk.word + j * walk.word_step <= walk.last_word;
+    return has(FULL) || walk.word + j * walk.word_step <= walk.last_word;
 }
 
 // Where the i-th word lies of the ROWS * SPAN that the lane reads at once from `row` on, of which the
@@ -213,7 +214,7 @@ fn merged_column(slice: Slice, word: u32, c: u32) -> u32 {
 // Whether the tile has a word j for this lane, and where component c of it lies among the elements of
 // all lanes.
 fn is_in_tile(walk: Walk, j: u32) -> bool {
-    return j * walk.word_step < walk.tile_words;
+    return has(FULL) || j * walk.word_step < walk.tile_words;
 }
 
 fn tile_element(walk: Walk, j: u32, c: u32) -> u32 {

@@ -24,7 +24,8 @@ const NO_MEAN: u32 = 4096u;
 const CORRECTED: u32 = 8192u;
 // A slot is one row of words.
 const ONE_ROW: u32 = 16384u;
-// Every lane holds HELD words of a slot, see rows_held.wgsl.
+// Every lane has as many words as it can: HELD of a slot, see rows_held.wgsl and columns_held.wgsl, or SPAN of a
+// row, see columns.wgsl.
 const FULL: u32 = 2097152u;
 // Leave the sums over rows for the gradients of gains that each element of a row has.
 const GAIN_SUMS: u32 = 32768u;

@@ -67,7 +67,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "partial_sums",
             "merge_tree"
         ],
-        flags: FLAGS,
+        flags: FLAGS.and(Flags::FULL),
         reads_dy: true,
         output: Output::Dx,
         gains: Linked::Gains,

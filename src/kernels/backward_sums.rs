@@ -52,7 +52,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "centred",
             "merge_tree"
         ],
-        flags: FLAGS,
+        flags: FLAGS.and(Flags::FULL),
         reads_dy: true,
         output: Output::None,
         gains: Linked::Nothing,

@@ -25,7 +25,8 @@ pub(super) static KERNEL: Kernel = Kernel {
         .and(Flags::HAS_GAMMA)
         .and(Flags::HAS_BETA)
         .and(Flags::GATED)
-        .and(Flags::CORRECTED),
+        .and(Flags::CORRECTED)
+        .and(Flags::FULL),
     reads_dy: true,
     output: Output::None,
     gains: Linked::Nothing,

@@ -64,7 +64,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "statistics",
             "merge_tree",
         ],
-        flags: FLAGS,
+        flags: FLAGS.and(Flags::FULL),
         reads_dy: false,
         output: Output::None,
         gains: Linked::Nothing,

@@ -76,7 +76,7 @@ pub(super) static KERNELS: Kernels = Kernels {
             "tail",
             "merge_tree",
         ],
-        flags: FLAGS,
+        flags: FLAGS.and(Flags::FULL),
         reads_dy: false,
         output: Output::Y,
         gains: Linked::GainsAndOffsets,

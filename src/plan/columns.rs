@@ -162,6 +162,13 @@ impl Tile {
 }
 
 impl Columns {
+    /// Whether every lane of every workgroup has as many words of a row as it can.
+    pub(super) fn is_full(&self, span: u32, workgroup: u32) -> bool {
+        self.row_words.is_multiple_of(self.tile_words)
+            && self.tile_words == self.tile_lanes * span
+            && self.tile_lanes * self.row_lanes == workgroup
+    }
+
     pub(super) fn new(window: &Window, word: Word, tile: Tile, slices: usize) -> Self {
         let rows = tile.rows(window.view, word);
         Self {

@@ -100,10 +100,9 @@ impl Geometry {
                     && rows.slots.is_multiple_of(rows.slots_per_group)
             }
             (Self::Columns(columns), Form::HeldColumns(held)) => {
-                columns.rows == held * columns.row_lanes
-                    && columns.row_words.is_multiple_of(columns.tile_words)
-                    && columns.tile_words * columns.row_lanes == workgroup
+                columns.rows == held * columns.row_lanes && columns.is_full(1, workgroup)
             }
+            (Self::Columns(columns), Form::Span(span)) => columns.is_full(span, workgroup),
             _ => false,
         }
     }

@@ -122,6 +122,11 @@ impl Params {
         let row_begin = slice.row_begin + row_lane;
         let works = word < word_end && row_lane < self.row_lanes && row_begin < slice.row_end;
         let row_end = if works { slice.row_end } else { row_begin };
+        if self.full {
+            // What the shader then asks no more.
+            let last = word + (self.span - 1) * self.tile_lanes;
+            assert!(last < word_end && row_lane < self.row_lanes);
+        }
         Walk {
             word,
             word_step: self.tile_lanes,

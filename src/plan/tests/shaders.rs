@@ -311,10 +311,12 @@ fn the_twins_of_columns_know_their_shaders() {
              let end = begin + params.slice_rows + select(0u, 1u, i < params.more_rows);",
             "let works = word < word_end && row_lane < params.row_lanes && row_begin < slice.row_end;",
             "return first + (max(end, first + 1u) - 1u - first) / step * step;",
-            "return min(walk.word + j * walk.word_step, walk.last_word);",
             "params.first_batch + batch, params.first_slice + i, \
              block * params.tile_words * WIDTH, begin, end,",
             "return walk.shift + row_of(walk, row, i) * walk.row_words + span_word(walk, i % SPAN);",
+            "let word = walk.word + j * walk.word_step; return select(min(word, walk.last_word), word, has(FULL));",
+            "return has(FULL) || walk.word + j * walk.word_step <= walk.last_word;",
+            "return has(FULL) || j * walk.word_step < walk.tile_words;",
             "return select(min(row + i / SPAN * walk.row_step, walk.last_row), row, i < SPAN);",
             "let before = u32(f32(column) / f32(params.count)) * params.count; \
              let channel = column - before;",
