@@ -333,7 +333,6 @@ fn the_twins_of_columns_know_their_shaders() {
             "return params.row_lanes * (params.tile_words * WIDTH / merged_columns());",
             "let column = word * WIDTH + c; \
              return select(column - slice.first_column, channel_of(column), params.blocks == 1u);",
-            "return j * walk.word_step < walk.tile_words;",
             "return walk.tile_element + j * walk.word_step * WIDTH + c;",
             "(row_lane * params.tile_words + place) * WIDTH, \
              select(0u, params.tile_words - place, row_lane < params.row_lanes),",
