@@ -77,6 +77,24 @@ fn resident_slots_end_where_the_registers_do() {
 }
 
 #[test]
+fn bits_of_many_small_slots_fit_a_binding() {
+    for (rows, expected) in [
+        (1 << 18, Strategy::Resident),
+        (1 << 20, Strategy::SplitRows),
+    ] {
+        let plan = Plan::new(
+            slots(view(1, rows, 4)),
+            Pass::Gated,
+            PlanOptions::default(),
+            &limits(Gpu),
+        );
+        let plan = plan.expect("a plan");
+        assert_eq!(plan.strategy, expected, "{rows} rows");
+        assert!(8 * u64::from(plan.gates) <= limits(Gpu).max_binding_bytes);
+    }
+}
+
+#[test]
 fn words_are_64_bit_integers_only_for_software_that_has_them() {
     for class in [Gpu, Cpu] {
         for device in [Gpu, Cpu] {
