@@ -108,7 +108,7 @@ fn write_parameters(slice: Slice, lane: u32) {
             let sums = merge_scratch[i];
             let rd = saved_corrections(slot, state_at(saved_index(slot)));
             if has(GROUPED) {
-                set_state(column_partial(slice, i), vec4<f32>(sums, 0.0, 0.0));
+                set_sums(column_partial(slice, i), sums);
             }
             if has(WANT_DBETA) {
                 dbeta[slot] = sums.x;

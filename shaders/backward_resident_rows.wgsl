@@ -28,7 +28,7 @@ fn gradient_of(slot: u32, saved: vec4<f32>, sums: vec2<f32>, leaves: bool) -> Gr
     let rd = saved_corrections(slot, saved);
     if leaves {
         if has(GROUPED) {
-            set_state(slot_partial(slot, 0u), vec4<f32>(sums, 0.0, 0.0));
+            set_sums(slot_partial(slot, 0u), sums);
         }
         if has(WANT_DBETA) {
             dbeta[slot] = sums.x;

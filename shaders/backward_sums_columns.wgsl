@@ -148,8 +148,7 @@ fn backward_sums_columns(
         if is_column(slice, i) {
             let slot = slot_of(slice, slice.first_column + i);
             let rstd = state_at(saved_index(statistic_of(slot))).z;
-            let sums = merge_scratch[i] * vec2<f32>(1.0, rstd);
-            set_state(column_partial(slice, i), vec4<f32>(sums, 0.0, 0.0));
+            set_sums(column_partial(slice, i), merge_scratch[i] * vec2<f32>(1.0, rstd));
         }
     }
 }

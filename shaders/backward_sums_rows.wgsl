@@ -112,8 +112,8 @@ fn backward_sums_rows(@builtin(workgroup_id) group_id: vec3<u32>, here: Invocati
         let sums = walkers_sum(all_sums[t], here);
         if leaves(lane) {
             // rstd is the slot's, so it leaves the sum.
-            let partial = vec4<f32>(sums.x, sums.y * saveds[t].z, 0.0, 0.0);
-            set_state(slot_partial(in_turn(slice, t).slot, slice.index), partial);
+            let partial = sums * vec2<f32>(1.0, saveds[t].z);
+            set_sums(slot_partial(in_turn(slice, t).slot, slice.index), partial);
         }
     }
 }

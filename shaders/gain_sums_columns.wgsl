@@ -121,7 +121,7 @@ fn gain_sums_columns(
     merge_lanes(lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {
         if is_column(slice, i) {
-            set_state(column_partial(slice, i), vec4<f32>(merge_scratch[i], 0.0, 0.0));
+            set_sums(column_partial(slice, i), merge_scratch[i]);
         }
     }
 }

@@ -45,7 +45,7 @@ fn leave_gains_half(share: u32, lane: u32, begin: u32) {
             let dy_x = word_split(all_dy_x[i]);
             for (var c = 0u; c < WIDTH; c++) {
                 let element = share * params.inner + word * WIDTH + c;
-                set_state(partial_index(element), vec4<f32>(dy[c], dy_x[c], 0.0, 0.0));
+                set_sums(partial_index(element), vec2<f32>(dy[c], dy_x[c]));
             }
         }
     }
@@ -53,7 +53,7 @@ fn leave_gains_half(share: u32, lane: u32, begin: u32) {
 
 // Leaves them as partials, [shares][inner] for so many runs of lanes in all workgroups. By fours: eight are too
 // much for lavapipe to unroll, and then all loops find these arrays in memory: a backward of rows of 1,024
-// takes 2.5 copies instead of 1.8.
+// takes 2.5 copies instead of 1.8. It compiles each store for a millisecond and more, some 3 s in all.
 fn leave_gains(share: u32, lane: u32) {
     leave_gains_half(share, lane, 0u);
     if HELD > 4u {

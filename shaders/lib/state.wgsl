@@ -23,6 +23,13 @@ fn set_state(i: u32, value: vec4<f32>) {
     state[word + 3u] = bits.w;
 }
 
+// Partial sums of a backward, whose other half nobody reads.
+fn set_sums(i: u32, sums: vec2<f32>) {
+    let bits = bitcast<vec2<u32>>(sums);
+    state[4u * i] = bits.x;
+    state[4u * i + 1u] = bits.y;
+}
+
 // K + d - a for a mean K + d, by an fma as in centred.wgsl.
 fn mean_less(k: f32, d: f32, a: f32) -> f32 {
     return -fma(d, -1.0, a - k);

@@ -232,7 +232,7 @@ fn the_twins_know_who_leads_and_what_is_left() {
     );
     holds(
         shader!("backward_sums_rows"),
-        &["set_state(slot_partial(in_turn(slice, t).slot, slice.index),"],
+        &["set_sums(slot_partial(in_turn(slice, t).slot, slice.index),"],
     );
     for source in [shader!("moments_rows"), shader!("backward_sums_rows")] {
         holds(
@@ -252,7 +252,7 @@ fn the_twins_know_who_leads_and_what_is_left() {
         shader!("gain_sums_columns"),
     ] {
         holds(source, &["if is_column(slice, i) {"]);
-        holds(source, &["set_state(column_partial(slice, i),"]);
+        holds(source, &["(column_partial(slice, i),"]);
     }
     holds(
         shader!("backward_sums_rows"),
@@ -286,7 +286,7 @@ fn the_twins_know_who_leads_and_what_is_left() {
         shader!("backward_resident_rows"),
         &[
             "let g = gradient_of(slice.slot, saved, sums, held.run == 0u && held.end > 0u);",
-            "if has(GROUPED) { set_state(slot_partial(slot, 0u),",
+            "if has(GROUPED) { set_sums(slot_partial(slot, 0u),",
             "leave_gains(group * (WORKGROUP / params.lanes) + lane / params.lanes, lane);",
         ],
     );
