@@ -23,7 +23,7 @@ fn shapes() -> Vec<Case> {
         (&[500, 50], 1),
         (&[8, 28, 28, 3], 3),
         (&[300, 130], 1),
-        (&[60, 12], 1),
+        (&[120, 12], 1),
     ];
     let mut cases = Vec::new();
     for (shape, axis) in shapes {
