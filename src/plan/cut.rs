@@ -92,7 +92,8 @@ impl Geometry {
         matches!(self, Self::Rows(rows) if rows.row_words == rows.slot_words)
     }
 
-    /// Whether every lane of every workgroup holds as many words of a slot as it has registers for.
+    /// Whether every lane of every workgroup has as many words as it can: of a slot in its registers, or of a
+    /// row.
     pub(crate) fn is_full(&self, form: Form, workgroup: u32) -> bool {
         match (self, form) {
             (Self::Rows(rows), Form::HeldRows(held)) => {

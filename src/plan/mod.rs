@@ -218,9 +218,10 @@ impl Plan {
         }
         if layout.strategy == Strategy::Resident
             && options.strategy.is_none()
-            && gates > limits.max_binding_bytes / GATE_BYTES
+            && 4 * gates > limits.max_binding_bytes / 2
         {
-            // Each lane keeps a word of them however few elements it holds, a split one for 32 elements.
+            // Each lane keeps a word of them however few elements it holds, a split one for 32 elements. Half a
+            // binding is left for what else a state has.
             let split = PlanOptions {
                 strategy: Some(if reduction.is_columns() {
                     Strategy::SplitColumns
@@ -359,8 +360,6 @@ const MAX_SLOTS: u64 = 1 << 28;
 
 /// The most words of gates: a binding holds no more.
 const MAX_GATES: u64 = 1 << 30;
-/// Twice the bytes of a word of gates: half a binding is left for what else a state has.
-const GATE_BYTES: u64 = 8;
 /// The most runs of lanes that leave sums for the gradients of gains.
 const MAX_GAIN_SHARES: u32 = 8192;
 
