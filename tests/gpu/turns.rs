@@ -83,7 +83,8 @@ fn many_pieces_far_from_zero() {
         ([34, 16, 32, 64], 0),
         ([40, 16, 21, 49], 5),
         ([300, 64, 5, 5], 0),
-        ([80, 256, 7, 7], 3),
+        // Each of eight slices has 40 pieces, more than are added up at once.
+        ([640, 64, 7, 7], 3),
         ([40, 256, 8, 8], 7),
     ] {
         let case = batch(shape);
