@@ -186,13 +186,7 @@ fn backward_resident_columns(
     let walk = walk_of(slice, lane);
     let saved = saved_of(slice, walk);
     let sums = load_held(walk, saved, gate_index(group, lane));
-    let dy = word_split(sums.dy);
-    let dy_x = word_split(sums.dy_x * saved.rstd);
-    if is_in_tile(walk, 0u) {
-        for (var c = 0u; c < WIDTH; c++) {
-            merge_scratch[tile_element(walk, 0u, c)] = vec2<f32>(dy[c], dy_x[c]);
-        }
-    }
+    leave_word(walk, 0u, sums.dy, sums.dy_x * saved.rstd);
     merge_lanes(lane);
     write_parameters(slice, lane);
     if writes_words() {

@@ -135,13 +135,7 @@ fn backward_sums_columns(
     var statistics = statistics_of_columns(slice, walk);
     var sums = column_sums(walk, gate_index(group, lane), statistics);
     for (var j = 0u; j < SPAN; j++) {
-        if is_in_tile(walk, j) {
-            let dy = word_split(sums.dy[j]);
-            let dy_x = word_split(sums.dy_x[j]);
-            for (var c = 0u; c < WIDTH; c++) {
-                merge_scratch[tile_element(walk, j, c)] = vec2<f32>(dy[c], dy_x[c]);
-            }
-        }
+        leave_word(walk, j, sums.dy[j], sums.dy_x[j]);
     }
     merge_lanes(lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {

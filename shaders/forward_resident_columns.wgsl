@@ -33,13 +33,7 @@ fn word_pivots(slice: Slice, walk: Walk) -> Word {
 
 // Leaves what a lane has added up for those who share its columns, and adds up.
 fn merge_words(walk: Walk, sums: Sums, lane: u32) {
-    let s = word_split(sums.s);
-    let q = word_split(sums.q);
-    if is_in_tile(walk, 0u) {
-        for (var c = 0u; c < WIDTH; c++) {
-            merge_scratch[tile_element(walk, 0u, c)] = vec2<f32>(s[c], q[c]);
-        }
-    }
+    leave_word(walk, 0u, sums.s, sums.q);
     merge_lanes(lane);
 }
 

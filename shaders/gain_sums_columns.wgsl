@@ -110,13 +110,7 @@ fn gain_sums_columns(
     let walk = walk_of(slice, lane);
     var sums = column_sums(walk, affine_of(slice, walk));
     for (var j = 0u; j < SPAN; j++) {
-        if is_in_tile(walk, j) {
-            let dy = word_split(sums.dy[j]);
-            let dy_x = word_split(sums.dy_x[j]);
-            for (var c = 0u; c < WIDTH; c++) {
-                merge_scratch[tile_element(walk, j, c)] = vec2<f32>(dy[c], dy_x[c]);
-            }
-        }
+        leave_word(walk, j, sums.dy[j], sums.dy_x[j]);
     }
     merge_lanes(lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {

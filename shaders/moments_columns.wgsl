@@ -103,12 +103,7 @@ fn moments_columns(
     var valid_n: array<f32, ENTRIES>;
     if has(MASKED) {
         for (var j = 0u; j < SPAN; j++) {
-            if is_in_tile(walk, j) {
-                let n = word_split(sums.n[j]);
-                for (var c = 0u; c < WIDTH; c++) {
-                    merge_scratch[tile_element(walk, j, c)] = vec2<f32>(n[c], 0.0);
-                }
-            }
+            leave_word(walk, j, sums.n[j], Word(0.0));
         }
         merge_lanes(lane);
         for (var j = 0u; j < ENTRIES; j++) {
@@ -117,13 +112,7 @@ fn moments_columns(
         sync();
     }
     for (var j = 0u; j < SPAN; j++) {
-        if is_in_tile(walk, j) {
-            let s = word_split(sums.s[j]);
-            let q = word_split(sums.q[j]);
-            for (var c = 0u; c < WIDTH; c++) {
-                merge_scratch[tile_element(walk, j, c)] = vec2<f32>(s[c], q[c]);
-            }
-        }
+        leave_word(walk, j, sums.s[j], sums.q[j]);
     }
     merge_lanes(lane);
     for (var i = lane; i < merged_columns(); i += WORKGROUP) {

@@ -3,7 +3,7 @@
 // That of some is rounded to a sixteenth of their mean distance: x - K has few places more than x then, so
 // that sums of small integers stay exact.
 // The mean of one value in sixteen is never further than 4 standard deviations from that of all, and next to it
-// but where values are made for that.
+// but where values are made for that. Uses held.wgsl.
 fn held_pivot(base: f32, sums: vec2<f32>, n: f32) -> f32 {
     if HELD <= CHUNK {
         return coarse(base + sums.x / params.n);

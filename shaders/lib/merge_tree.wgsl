@@ -56,6 +56,17 @@ fn merge_lanes(lane: u32) {
     merge_tree(merged_lanes(), merged_columns(), lane);
 }
 
+// Leaves a lane's pairs of sums of its word j in the scratch.
+fn leave_word(walk: Walk, j: u32, a: Word, b: Word) {
+    if is_in_tile(walk, j) {
+        let left = word_split(a);
+        let right = word_split(b);
+        for (var c = 0u; c < WIDTH; c++) {
+            merge_scratch[tile_element(walk, j, c)] = vec2<f32>(left[c], right[c]);
+        }
+    }
+}
+
 // How many lanes share the partials of one column when those are merged.
 fn merge_ways() -> u32 {
     return min(merged_lanes(), statistic_partials());
